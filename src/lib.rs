@@ -1,0 +1,3 @@
+//! keyward: a local HTTP gateway that keeps the keys to the devices of a home or a building.
+pub mod clock;
+pub mod secret;
