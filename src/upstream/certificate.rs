@@ -1,0 +1,72 @@
+//! What keyward reads from a certificate: enough to recognise it, to describe it and to check signatures with it.
+
+use rustls::pki_types::CertificateDer;
+use sha2::{Digest, Sha256};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
+
+use crate::clock::Timestamp;
+
+/// A certificate that a device presented or that is pinned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// DER, as on the wire.
+    pub(super) der: Vec<u8>,
+    /// The DER of its SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
+    pub(super) spki: Vec<u8>,
+    /// Distinguished name of whom it names.
+    pub subject: String,
+    /// Distinguished name of who signed it.
+    pub issuer: String,
+    /// Start of its validity.
+    pub not_before: Timestamp,
+    /// End of its validity.
+    pub not_after: Timestamp,
+    /// Modulus length of an RSA key, in bits.
+    pub(super) rsa_bits: Option<usize>,
+}
+
+impl Certificate {
+    /// Reads a certificate of any X.509 version.
+    ///
+    /// # Errors
+    /// With what the parser says, when these bytes are no certificate.
+    pub fn read(der: &CertificateDer<'_>) -> Result<Self, String> {
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
+        let validity = parsed.validity();
+        let rsa_bits = match parsed.public_key().parsed() {
+            Ok(PublicKey::RSA(key)) => Some(key.key_size()),
+            _ => None,
+        };
+        Ok(Self {
+            der: der.to_vec(),
+            spki: parsed.public_key().raw.to_vec(),
+            subject: parsed.subject().to_string(),
+            issuer: parsed.issuer().to_string(),
+            not_before: Timestamp::from_seconds(validity.not_before.timestamp()),
+            not_after: Timestamp::from_seconds(validity.not_after.timestamp()),
+            rsa_bits,
+        })
+    }
+
+    /// SHA-256 of the DER as `openssl x509 -fingerprint -sha256` prints it.
+    pub fn fingerprint(&self) -> String {
+        fingerprint(&self.sha256())
+    }
+
+    /// SHA-256 of the DER.
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(&self.der).into()
+    }
+
+    /// Whether `moment` lies within its validity.
+    pub fn is_valid_at(&self, moment: Timestamp) -> bool {
+        self.not_before <= moment && moment <= self.not_after
+    }
+}
+
+/// Upper-case hex with colons between the bytes.
+pub(super) fn fingerprint(sha256: &[u8; 32]) -> String {
+    sha256.map(|byte| format!("{byte:02X}")).join(":")
+}

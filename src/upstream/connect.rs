@@ -1,0 +1,272 @@
+//! Opening a connection to a device: name, TCP, TLS, and whether it is the right device.
+
+use std::collections::HashSet;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, Uri, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::certificate::Certificate;
+use super::counted::Counted;
+use super::pin::Pin;
+use super::replay::Outbound;
+use super::resolve::Place;
+use super::tls::Untrusted;
+use super::trouble::Trouble;
+use super::{Answer, MAX_ANSWER};
+
+/// Most bytes of a response head; a device that sends more is broken or hostile.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// What is asked of a peer that was not met before, ahead of any credential.
+pub struct Introduction {
+    /// Path and query, below the base path.
+    pub path: &'static str,
+    /// Whether the answer is that of the device which is configured; else who it is.
+    #[expect(clippy::type_complexity, reason = "a name for it would hide what is asked")]
+    pub check: Box<dyn Fn(&Answer) -> Result<(), String> + Send + Sync>,
+}
+
+/// Opens connections to one device.
+pub(super) struct Connector {
+    pub(super) place: Place,
+    /// `host:port` as a person would write it, for messages.
+    pub(super) label: String,
+    /// What the `Host` header says.
+    pub(super) authority: String,
+    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    pub(super) pin: Option<Arc<Pin>>,
+    pub(super) introduction: Option<Introduction>,
+    /// Keys (or, without TLS, addresses) that have introduced themselves.
+    pub(super) met: Mutex<HashSet<Vec<u8>>>,
+    pub(super) seen: Mutex<Option<Certificate>>,
+    pub(super) connect_timeout: Duration,
+    pub(super) response_timeout: Duration,
+    pub(super) base_path: String,
+}
+
+/// An open connection. Dropping it closes the socket at once.
+pub(super) struct Connection {
+    pub(super) sender: SendRequest<Outbound>,
+    received: Arc<AtomicU64>,
+    task: AbortOnDropHandle<()>,
+}
+
+impl Connection {
+    /// How many bytes the device has sent on it.
+    pub(super) fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
+    }
+
+    /// Closes it and waits until the socket is gone, so that the next one does not stand beside it.
+    pub(super) async fn close(self) {
+        self.task.abort();
+        // Its end is awaited, not its outcome: aborted is what it is to be.
+        drop(self.task.await);
+    }
+}
+
+impl Connector {
+    /// A connection on which requests with credentials may go.
+    pub(super) async fn open(&self) -> Result<Connection, Trouble> {
+        let opened = timeout(self.connect_timeout, self.handshake()).await;
+        let (mut connection, newcomer) = match opened {
+            Ok(opened) => opened?,
+            Err(_) => {
+                self.place.doubt();
+                return Err(Trouble::ConnectTimeout(format!(
+                    "no connection to {} within {:?} (`connect_timeout`): is the device on?",
+                    self.label, self.connect_timeout
+                )));
+            }
+        };
+        if let Some(newcomer) = newcomer {
+            self.introduce(&mut connection, newcomer).await?;
+        }
+        Ok(connection)
+    }
+
+    async fn handshake(&self) -> Result<(Connection, Option<Newcomer>), Trouble> {
+        let (stream, address) = self.tcp().await?;
+        let received = Arc::<AtomicU64>::default();
+        let Some((client, name)) = &self.tls else {
+            let newcomer = self.unmet(address.to_string().into_bytes(), None);
+            let connection = self.http(Counted::new(stream, Arc::clone(&received)), received).await?;
+            return Ok((connection, newcomer));
+        };
+        let stream = TlsConnector::from(Arc::clone(client))
+            .connect(name.clone(), stream)
+            .await
+            .map_err(|error| self.tls_trouble(&error))?;
+        let shown = match stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
+            Some(der) => Certificate::read(der).map_err(Trouble::TlsProtocol)?,
+            None => return Err(Trouble::TlsProtocol(format!("{} shows no certificate", self.label))),
+        };
+        let follows = self.settle(&shown)?;
+        let mut newcomer = self.unmet(shown.spki.clone(), None);
+        if follows {
+            newcomer = Some(Newcomer { key: shown.spki.clone(), successor: Some(shown.clone()) });
+        }
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+        let connection = self.http(Counted::new(stream, Arc::clone(&received)), received).await?;
+        Ok((connection, newcomer))
+    }
+
+    async fn tcp(&self) -> Result<(TcpStream, SocketAddr), Trouble> {
+        let addresses = self.place.addresses().await?;
+        // A dead address of several must not use up the time of the others.
+        let share = self.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+        let mut last = None;
+        for address in addresses {
+            match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    if let Err(error) = stream.set_nodelay(true) {
+                        tracing::debug!(%error, "TCP_NODELAY not set");
+                    }
+                    return Ok((stream, address));
+                }
+                Ok(Err(error)) => last = Some(Trouble::connecting(&error, &self.label)),
+                Err(_) => last = Some(Trouble::connecting(&io::ErrorKind::TimedOut.into(), &self.label)),
+            }
+        }
+        self.place.doubt();
+        Err(last.unwrap_or_else(|| Trouble::NameNotFound(format!("{} has no address", self.label))))
+    }
+
+    /// Pins a first certificate now that the handshake has proven its key. Says whether this is one that
+    /// would take over from the pinned one.
+    fn settle(&self, shown: &Certificate) -> Result<bool, Trouble> {
+        let Some(pin) = &self.pin else { return Ok(false) };
+        match pin.current().map_err(Trouble::Certificate)? {
+            None => {
+                tracing::info!(device = pin.device(), sha256 = shown.fingerprint(), "certificate pinned on first sight");
+                pin.set(shown);
+                Ok(false)
+            }
+            Some(pinned) => Ok(pinned.certificate.spki != shown.spki),
+        }
+    }
+
+    fn unmet(&self, key: Vec<u8>, successor: Option<Certificate>) -> Option<Newcomer> {
+        self.introduction.as_ref()?;
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
+        (!met).then_some(Newcomer { key, successor })
+    }
+
+    async fn introduce(&self, connection: &mut Connection, newcomer: Newcomer) -> Result<(), Trouble> {
+        if let Some(introduction) = &self.introduction {
+            let answer = self.first_words(connection, introduction.path).await?;
+            (introduction.check)(&answer).map_err(Trouble::WrongDevice)?;
+        } else if newcomer.successor.is_some() {
+            // Without a way to tell who answers, a new certificate is a new device.
+            return Err(Trouble::Certificate(format!("{} shows another certificate than the one pinned", self.label)));
+        }
+        if let (Some(pin), Some(successor)) = (&self.pin, &newcomer.successor) {
+            tracing::warn!(
+                device = pin.device(),
+                sha256 = successor.fingerprint(),
+                "the device re-issued its certificate; the new one is pinned now"
+            );
+            pin.take_over(successor);
+        }
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(newcomer.key);
+        Ok(())
+    }
+
+    async fn first_words(&self, connection: &mut Connection, path: &str) -> Result<Answer, Trouble> {
+        let uri: Uri = format!("{}{path}", self.base_path)
+            .parse()
+            .map_err(|_| Trouble::Garbled(format!("{path} can't be asked for")))?;
+        let request = Request::get(uri)
+            .header(header::HOST, &self.authority)
+            .body(Outbound::from(Bytes::new()))
+            .map_err(|error| Trouble::Garbled(error.to_string()))?;
+        let exchange = async {
+            let (head, body) =
+                connection.sender.send_request(request).await.map_err(|error| self.http_trouble(&error))?.into_parts();
+            let body = Limited::new(body, MAX_ANSWER)
+                .collect()
+                .await
+                .map_err(|error| Trouble::BrokeOff(format!("the answer of {} is not complete: {error}", self.label)))?;
+            Ok(Response::from_parts(head, body.to_bytes()))
+        };
+        timeout(self.response_timeout, exchange).await.unwrap_or_else(|_| {
+            Err(Trouble::ResponseTimeout(format!("{} did not say who it is in time", self.label)))
+        })
+    }
+
+    async fn http<S>(&self, stream: Counted<S>, received: Arc<AtomicU64>) -> Result<Connection, Trouble>
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut builder = http1::Builder::new();
+        builder.max_header_size(MAX_HEAD).max_headers(200);
+        let (sender, connection) =
+            builder.handshake(TokioIo::new(stream)).await.map_err(|error| self.http_trouble(&error))?;
+        // Its errors reach whoever waits for a response; there is nobody else to tell.
+        let task = tokio::spawn(async move { drop(connection.with_upgrades().await) });
+        Ok(Connection { sender, received, task: AbortOnDropHandle::new(task) })
+    }
+
+    /// What an error of hyper's means.
+    pub(super) fn http_trouble(&self, error: &hyper::Error) -> Trouble {
+        let place = &self.label;
+        if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
+            return Trouble::Garbled(format!("what {place} answers is not HTTP/1.1 ({error})"));
+        }
+        if error.is_user() || error.is_body_write_aborted() {
+            return Trouble::Caller(format!("the request's body broke off ({error})"));
+        }
+        Trouble::BrokeOff(format!("{place} closed the connection before its answer ({error})"))
+    }
+
+    fn tls_trouble(&self, error: &io::Error) -> Trouble {
+        let place = &self.label;
+        let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+            return Trouble::Terminated(format!("{place} closed the connection during the TLS handshake ({error})"));
+        };
+        match tls {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
+                let text = other.0.downcast_ref::<Untrusted>().map_or_else(|| tls.to_string(), |it| it.0.clone());
+                Trouble::Certificate(text)
+            }
+            rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature) => Trouble::Certificate(
+                format!("{place} can't prove that the certificate it shows is its own, or its key is too weak to tell"),
+            ),
+            rustls::Error::InvalidCertificate(error) => {
+                Trouble::Certificate(format!("the certificate of {place} can't be used: {error:?}"))
+            }
+            rustls::Error::AlertReceived(alert) => Trouble::TlsAlert(format!(
+                "{place} refuses the TLS handshake ({alert:?}): it may speak only TLS 1.0 or 1.1 or ciphers no longer \
+                 safe; update its firmware, or use http:// in `url` if it offers that"
+            )),
+            rustls::Error::PeerIncompatible(why) => Trouble::TlsProtocol(format!(
+                "{place} speaks a TLS too old or with ciphers no longer safe ({why:?}): update its firmware, or use \
+                 http:// in `url` if it offers that"
+            )),
+            rustls::Error::InvalidMessage(_) => Trouble::TlsProtocol(format!(
+                "{place} does not speak TLS: is that its https port, or should `url` start with http://?"
+            )),
+            other => Trouble::TlsProtocol(format!("no TLS with {place}: {other}")),
+        }
+    }
+}
+
+/// A peer that still has to introduce itself.
+struct Newcomer {
+    key: Vec<u8>,
+    successor: Option<Certificate>,
+}

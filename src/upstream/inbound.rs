@@ -1,0 +1,107 @@
+//! The body of a device's response, with the connection it comes on.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Upstream;
+use super::connect::Connection;
+use super::gate::Slot;
+use super::trouble::Trouble;
+
+/// A body on its way. When it is complete its connection goes back to the pool; when it is dropped before, the
+/// connection is closed.
+pub struct Inbound {
+    body: Incoming,
+    held: Option<Held>,
+    idle_timeout: Duration,
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+/// What a response occupies until its body is complete.
+pub(super) struct Held {
+    pub(super) connection: Connection,
+    pub(super) slot: Slot,
+    pub(super) upstream: Arc<Upstream>,
+}
+
+impl Inbound {
+    pub(super) fn new(body: Incoming, held: Held, idle_timeout: Duration) -> Self {
+        let mut this = Self { body, held: Some(held), idle_timeout, alarm: None };
+        if this.body.is_end_stream() {
+            this.finish();
+        }
+        this
+    }
+
+    /// The empty body of a 101: what follows on the connection is no HTTP, so it is held until this is dropped.
+    pub(super) fn tunnel(body: Incoming, held: Held, idle_timeout: Duration) -> Self {
+        Self { body, held: Some(held), idle_timeout, alarm: None }
+    }
+
+    fn finish(&mut self) {
+        if let Some(Held { connection, slot, upstream }) = self.held.take() {
+            upstream.keep(connection);
+            drop(slot);
+        }
+    }
+
+    /// Whether the device has been silent for too long.
+    fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<Trouble> {
+        let idle_timeout = self.idle_timeout;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle_timeout)));
+        ready!(alarm.as_mut().poll(context));
+        Poll::Ready(Trouble::BrokeOff(format!(
+            "the device sent nothing for {idle_timeout:?} (`idle_timeout`) in the middle of its answer"
+        )))
+    }
+}
+
+impl Body for Inbound {
+    type Data = Bytes;
+    type Error = Trouble;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Trouble>>> {
+        let this = &mut *self;
+        match Pin::new(&mut this.body).poll_frame(context) {
+            Poll::Ready(Some(Ok(frame))) => {
+                this.alarm = None;
+                if this.body.is_end_stream() {
+                    this.finish();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.held = None;
+                Poll::Ready(Some(Err(Trouble::BrokeOff(format!("the device broke off its answer ({error})")))))
+            }
+            Poll::Ready(None) => {
+                this.finish();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                let trouble = ready!(this.poll_alarm(context));
+                this.held = None;
+                Poll::Ready(Some(Err(trouble)))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

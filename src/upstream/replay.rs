@@ -1,0 +1,147 @@
+//! Request bodies that can be sent twice, as long as they are small.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+/// The caller's body as it comes in, whatever kind it is.
+type Incoming = axum::body::Body;
+
+/// A request body of which the first bytes are remembered, so that a request whose session turned out to be
+/// void can be sent again.
+///
+/// Only one [`Copy`](Self::copy) is read at a time: the former one is gone, or is never polled again, when the
+/// next is asked for.
+#[derive(Debug)]
+pub struct Replay(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    rest: Incoming,
+    /// What was read so far; `None` once it was more than `limit`.
+    read: Option<VecDeque<Bytes>>,
+    ended: bool,
+    length: usize,
+    limit: usize,
+}
+
+/// One reading of a [`Replay`], or a body of known bytes.
+#[derive(Debug)]
+pub struct Outbound(Source);
+
+#[derive(Debug)]
+enum Source {
+    Known(Bytes),
+    Replay { state: Arc<Mutex<State>>, next: usize },
+}
+
+impl Replay {
+    /// Remembers up to `limit` bytes of `body`.
+    pub fn hold(body: Incoming, limit: usize) -> Self {
+        Self(Arc::new(Mutex::new(State { rest: body, read: Some(VecDeque::new()), ended: false, length: 0, limit })))
+    }
+
+    /// The body from its first byte, or `None` when too much of it is gone by.
+    pub fn copy(&self) -> Option<Outbound> {
+        let state = lock(&self.0);
+        if state.read.is_none() {
+            return None;
+        }
+        if state.length == 0 && state.rest.is_end_stream() {
+            return Some(Outbound::from(Bytes::new()));
+        }
+        drop(state);
+        Some(Outbound(Source::Replay { state: Arc::clone(&self.0), next: 0 }))
+    }
+}
+
+impl From<Bytes> for Outbound {
+    fn from(bytes: Bytes) -> Self {
+        Self(Source::Known(bytes))
+    }
+}
+
+impl Body for Outbound {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match &mut self.0 {
+            Source::Known(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Source::Known(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Source::Replay { state, next } => lock(state).poll_frame(next, context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Source::Known(bytes) => bytes.is_empty(),
+            Source::Replay { state, next } => {
+                let state = lock(state);
+                state.rest.is_end_stream() && state.read.as_ref().is_none_or(|read| *next >= read.len())
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Source::Known(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Replay { state, next } => {
+                let state = lock(state);
+                let known = state.read.iter().flatten().skip(*next).map(|bytes| bytes.len() as u64).sum::<u64>();
+                match state.rest.size_hint().exact() {
+                    Some(rest) => SizeHint::with_exact(known + rest),
+                    None => SizeHint::default(),
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn poll_frame(
+        &mut self,
+        next: &mut usize,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if let Some(bytes) = self.read.as_ref().and_then(|read| read.get(*next)) {
+            *next += 1;
+            return Poll::Ready(Some(Ok(Frame::data(bytes.clone()))));
+        }
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let frame = ready!(Pin::new(&mut self.rest).poll_frame(context));
+        match &frame {
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(bytes) => self.remember(bytes, next),
+                // Trailers are not remembered, so a body that has some is sent once.
+                None => self.read = None,
+            },
+            Some(Err(_)) => self.read = None,
+            None => self.ended = true,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn remember(&mut self, bytes: &Bytes, next: &mut usize) {
+        self.length += bytes.len();
+        if self.length > self.limit {
+            self.read = None;
+        } else if let Some(read) = &mut self.read {
+            read.push_back(bytes.clone());
+            *next += 1;
+        }
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
