@@ -1,0 +1,189 @@
+//! What keyward knows of each make of device: how it lets somebody in, and what its answers mean.
+//!
+//! A vendor file says *how*; the [keeper](crate::keeper) says *when*. So there is no lock, task, sleep, clock,
+//! environment or file in here, and a make is one file and one row of [`MAKES`].
+
+mod basic;
+mod bearer;
+mod digest;
+mod egauge;
+mod enlighted;
+mod enphase;
+mod header;
+mod open;
+mod query;
+mod registry;
+mod session;
+#[cfg(test)]
+mod tests;
+mod visit;
+mod yombo;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use http::{request, response};
+
+pub use registry::{Driver, MAKES, Make, Registry};
+pub use session::{Session, Stamp};
+pub use visit::Visit;
+
+use crate::clock::Timestamp;
+use crate::config::SecretSource;
+use crate::upstream::{Answer, Introduction, Trouble};
+
+/// What one make of device obliges keyward to.
+#[async_trait]
+pub trait Vendor: Send + Sync + 'static {
+    /// Whose session it is and what proves it, so that what was saved for one is not used for another.
+    fn account(&self) -> Account<'_>;
+
+    /// Under which names this make takes a credential, beside `Authorization` and `Cookie`: what a caller sends
+    /// under them is dropped.
+    fn carriers(&self) -> Carriers<'_> {
+        Carriers::default()
+    }
+
+    /// Proves who we are. Called when there is no session, one call at a time.
+    ///
+    /// # Errors
+    /// The variant of [`Refusal`] decides what the keeper does next.
+    async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal>;
+
+    /// Trades an old session for a new one otherwise than by a login; `None`: this make has no such trade.
+    ///
+    /// # Errors
+    /// As [`login`](Self::login); a [`Refusal::Rejected`] is followed by one login.
+    async fn renew(&self, visit: &Visit<'_>, old: &Session) -> Result<Option<Session>, Refusal> {
+        let _ = (visit, old);
+        Ok(None)
+    }
+
+    /// Dresses one request. On an error the head is as it was.
+    ///
+    /// # Errors
+    /// When a credential can't be written into a header.
+    fn sign(&self, held: &Session, moment: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
+        let _ = moment;
+        held.stamp(head)
+    }
+
+    /// What a response says about the session. `asked` is the request as the caller sent it, with the path as
+    /// the device sees it.
+    fn judge(&self, held: &Session, asked: &request::Parts, answered: &response::Parts) -> Verdict;
+
+    /// After [`Verdict::Doubt`], asks the device: [`Verdict::Pass`], the session is good, so it was a matter of
+    /// rights; [`Verdict::Expired`], it is void; [`Verdict::Rotated`], good again with what was handed out.
+    ///
+    /// # Errors
+    /// As [`login`](Self::login).
+    async fn verify(&self, visit: &Visit<'_>, held: &Session) -> Result<Verdict, Refusal> {
+        let _ = (visit, held);
+        Ok(Verdict::Expired)
+    }
+
+    /// Answers the make's own login endpoints for callers that insist on them.
+    fn answer(&self, asked: &request::Parts, now: Timestamp) -> Option<Answer> {
+        let _ = (asked, now);
+        None
+    }
+
+    /// What a peer is asked before it gets a credential, where the make can tell one device from another.
+    fn introduction(&self) -> Option<Introduction> {
+        None
+    }
+
+    /// A path and query that answers 200 to a good session, for `keyward check`.
+    fn probe(&self) -> &'static str {
+        "/"
+    }
+
+    /// Ends the session at the device. Whether that worked is of no consequence.
+    async fn logout(&self, visit: &Visit<'_>, held: &Session) {
+        let _ = (visit, held);
+    }
+}
+
+/// What is particular to one request among those of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// Counts the requests of this session, from 1.
+    pub nth: u64,
+    /// The device's time as far as it is known; later than that of every earlier request.
+    pub time: Timestamp,
+}
+
+/// Whose session it is, and what proves it.
+#[derive(Debug, Default)]
+pub struct Account<'a> {
+    /// Names, serial numbers: another of these is another session.
+    pub who: Vec<&'a str>,
+    /// Passwords, keys, tokens: others of these are worth another try.
+    pub proofs: Vec<&'a SecretSource>,
+}
+
+/// Names under which a make takes a credential.
+#[derive(Debug, Default)]
+pub struct Carriers<'a> {
+    /// Of headers, in lower case.
+    pub headers: Vec<&'a str>,
+    /// Of query parameters.
+    pub query: Vec<&'a str>,
+}
+
+/// What a response says about the session.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Nothing that matters.
+    Pass,
+    /// It is void.
+    Expired,
+    /// It may be void, or it may be a matter of rights.
+    Doubt,
+    /// It is good, and this is what it looks like from now on.
+    Rotated(Session),
+    /// A credential that can't be renewed is refused.
+    Refused(String),
+    /// The device has not finished starting.
+    Starting(String),
+    /// The device wants the same request once more, signed anew.
+    Again {
+        /// The device's clock, where the answer shows it.
+        clock: Option<Timestamp>,
+        /// How long to wait before.
+        wait: Duration,
+        /// What it means when it is refused again.
+        busy: String,
+    },
+}
+
+/// Why there is no session. The variant decides what the keeper does.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The device can't be reached: rest for seconds.
+    #[error("{0}")]
+    Unreachable(Trouble),
+    /// A cloud can't be reached or is too busy: rest for seconds, or as long as it says.
+    #[error("{detail}")]
+    Unavailable {
+        /// What happened.
+        detail: String,
+        /// How long it asks to be left alone.
+        retry_after: Option<Duration>,
+    },
+    /// The credentials are wrong: trying them again would only lock the account.
+    #[error("{0}")]
+    Rejected(String),
+    /// A person must act: a second factor, a blocked account.
+    #[error("{0}")]
+    Person(String),
+    /// An answer that no one has described: rest for seconds.
+    #[error("{0}")]
+    Odd(String),
+}
+
+impl From<Trouble> for Refusal {
+    fn from(trouble: Trouble) -> Self {
+        Self::Unreachable(trouble)
+    }
+}

@@ -1,0 +1,111 @@
+//! Every make there is, a row each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Vendor, basic, bearer, digest, egauge, enlighted, enphase, header, open, query, yombo};
+use crate::config::{Defaults, Makes, Section};
+
+/// One make of device.
+pub struct Make {
+    /// What `vendor` says in the configuration.
+    pub name: &'static str,
+    /// Reads the make's own keys. `None`: what is wrong was told to the section.
+    pub build: fn(&mut Section<'_>) -> Option<Arc<dyn Vendor>>,
+    /// To connect, where the configuration does not say.
+    pub connect_timeout: Duration,
+    /// Connections at once, where the configuration does not say.
+    pub max_connections: usize,
+    /// Path prefixes whose GET changes something; `None`: nobody can know.
+    pub acts_on_get: Option<&'static [&'static str]>,
+    /// Path prefixes that `access = "read"` blocks although their GET changes nothing.
+    pub private: &'static [&'static str],
+    /// Path prefixes that are never forwarded, and why.
+    pub never: &'static [(&'static str, &'static str)],
+    /// Whether a `WWW-Authenticate` of the device is the caller's business.
+    pub challenges: bool,
+}
+
+/// A vendor and the row it comes from.
+#[derive(Clone)]
+pub struct Driver {
+    /// The row.
+    pub make: &'static Make,
+    /// The vendor with its credentials.
+    pub vendor: Arc<dyn Vendor>,
+}
+
+const FIVE_SECONDS: Duration = Duration::from_secs(5);
+
+/// A make of which nothing is known but how it takes its credential.
+const GENERIC: Make = Make {
+    name: "",
+    build: open::build,
+    connect_timeout: FIVE_SECONDS,
+    max_connections: 4,
+    acts_on_get: None,
+    private: &[],
+    never: &[],
+    challenges: false,
+};
+
+/// Every make, in the order in which messages list them.
+pub static MAKES: &[Make] = &[
+    Make { name: "egauge", build: egauge::build, acts_on_get: Some(egauge::ACTS_ON_GET), ..GENERIC },
+    Make { name: "enlighted", build: enlighted::build, acts_on_get: Some(&[]), ..GENERIC },
+    Make {
+        name: "yombo",
+        build: yombo::build,
+        acts_on_get: Some(yombo::ACTS_ON_GET),
+        private: yombo::PRIVATE,
+        never: yombo::NEVER,
+        ..GENERIC
+    },
+    Make {
+        name: "enphase",
+        build: enphase::build,
+        connect_timeout: Duration::from_secs(10),
+        max_connections: 1,
+        acts_on_get: Some(&[]),
+        ..GENERIC
+    },
+    Make { name: "bearer", build: bearer::build, ..GENERIC },
+    Make { name: "basic", build: basic::build, ..GENERIC },
+    Make { name: "header", build: header::build, ..GENERIC },
+    Make { name: "query", build: query::build, ..GENERIC },
+    Make { name: "digest", build: digest::build, ..GENERIC },
+    Make { name: "open", build: open::build, challenges: true, ..GENERIC },
+];
+
+/// [`MAKES`] as the configuration asks for them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Registry;
+
+impl Registry {
+    fn make(vendor: &str) -> Option<&'static Make> {
+        MAKES.iter().find(|make| make.name == vendor)
+    }
+}
+
+impl Makes for Registry {
+    type Driver = Driver;
+
+    fn names(&self) -> Vec<&'static str> {
+        MAKES.iter().map(|make| make.name).collect()
+    }
+
+    fn defaults(&self, vendor: &str) -> Option<Defaults> {
+        let make = Self::make(vendor)?;
+        Some(Defaults {
+            name: make.name,
+            connect_timeout: make.connect_timeout,
+            max_connections: make.max_connections,
+            acts_on_get: make.acts_on_get,
+        })
+    }
+
+    fn build(&self, vendor: &str, section: &mut Section<'_>) -> Option<Driver> {
+        let make = Self::make(vendor)?;
+        Some(Driver { make, vendor: (make.build)(section)? })
+    }
+}

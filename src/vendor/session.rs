@@ -1,0 +1,85 @@
+//! What a login yields.
+
+use std::collections::BTreeMap;
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::request;
+
+use super::Refusal;
+use crate::clock::Timestamp;
+use crate::secret::Secret;
+
+/// What a login yields, as data, so that any store can keep it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Session {
+    /// What goes onto every request.
+    pub stamps: Vec<Stamp>,
+    /// When it ends by our clock, where that is known.
+    pub expires_at: Option<Timestamp>,
+    /// What else the make has to remember.
+    pub memo: BTreeMap<String, Secret>,
+    /// Whether it outlives this process. Fixed credentials are in the configuration already.
+    pub lasts: bool,
+}
+
+/// One thing that goes onto every request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stamp {
+    /// A header of this name (lower case).
+    Header(String, Secret),
+    /// A cookie.
+    Cookie(String, Secret),
+    /// A query parameter, appended to those of the caller.
+    Query(String, Secret),
+}
+
+impl Session {
+    /// A session of fixed credentials: it neither ends nor is saved.
+    pub fn fixed(stamps: Vec<Stamp>) -> Self {
+        Self { stamps, ..Self::default() }
+    }
+
+    /// Puts every stamp onto a request, all or none.
+    ///
+    /// # Errors
+    /// When a stamp can't stand in a request.
+    pub fn stamp(&self, head: &mut request::Parts) -> Result<(), Refusal> {
+        let mut headers = Vec::new();
+        let mut cookies = Vec::new();
+        let mut query = None;
+        for stamp in &self.stamps {
+            match stamp {
+                Stamp::Header(name, value) => headers.push((header_name(name)?, header_value(value)?)),
+                Stamp::Cookie(name, value) => cookies.push(format!("{name}={}", value.expose())),
+                Stamp::Query(name, value) => {
+                    query.get_or_insert_with(|| form_urlencoded::Serializer::new(String::new()))
+                        .append_pair(name, value.expose());
+                }
+            }
+        }
+        if !cookies.is_empty() {
+            headers.push((header::COOKIE, header_value(&Secret::new(cookies.join("; ")))?));
+        }
+        if let Some(mut query) = query {
+            let uri = &head.uri;
+            let separator = if uri.query().is_some() { "&" } else { "?" };
+            let target = uri.path_and_query().map_or("/", |target| target.as_str());
+            head.uri = format!("{target}{separator}{}", query.finish())
+                .parse()
+                .map_err(|_| Refusal::Odd("the query parameter can't stand in a request".to_owned()))?;
+        }
+        head.headers.extend(headers);
+        Ok(())
+    }
+}
+
+/// A sensitive header value of a secret.
+pub(super) fn header_value(secret: &Secret) -> Result<HeaderValue, Refusal> {
+    secret
+        .header_value()
+        .map_err(|_| Refusal::Person("a credential holds a character that no header can carry".to_owned()))
+}
+
+fn header_name(name: &str) -> Result<HeaderName, Refusal> {
+    name.parse().map_err(|_| Refusal::Person(format!("{name} is no header name")))
+}

@@ -1,0 +1,72 @@
+//! A vendor's view of the outside while it logs in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode, header};
+
+use super::{Refusal, Session};
+use crate::clock::Timestamp;
+use crate::config::SecretSource;
+use crate::secret::Secret;
+use crate::upstream::cloud::Cloud;
+use crate::upstream::{Answer, Upstream};
+
+/// What a vendor may use while it logs in, renews, verifies or logs out.
+pub struct Visit<'a> {
+    /// The way to the device.
+    pub device: &'a Arc<Upstream>,
+    /// The way to clouds.
+    pub cloud: &'a Cloud,
+    /// What time it is.
+    pub now: Timestamp,
+    /// The session that the device refused last, if that is why there is a visit.
+    pub refused: Option<&'a Session>,
+}
+
+impl Visit<'_> {
+    /// Asks the device, over connections with that device's trust. The path goes below its base path.
+    ///
+    /// # Errors
+    /// [`Refusal::Unreachable`].
+    pub async fn device(&self, question: Request<Bytes>) -> Result<Answer, Refusal> {
+        Ok(self.device.ask(question).await?)
+    }
+
+    /// Asks a cloud, which has to show a certificate that chains to a public root.
+    ///
+    /// # Errors
+    /// [`Refusal::Unavailable`], also where the cloud answers 429 or 5xx; its `Retry-After` is in it.
+    pub async fn cloud(&self, question: Request<Bytes>) -> Result<Answer, Refusal> {
+        let host = question.uri().host().unwrap_or("the cloud").to_owned();
+        let answer = self
+            .cloud
+            .ask(question)
+            .await
+            .map_err(|detail| Refusal::Unavailable { detail, retry_after: None })?;
+        let status = answer.status();
+        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
+            let detail = format!("{host} answers {status}: it is busy, or asked too often");
+            return Err(Refusal::Unavailable { detail, retry_after: retry_after(&answer, self.now) });
+        }
+        Ok(answer)
+    }
+
+    /// Reads a secret where the configuration says it is, as it is now.
+    ///
+    /// # Errors
+    /// [`Refusal::Person`]: somebody has to put it there.
+    pub fn secret(&self, source: &SecretSource) -> Result<Secret, Refusal> {
+        source.read().map_err(|error| Refusal::Person(error.to_string()))
+    }
+}
+
+/// `Retry-After` in either form (RFC 9110 section 10.2.3).
+fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
+    let value = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+    match value.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
+        Err(_) => Some(Timestamp::from(httpdate::parse_http_date(value).ok()?).since(now)),
+    }
+}
