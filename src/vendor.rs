@@ -22,7 +22,7 @@ mod yombo;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{request, response};
+use http::{HeaderMap, Method, request, response};
 
 pub use registry::{Driver, MAKES, Make, Registry};
 pub use session::{Session, Stamp};
@@ -68,9 +68,8 @@ pub trait Vendor: Send + Sync + 'static {
         held.stamp(head)
     }
 
-    /// What a response says about the session. `asked` is the request as the caller sent it, with the path as
-    /// the device sees it.
-    fn judge(&self, held: &Session, asked: &request::Parts, answered: &response::Parts) -> Verdict;
+    /// What a response says about the session.
+    fn judge(&self, held: &Session, asked: &Asked<'_>, answered: &response::Parts) -> Verdict;
 
     /// After [`Verdict::Doubt`], asks the device: [`Verdict::Pass`], the session is good, so it was a matter of
     /// rights; [`Verdict::Expired`], it is void; [`Verdict::Rotated`], good again with what was handed out.
@@ -83,7 +82,7 @@ pub trait Vendor: Send + Sync + 'static {
     }
 
     /// Answers the make's own login endpoints for callers that insist on them.
-    fn answer(&self, asked: &request::Parts, now: Timestamp) -> Option<Answer> {
+    fn answer(&self, asked: &Asked<'_>, now: Timestamp) -> Option<Answer> {
         let _ = (asked, now);
         None
     }
@@ -102,6 +101,18 @@ pub trait Vendor: Send + Sync + 'static {
     async fn logout(&self, visit: &Visit<'_>, held: &Session) {
         let _ = (visit, held);
     }
+}
+
+/// What a caller asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The path below the base path as a device may read it: percent-decoded, without empty segments and
+    /// without a slash at the end.
+    pub path: &'a str,
+    /// The caller's headers.
+    pub headers: &'a HeaderMap,
 }
 
 /// What is particular to one request among those of a session.

@@ -15,12 +15,12 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header, request, response};
+use http::{Method, Request, Response, StatusCode, header, response};
 use md5::{Digest, Md5};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Account, Refusal, Session, Stamp, Vendor, Verdict, Visit};
+use super::{Account, Asked, Refusal, Session, Stamp, Vendor, Verdict, Visit};
 use crate::clock::Timestamp;
 use crate::config::{Section, SecretSource};
 use crate::secret::Secret;
@@ -89,7 +89,7 @@ impl Vendor for Egauge {
         Err(Refusal::Odd("the meter finds every nonce expired that it has just given out".to_owned()))
     }
 
-    fn judge(&self, _: &Session, _: &request::Parts, answered: &response::Parts) -> Verdict {
+    fn judge(&self, _: &Session, _: &Asked<'_>, answered: &response::Parts) -> Verdict {
         if answered.status == StatusCode::UNAUTHORIZED { Verdict::Doubt } else { Verdict::Pass }
     }
 
@@ -104,16 +104,16 @@ impl Vendor for Egauge {
     }
 
     /// Client libraries that insist on logging in check neither what they are given nor where it comes from.
-    fn answer(&self, asked: &request::Parts, now: Timestamp) -> Option<Answer> {
-        let (status, body) = match (asked.uri.path(), &asked.method) {
-            ("/api/auth/unauthorized", &Method::GET | &Method::HEAD) => (
+    fn answer(&self, asked: &Asked<'_>, now: Timestamp) -> Option<Answer> {
+        let (status, body) = match (asked.path, asked.method) {
+            ("/api/auth/unauthorized", &(Method::GET | Method::HEAD)) => (
                 StatusCode::UNAUTHORIZED,
                 json!({ "rlm": REALM, "nnc": self.token(now, 60), "error": "Authentication required." }),
             ),
             ("/api/auth/login", &Method::POST) => {
                 (StatusCode::OK, json!({ "jwt": self.token(now, LIFETIME), "rights": ["save", "control"] }))
             }
-            ("/api/auth/logout", &Method::GET | &Method::POST | &Method::HEAD) => {
+            ("/api/auth/logout", &(Method::GET | Method::POST | Method::HEAD)) => {
                 (StatusCode::OK, json!({ "status": "OK" }))
             }
             ("/api/auth/unauthorized" | "/api/auth/login" | "/api/auth/logout", _) => {
