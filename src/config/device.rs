@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::section::Section;
-use super::words::{listed, nearest};
+use super::words::{is_harmless, listed, nearest};
 use super::{BaseUrl, Defaults, Device, Makes, PathPattern, Rights, trust};
 use crate::secret::Secret;
 
@@ -118,8 +118,8 @@ fn vendor<M: Makes>(table: &mut Section<'_>, makes: &M) -> Option<Defaults> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known are {}", listed(&names)),
         };
-        let name: String = name.escape_debug().collect();
-        table.refuse("vendor", format!("unknown vendor `{name}`; {hint}"));
+        let name = if is_harmless(&name) { format!(" `{name}`") } else { String::new() };
+        table.refuse("vendor", format!("unknown vendor{name}; {hint}"));
     }
     found
 }

@@ -68,8 +68,10 @@ impl<'a> Section<'a> {
             _ => None,
         }
         .unzip();
-        let source = match (kind, name.filter(|name| !name.is_empty())) {
-            (Some("env"), Some(name)) => SecretSource::variable(name, self.report.environment),
+        let source = match (kind, name.filter(|name| !name.is_empty() && !name.contains(char::is_control))) {
+            (Some("env"), Some(name)) if is_variable(name) => {
+                SecretSource::variable(name, self.report.environment)
+            }
             (Some("file"), Some(name)) => Ok(SecretSource::File(self.beside(name))),
             _ => return self.wrong(key, FORMS),
         };
@@ -94,11 +96,13 @@ impl<'a> Section<'a> {
         let text = self.text(key)?;
         let choice = choices.iter().copied().find(|choice| *choice == text);
         if choice.is_none() {
-            let hint = nearest(&text, choices).map(|near| format!("; did you mean \"{near}\"?"));
             let quoted: Vec<_> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
-            let message =
-                format!("expected {}, got {text:?}{}", quoted.join(" or "), hint.unwrap_or_default());
-            self.refuse(key, message);
+            let got = self.take(key).map(|given| got(given.get_ref(), is_secret(key))).unwrap_or_default();
+            let hint = nearest(&text, choices).map(|near| format!("; did you mean \"{near}\"?"));
+            self.refuse(
+                key,
+                format!("expected {}, got {got}{}", quoted.join(" or "), hint.unwrap_or_default()),
+            );
         }
         choice
     }
@@ -174,6 +178,7 @@ impl<'a> Section<'a> {
     pub(super) fn take(&mut self, key: &'static str) -> Option<Given<'a>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
+            self.report.know(key);
         }
         self.table?.get(key)
     }
@@ -194,28 +199,22 @@ impl<'a> Section<'a> {
             if self.asked.contains(&key) {
                 continue;
             }
-            let name = self.dotted(key);
             if later.contains(&key) {
                 let message = format!("`{key}` comes with a later version of keyward; remove it for now");
-                self.report.fault(at, name, message);
+                self.report.fault(at, self.dotted(key), message);
                 continue;
             }
-            match nearest(key, &self.asked) {
-                Some(near) => {
-                    let message = format!("unknown key; did you mean `{near}`?");
-                    // Meant for a secret's key or not: what is written there then is one.
-                    let hidden = is_secret(near) && given.get_ref().is_str();
-                    if hidden {
-                        self.report.hidden_fault(at, name, message);
-                    } else {
-                        self.report.fault(at, name, message);
-                    }
-                }
-                None if strict => {
-                    let message = format!("unknown key; known here: {}", listed(&self.asked));
-                    self.report.hidden_fault(at, name, message);
-                }
-                None => {}
+            let near = nearest(key, &self.asked);
+            // What was meant for a secret's key, or for who knows what, may be a secret.
+            if near.is_none_or(is_secret) {
+                self.report.hide(at..given.span().end.max(at));
+            }
+            let hint = near.map_or_else(
+                || format!("known here: {}", listed(&self.asked)),
+                |near| format!("did you mean `{near}`?"),
+            );
+            if strict || near.is_some() {
+                self.report.fault(at, self.dotted(key), format!("unknown key; {hint}"));
             }
         }
     }
@@ -256,4 +255,9 @@ impl<'a> Section<'a> {
             self.report.warn(given.span().start, &self.dotted(key), &message);
         }
     }
+}
+
+/// Whether an environment variable may have this name; what may not is not a name, and not to be repeated.
+fn is_variable(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
