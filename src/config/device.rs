@@ -28,8 +28,8 @@ pub(super) fn fault_of_name(name: &str) -> Option<&'static str> {
         || name.len() > 63
     {
         Some(
-            "a device's name is of a-z, 0-9, `.`, `_` and `-`, begins with a letter or digit, does not end with a dot, \
-             and is at most 63 long",
+            "a device's name is of a-z, 0-9, `.`, `_` and `-`, begins with a letter or digit, \
+             does not end with a dot, and is at most 63 long",
         )
     } else {
         None

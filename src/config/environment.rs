@@ -61,8 +61,8 @@ pub struct Missing {
     pub named_by: &'static str,
 }
 
-/// Finds the configuration file: `explicit` (from `--config`), else `$KEYWARD_CONFIG`, else `./proxy.toml`, else
-/// `/etc/keyward/proxy.toml`; `None` when there is none anywhere.
+/// Finds the configuration file: `explicit` (from `--config`), else `$KEYWARD_CONFIG`, else `./proxy.toml`,
+/// else `/etc/keyward/proxy.toml`; `None` when there is none anywhere.
 ///
 /// # Errors
 /// When a file was named and is not there.

@@ -78,17 +78,18 @@ impl<'a> Lines<'a> {
         match value.get_ref() {
             // The span of a table with a header is its header.
             DeValue::Table(table) => {
-                table
-                    .iter()
-                    .for_each(|(key, value)| self.hide_within(value, secret || is_secret(key.get_ref())));
+                for (key, value) in table {
+                    self.hide_within(value, secret || is_secret(key.get_ref()));
+                }
             }
             DeValue::Array(array) => array.iter().for_each(|value| self.hide_within(value, secret)),
             _ => {}
         }
     }
 
-    /// Marks the section around a syntax error, and hides there what may be a secret: once quotes, brackets or names are
-    /// lost, a value can end anywhere below its key, and stand behind anything that is no `known` key.
+    /// Marks the section around a syntax error, and hides there what may be a secret: once quotes, brackets
+    /// or names are lost, a value can end anywhere below its key, and stand behind anything that is no
+    /// `known` key.
     pub(super) fn hide_broken(&mut self, at: usize, known: &BTreeSet<&str>) {
         let (number, _) = self.place(at);
         // A header is where a parser notices what was left open above it.
@@ -102,8 +103,11 @@ impl<'a> Lines<'a> {
             if index >= above {
                 line.broken = true;
                 doubtful = line.hidden || quoted || doubtful && !line.is_header();
-                let key = line.text.split('=').next().unwrap_or_default().trim();
-                line.hidden = doubtful || !(known.contains(key) || line.is_header());
+                let is_plain = line.text.split_once('=').is_some_and(|(key, value)| {
+                    // With a second `=` another key may have been glued on.
+                    known.contains(key.trim()) && !value.contains('=')
+                });
+                line.hidden = doubtful || !(is_plain || line.is_header());
             }
         }
     }

@@ -133,7 +133,8 @@ impl<'a> Report<'a> {
         self.faults.borrow_mut().push(fault);
     }
 
-    /// The end of reading: the warnings, or all that is wrong with `table` and with the text it was read from.
+    /// The end of reading: the warnings, or all that is wrong with `table` and with the text it was read
+    /// from.
     pub(super) fn close(
         self,
         table: &DeTable<'_>,
@@ -143,7 +144,8 @@ impl<'a> Report<'a> {
         lines.hide_secrets(table);
         self.hidden.take().into_iter().for_each(|span| lines.hide(span));
         let mut faults = self.faults.into_inner();
-        // What is said of a section that could not be read would be noise, and might repeat a piece of a secret.
+        // What is said of a section that could not be read would be noise, and might repeat a piece of a
+        // secret.
         for error in broken {
             lines.hide_broken(syntax_position(error, self.text), &self.known.borrow());
         }

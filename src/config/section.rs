@@ -2,6 +2,8 @@
 
 mod typed;
 
+use std::borrow::Cow;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -14,8 +16,8 @@ use crate::secret::Secret;
 
 /// One table of the file, of which a reader takes the keys it knows.
 ///
-/// What is wrong is noted with its place and reading goes on, so that one run tells all; a method that returns `None`
-/// has noted why, or the key is absent. What nobody asked for is an unknown key.
+/// What is wrong is noted with its place and reading goes on, so that one run tells all; a method that
+/// returns `None` has noted why, or the key is absent. What nobody asked for is an unknown key.
 pub struct Section<'a> {
     report: &'a Report<'a>,
     table: Option<&'a DeTable<'a>>,
@@ -99,10 +101,8 @@ impl<'a> Section<'a> {
             let quoted: Vec<_> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
             let got = self.take(key).map(|given| got(given.get_ref(), is_secret(key))).unwrap_or_default();
             let hint = nearest(&text, choices).map(|near| format!("; did you mean \"{near}\"?"));
-            self.refuse(
-                key,
-                format!("expected {}, got {got}{}", quoted.join(" or "), hint.unwrap_or_default()),
-            );
+            let expected = quoted.join(" or ");
+            self.refuse(key, format!("expected {expected}, got {got}{}", hint.unwrap_or_default()));
         }
         choice
     }
@@ -142,11 +142,8 @@ impl<'a> Section<'a> {
         let at = given.span().start;
         let table = given.get_ref().as_table();
         if table.is_none() {
-            self.report.fault(
-                at,
-                name.clone(),
-                format!("expected a table, got {}", got(given.get_ref(), true)),
-            );
+            let message = format!("expected a table, got {}", got(given.get_ref(), true));
+            self.report.fault(at, name.clone(), message);
         }
         Self { report: self.report, table, name, at, asked: Vec::new() }
     }
@@ -156,7 +153,7 @@ impl<'a> Section<'a> {
         let mut entries: Vec<_> = self.table.into_iter().flatten().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let open = |(key, given): (&'a Spanned<_>, _)| {
-            let name: &std::borrow::Cow<'a, str> = key.get_ref();
+            let name: &Cow<'a, str> = key.get_ref();
             (name.as_ref(), key.span().start, self.open(self.dotted(name), given))
         };
         entries.into_iter().map(open).collect()

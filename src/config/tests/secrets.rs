@@ -187,7 +187,7 @@ fn slipped(mut text: String, slips: &[(prop::sample::Index, usize, &'static str)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_secret_is_in_what_is_said_of_a_broken_file(
