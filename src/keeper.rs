@@ -4,6 +4,7 @@
 //! [vendor](crate::vendor)'s business. What outlives the process is in the [store](store::Store).
 
 mod account;
+mod check;
 mod lease;
 mod rest;
 pub mod store;

@@ -32,7 +32,7 @@ impl Keeper {
                 let nominal = if person { LONGEST_REST } else { after_rejections(record.rejections) };
                 let left = until.since(now).min(nominal);
                 let refusal = if person { Refusal::Person(detail) } else { Refusal::Rejected(detail) };
-                state.rest = (!left.is_zero()).then(|| Rest { refusal, until: Instant::now() + left });
+                state.rest = (!left.is_zero()).then(|| Rest { refusal, until: Instant::now() + left, length: nominal });
             }
         }
         if let Some((session, renewed_at)) = record.session {
