@@ -29,7 +29,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use admit::{Admission, Peer};
+use admit::Admission;
 use fault::{Fault, Kind};
 use patience::Patient;
 use route::{Hop, Route};
@@ -198,6 +198,13 @@ impl Gateway {
                 Verdict::Rotated(session) => {
                     device.keeper.rotate(&lease, session);
                     return Ok(self.respond(hop, call, response));
+                }
+                Verdict::Challenged(session) => {
+                    let refused = respond::take_in(response).await;
+                    device.keeper.rotate(&lease, session);
+                    if replayed {
+                        return Ok(respond::rights(hop, &call.head, refused));
+                    }
                 }
                 Verdict::Starting(detail) => return Err(Fault::new(Kind::DeviceStarting, detail)),
                 Verdict::Again { clock, wait, busy } => {

@@ -229,7 +229,7 @@ impl Keeper {
         if let Some(old) = old {
             match self.parts.vendor.renew(&visit, &old).await {
                 Ok(Some(session)) => return Ok(session),
-                Ok(None) | Err(Refusal::Rejected(_)) => {}
+                Ok(None) => {}
                 Err(refusal) => return Err(refusal),
             }
         }

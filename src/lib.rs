@@ -18,3 +18,5 @@ pub mod keeper;
 pub mod gateway;
 // 5: where they meet
 pub mod server;
+// 6: commands
+pub mod cli;

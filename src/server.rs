@@ -8,6 +8,7 @@ pub mod operate;
 pub mod reload;
 mod watched;
 
+use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +25,7 @@ pub use build::Joined;
 
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
-use crate::gateway::{Gateway, admin};
+use crate::gateway::{Gateway, House, admin};
 use crate::metrics::Metrics;
 use crate::vendor::Driver;
 use doorman::Doorman;
@@ -60,6 +61,17 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
+    /// Held for as long as this process has the state folder.
+    _lock: Option<File>,
+}
+
+/// The devices of a configuration without a door before them, for commands.
+///
+/// # Errors
+/// What the configuration names can't be used.
+pub fn furnish(config: Config<Driver>, clock: Clock) -> Result<House, StartError> {
+    let joined = Joined::new(&config, clock, Arc::default()).map_err(StartError::Configuration)?;
+    joined.house(config, None).map_err(StartError::Configuration)
 }
 
 impl Server {
@@ -74,11 +86,12 @@ impl Server {
         let (host, port) = (config.listen.host.clone(), config.listen.port);
         let metrics = Arc::new(Metrics::new());
         let joined = Arc::new(Joined::new(&config, clock, Arc::clone(&metrics)).map_err(StartError::Configuration)?);
+        let lock = joined.lock().map_err(StartError::Locked)?;
         let house = joined.house(config, None).map_err(StartError::Configuration)?;
         let listener = TcpListener::bind((host.as_str(), port)).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         metrics.reloaded(true, clock.now());
-        Ok(Self { gateway: Gateway::new(house, metrics, clock), joined, listener, address, limits })
+        Ok(Self { gateway: Gateway::new(house, metrics, clock), joined, listener, address, limits, _lock: lock })
     }
 
     /// Where it listens; with port 0 in the configuration, the port that it got.
@@ -103,6 +116,8 @@ impl Server {
         let front = admin::front(Arc::clone(&self.gateway));
         let doorman = Doorman::new(self.limits.clone(), Arc::clone(&self.gateway.metrics));
         let closing = self.gateway.closing.clone();
+        let control = control::listen(self.joined.state(), Arc::clone(&self.gateway))
+            .inspect_err(|error| tracing::warn!(%error, "no control socket: `keyward check` and `keyward trust` work beside this process"));
         let accepting = tokio::spawn(accept::serve(self.listener, front, doorman, closing.clone(), gone.clone(), connections.clone()));
         stop.await;
         tracing::info!("stopping");
@@ -113,6 +128,7 @@ impl Server {
             tracing::warn!(left = connections.len(), "requests under way were cut off");
         }
         accepting.abort();
+        drop(control.map(|control| control.abort()));
         gone.cancel();
         let devices = self.gateway.house.load_full();
         let farewells = devices.devices.iter().map(|device| device.keeper.close());

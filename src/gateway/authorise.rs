@@ -1,7 +1,7 @@
 //! The request as the device gets it: the caller's, without what is not for the device, with our session on it.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Version, request};
+use http::{Version, request};
 
 use super::admit;
 use super::fault::Fault;
@@ -79,7 +79,8 @@ fn is_for_device(name: &HeaderName, carriers: &[&str]) -> bool {
 fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
     headers.remove(header::ORIGIN);
     headers.remove(header::REFERER);
-    let device = hop.device.url.origin();
+    let url = &hop.device.url;
+    let device = format!("{}://{}", if url.is_tls() { "https" } else { "http" }, url.authority());
     if asked.get(header::ORIGIN).is_some_and(|origin| admit::is_own_origin(asked, origin.as_bytes()))
         && let Ok(origin) = HeaderValue::from_str(&device)
     {
@@ -126,11 +127,4 @@ pub(super) fn is_loop(asked: &request::Parts, via: &str) -> bool {
     asked.headers.get_all(header::VIA).iter().any(|value| {
         value.as_bytes().split(|byte| matches!(byte, b',' | b' ')).any(|word| word.eq_ignore_ascii_case(via.as_bytes()))
     })
-}
-
-/// Whether the request wants another protocol.
-pub(super) fn wants_upgrade(asked: &request::Parts) -> bool {
-    asked.method != Method::CONNECT
-        && asked.headers.contains_key(header::UPGRADE)
-        && nominated(&asked.headers).contains(&header::UPGRADE)
 }

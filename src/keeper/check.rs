@@ -40,6 +40,7 @@ impl Keeper {
                     self.rotate(&lease, session);
                     return Ok(status);
                 }
+                Verdict::Challenged(session) => self.rotate(&lease, session),
                 Verdict::Doubt => {
                     if self.doubt(&lease, path).await? == Finding::Rights {
                         return Ok(status);

@@ -1,5 +1,6 @@
 //! From a configuration to a house of devices.
 
+use std::fs::{File, TryLockError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -53,14 +54,31 @@ impl Joined {
         })
     }
 
+    /// Makes sure that no other server has the state folder. `None`: it can't be written, so there is nothing to
+    /// share.
+    ///
+    /// # Errors
+    /// Another one has it.
+    pub(super) fn lock(&self) -> Result<Option<File>, String> {
+        let Ok(file) = File::options().create(true).append(true).open(self.state.join("lock")) else {
+            return Ok(None);
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Err(format!(
+                "another keyward runs with the state folder {}: stop it, or give this one a `state` of its own",
+                self.state.display()
+            )),
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!(%error, "the state folder can't be locked");
+                Ok(Some(file))
+            }
+        }
+    }
+
     /// The folder of saved sessions.
     pub fn state(&self) -> &PathBuf {
         &self.state
-    }
-
-    /// The folder of pinned certificates.
-    pub fn certs(&self) -> &PathBuf {
-        &self.certs
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
