@@ -1,7 +1,7 @@
 //! Simulated devices, one per make: what `keyward demo` shows and what the tests log into.
 //!
 //! A twin is state and face apart. The state knows accounts, live sessions and what arrived; the face is an
-//! [`axum::Router`] that [`serve`] puts on a port, with or without TLS. A twin *enforces* what the real device
+//! [`axum::Router`] that [`serve()`] puts on a port, with or without TLS. A twin *enforces* what the real device
 //! does: an unknown token is refused, a nonce serves once, a seat too many is turned away. Every face also has the
 //! routes below `/twin/`, behind the make's own authentication, so that one contract can run over all makes.
 

@@ -22,9 +22,9 @@ pub use trouble::{Stage, Trouble};
 /// What an account may do at a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Its tokens live a year.
+    /// It reads, and its tokens live long.
     Owner,
-    /// Its tokens live twelve hours, and open an installer's paths.
+    /// It may do more, and its tokens live for a shift.
     Installer,
 }
 

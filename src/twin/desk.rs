@@ -16,6 +16,9 @@ use super::journal::target;
 use super::token;
 use crate::secret::Secret;
 
+/// How many nonces are known before those that ended are forgotten.
+const KNOWN: usize = 1000;
+
 /// The hash that a digest is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
@@ -59,7 +62,7 @@ struct Nonce {
 }
 
 impl Desk {
-    /// A desk as devices have it: MD5, `qop="auth"`, nonces for five minutes.
+    /// A desk as most devices have it.
     pub(crate) fn new(realm: &str) -> Self {
         Self::with(realm, Algorithm::Md5, true, Duration::from_secs(300))
     }
@@ -135,6 +138,10 @@ impl Desk {
     /// A fresh nonce. `stale` says that the password was right and only the nonce was not.
     fn challenge(&mut self, stale: bool) -> Refusal {
         let nonce = token::random::<16>();
+        if self.nonces.len() >= KNOWN {
+            let now = Instant::now();
+            self.nonces.retain(|_, known| now < known.ends);
+        }
         self.nonces.insert(nonce.clone(), Nonce { ends: Instant::now() + self.lifetime, count: 0 });
         self.challenges += 1;
         let (realm, opaque, algorithm) = (&self.realm, &self.opaque, self.algorithm.name());

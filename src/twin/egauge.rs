@@ -1,4 +1,4 @@
-//! An eGauge meter: nonce, hash, and a token that lives ten minutes by the meter's own clock.
+//! An eGauge meter: nonce, hash, and a token that is dated by the meter's own clock.
 
 mod face;
 

@@ -2,7 +2,7 @@
 
 mod face;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -93,7 +93,7 @@ struct State {
 #[derive(Default)]
 struct Calls {
     last: i64,
-    signed: Vec<i64>,
+    signed: BTreeSet<i64>,
 }
 
 impl Enlighted {
@@ -149,8 +149,8 @@ impl Enlighted {
             return refuse("Replay Attack Error");
         }
         // What the window refuses anyhow need not be known.
-        calls.signed.retain(|known| now.saturating_sub(*known) <= window);
-        calls.signed.push(signed);
+        calls.signed = calls.signed.split_off(&now.saturating_sub(window));
+        calls.signed.insert(signed);
         calls.last = now;
         Ok(())
     }

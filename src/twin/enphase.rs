@@ -162,15 +162,10 @@ impl Enphase {
                 connection.answer_raw(Bytes::new());
             }
         }
-        let password = if state.desk_open { pin(&self.settings.serial) } else { Secret::new("") };
+        let password = if state.desk_open { self.settings.pin() } else { Secret::new("") };
         state.desk.check(head, USER, &password)?;
         Ok(HeaderMap::new())
     }
-}
-
-/// The password of firmware below 7: the last six digits of the serial.
-fn pin(serial: &str) -> Secret {
-    Secret::new(serial.get(serial.len().saturating_sub(6)..).unwrap_or_default())
 }
 
 fn set_cookie(session: &str) -> HeaderMap {
@@ -229,7 +224,7 @@ impl Twin for Enphase {
     fn stanza(&self) -> String {
         let serial = line("serial", &self.settings.serial);
         if self.settings.firmware == Firmware::Five {
-            let pin = pin(&self.settings.serial);
+            let pin = self.settings.pin();
             return serial + &line("username", USER) + &line("password", pin.expose());
         }
         let account = self.cloud.settings();

@@ -40,7 +40,12 @@ impl Readings {
 
     /// Watts from the grid; below nothing when the roof feeds it.
     pub(crate) fn grid(&self) -> f64 {
-        self.house - self.solar
+        thousandths(self.house - self.solar)
+    }
+
+    /// Watt-hours that came from the grid, ever; what the roof fed it is not taken off.
+    pub(crate) fn bought(&self) -> i64 {
+        self.taken / 2
     }
 }
 
@@ -50,6 +55,12 @@ pub(crate) fn whole(value: f64) -> i64 {
     value.round() as i64
 }
 
+/// As finely as devices tell.
+fn thousandths(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
 fn noisy(value: f64, share: f64) -> f64 {
-    value * (1.0 + share * (rand::random::<f64>() - 0.5)) + rand::random::<f64>()
+    let value = value * (1.0 + share * (rand::random::<f64>() - 0.5)) + rand::random::<f64>();
+    thousandths(value)
 }

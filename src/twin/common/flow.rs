@@ -139,7 +139,7 @@ async fn slow(Query(asked): Query<Asked>) -> Response {
     typed(StatusCode::OK, "application/json", json!({ "slept": asked.ms }).to_string())
 }
 
-/// Events without end, one every `ms`, which is 50 unless told; the first comes at once.
+/// Events without end, one every `ms`; the first comes at once.
 async fn events(Query(asked): Query<Asked>) -> Response {
     let pause = if asked.ms == 0 { Duration::from_millis(50) } else { asked.pause() };
     let events = stream::unfold(0_u64, move |count| async move {

@@ -109,7 +109,7 @@ async fn register(State(meter): State<Arc<Egauge>>, head: Parts) -> Response {
         .map(|(index, (name, kind, value, _))| {
             let mut register = json!({ "name": name, "type": kind, "idx": index, "did": index });
             if let (true, Some(register)) = (rate, register.as_object_mut()) {
-                register.insert("rate".to_owned(), json!((value * 1000.0).round() / 1000.0));
+                register.insert("rate".to_owned(), json!(value));
             }
             register
         })

@@ -25,10 +25,10 @@ pub(super) const CHECK: &str = "/auth/check_jwt";
 /// Where a good token is told to be good, to the byte.
 const VALID: &str = "<!DOCTYPE html><h2>Valid token.</h2>\n";
 
-/// How often most readings change.
+/// How many seconds apart most readings are.
 const CADENCE: i64 = 300;
 
-/// What one inverter gives of the roof.
+/// How many inverters are on the roof.
 const INVERTERS: i64 = 24;
 
 type Shared = State<Arc<Enphase>>;
@@ -109,7 +109,7 @@ async fn info(State(gateway): Shared) -> Response {
     answer::typed(StatusCode::OK, "text/xml", answer::xml("envoy_info", &body))
 }
 
-/// What the gateway read at the last of its five-minute marks.
+/// What the gateway read when it last read.
 fn marked(gateway: &Enphase) -> Readings {
     let now = gateway.clock.now();
     let mut readings = Readings::at(now);
@@ -126,7 +126,7 @@ async fn production(State(gateway): Shared) -> Response {
             "activeCount": 1,
             "measurementType": kind,
             "readingTime": now.seconds,
-            "wNow": (watts * 1000.0).round() / 1000.0,
+            "wNow": watts,
             "whLifetime": ever,
             "rmsVoltage": now.volts,
         })
@@ -142,7 +142,7 @@ async fn production(State(gateway): Shared) -> Response {
         "production": [inverters, eim("production", now.solar, now.yielded)],
         "consumption": [
             eim("total-consumption", now.house, now.taken),
-            eim("net-consumption", now.grid(), now.taken - now.yielded),
+            eim("net-consumption", now.grid(), now.bought()),
         ],
         "storage": [{ "type": "acb", "activeCount": 0, "readingTime": 0, "wNow": 0, "whNow": 0, "state": "idle" }],
     });
@@ -216,7 +216,7 @@ async fn readings(State(gateway): Shared) -> Response {
     };
     untyped(&json!([
         reading(704_643_328, now.solar, now.yielded),
-        reading(704_643_584, now.grid(), now.taken - now.yielded),
+        reading(704_643_584, now.grid(), now.bought()),
     ]))
 }
 
@@ -229,7 +229,7 @@ async fn consumption(State(gateway): Shared) -> Response {
     };
     untyped(&json!([
         report("total-consumption", now.house, now.taken),
-        report("net-consumption", now.grid(), now.taken - now.yielded),
+        report("net-consumption", now.grid(), now.bought()),
     ]))
 }
 

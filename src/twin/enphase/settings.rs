@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::secret::Secret;
+
 /// Which way in the gateway's firmware has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Firmware {
@@ -43,5 +45,12 @@ impl Default for EnphaseSettings {
             production_delay: Duration::ZERO,
             resets_reused: false,
         }
+    }
+}
+
+impl EnphaseSettings {
+    /// The password of firmware below 7: the end of the serial.
+    pub(super) fn pin(&self) -> Secret {
+        Secret::new(self.serial.get(self.serial.len().saturating_sub(6)..).unwrap_or_default())
     }
 }
