@@ -18,5 +18,7 @@ pub mod keeper;
 pub mod gateway;
 // 5: where they meet
 pub mod server;
+// Simulated devices: they know nothing of the above but secrets and time
+pub mod twin;
 // 6: commands
 pub mod cli;
