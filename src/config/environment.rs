@@ -1,0 +1,82 @@
+//! The environment, read once, and where the configuration file is.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The variables of the process as they were at its start.
+///
+/// Everything of keyward that depends on the environment takes this value, so that a test brings its own.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<OsString, OsString>);
+
+impl Environment {
+    /// The variables of this process.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub fn read() -> Self {
+        Self(std::env::vars_os().collect())
+    }
+
+    /// The value of a variable. An empty one counts as unset: Compose files hand those on.
+    pub(super) fn value(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        self.value(name).map(|value| value.to_string_lossy().into_owned())
+    }
+
+    pub(super) fn path(&self, name: &str) -> Option<PathBuf> {
+        self.value(name).map(PathBuf::from)
+    }
+
+    /// The service manager's folder for state; it lists several where a unit names several.
+    pub(super) fn state_directory(&self) -> Option<PathBuf> {
+        let listed = self.value("STATE_DIRECTORY")?;
+        std::env::split_paths(listed).next().filter(|first| !first.as_os_str().is_empty())
+    }
+}
+
+impl<K: Into<OsString>, V: Into<OsString>> FromIterator<(K, V)> for Environment {
+    fn from_iter<T: IntoIterator<Item = (K, V)>>(variables: T) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// Names only: any of the values may be a secret.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A configuration file was named, and there is none.
+#[derive(Debug, thiserror::Error)]
+#[error("{named_by} names {}, and there is no such file", file.display())]
+pub struct Missing {
+    /// The file that is not there.
+    pub file: PathBuf,
+    /// Who named it: `--config` or `KEYWARD_CONFIG`.
+    pub named_by: &'static str,
+}
+
+/// Finds the configuration file: `explicit` (from `--config`), else `$KEYWARD_CONFIG`, else `./proxy.toml`, else
+/// `/etc/keyward/proxy.toml`; `None` when there is none anywhere.
+///
+/// # Errors
+/// When a file was named and is not there.
+pub fn find(explicit: Option<&Path>, environment: &Environment) -> Result<Option<PathBuf>, Missing> {
+    let by_option = explicit.map(|file| (file.to_owned(), "--config"));
+    let by_variable = || environment.path("KEYWARD_CONFIG").map(|file| (file, "KEYWARD_CONFIG"));
+    let Some((file, named_by)) = by_option.or_else(by_variable) else {
+        return Ok(first(["proxy.toml", "/etc/keyward/proxy.toml"]));
+    };
+    // A file that is there and may not be read is for `load` to report.
+    if matches!(file.try_exists(), Ok(false)) { Err(Missing { file, named_by }) } else { Ok(Some(file)) }
+}
+
+/// The first of `places` at which there is something.
+fn first<'a>(places: impl IntoIterator<Item = &'a str>) -> Option<PathBuf> {
+    places.into_iter().map(PathBuf::from).find(|file| !matches!(file.try_exists(), Ok(false)))
+}

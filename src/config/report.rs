@@ -1,0 +1,175 @@
+//! What is wrong with a file, gathered over the whole of it and told at once.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use super::Environment;
+use super::lines::Lines;
+
+/// Everything that is wrong with a configuration, in the order of the file. There is at least one thing.
+#[derive(Debug)]
+pub struct Errors {
+    file: PathBuf,
+    found: Vec<Found>,
+}
+
+/// One thing that is wrong, ready to be shown: no secret is in it.
+#[derive(Debug)]
+struct Found {
+    place: Option<Place>,
+    key: String,
+    message: String,
+}
+
+#[derive(Debug)]
+struct Place {
+    line: usize,
+    column: usize,
+    source: Option<String>,
+}
+
+impl Errors {
+    /// One error about the file as a whole.
+    pub(super) fn whole(file: &Path, message: impl Into<String>) -> Self {
+        let found = Found { place: None, key: String::new(), message: message.into() };
+        Self { file: file.to_owned(), found: vec![found] }
+    }
+
+    /// One error at a position in bytes, of a text that may not be shown.
+    pub(super) fn at(file: &Path, text: &str, position: usize, message: impl Into<String>) -> Self {
+        let (line, column) = Lines::new(text).place(position);
+        let place = Place { line: line + 1, column: column + 1, source: None };
+        let found = Found { place: Some(place), key: String::new(), message: message.into() };
+        Self { file: file.to_owned(), found: vec![found] }
+    }
+}
+
+impl std::error::Error for Errors {}
+
+/// As compilers do: `file:line:column: key: message`, then the line with a mark under the column.
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (nth, found) in self.found.iter().enumerate() {
+            let newline = if nth == 0 { "" } else { "\n" };
+            write!(f, "{newline}{}:", self.file.display())?;
+            if let Some(Place { line, column, .. }) = found.place {
+                write!(f, "{line}:{column}:")?;
+            }
+            if !found.key.is_empty() {
+                write!(f, " {}:", found.key)?;
+            }
+            write!(f, " {}", found.message)?;
+            if let Some(Place { column, source: Some(source), .. }) = &found.place {
+                write!(f, "\n    {source}\n    {:>column$}", "^")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The file being read, and what has been found so far.
+pub(super) struct Report<'a> {
+    pub(super) text: &'a str,
+    pub(super) file: &'a Path,
+    pub(super) environment: &'a Environment,
+    faults: RefCell<Vec<Fault>>,
+    warnings: RefCell<Vec<String>>,
+}
+
+/// Something wrong at a position in bytes, or with something outside the file.
+struct Fault {
+    at: Option<usize>,
+    key: String,
+    message: String,
+    hidden: bool,
+}
+
+impl<'a> Report<'a> {
+    pub(super) fn new(text: &'a str, file: &'a Path, environment: &'a Environment) -> Self {
+        Self { text, file, environment, faults: RefCell::default(), warnings: RefCell::default() }
+    }
+
+    /// Something is wrong at `at`; the line may be shown unless it gives a secret away.
+    pub(super) fn fault(&self, at: usize, key: String, message: impl Into<String>) {
+        self.push(Fault { at: Some(at), key, message: message.into(), hidden: false });
+    }
+
+    /// Something is wrong at `at`, on a line that is not to be shown whatever it seems to hold.
+    pub(super) fn hidden_fault(&self, at: usize, key: String, message: impl Into<String>) {
+        self.push(Fault { at: Some(at), key, message: message.into(), hidden: true });
+    }
+
+    /// Something is wrong with a variable of the environment.
+    pub(super) fn outside_fault(&self, key: &str, message: impl Into<String>) {
+        self.push(Fault { at: None, key: key.to_owned(), message: message.into(), hidden: false });
+    }
+
+    /// Something at `at` works, and should be changed.
+    pub(super) fn warn(&self, at: usize, key: &str, message: &str) {
+        let (line, column) = Lines::new(self.text).place(at);
+        let file = self.file.display();
+        let warning = format!("{file}:{}:{}: {key}: {message}", line + 1, column + 1);
+        self.warnings.borrow_mut().push(warning);
+    }
+
+    /// How many faults there are by now.
+    pub(super) fn faults(&self) -> usize {
+        self.faults.borrow().len()
+    }
+
+    fn push(&self, fault: Fault) {
+        self.faults.borrow_mut().push(fault);
+    }
+
+    /// The end of reading: the warnings, or all that is wrong with `table` and with the text it was read from.
+    pub(super) fn close(
+        self,
+        table: &DeTable<'_>,
+        broken: &[toml::de::Error],
+    ) -> Result<Vec<String>, Errors> {
+        let mut lines = Lines::new(self.text);
+        lines.hide(table);
+        let mut faults = self.faults.into_inner();
+        // What is said of a section that could not be read would be noise, and might repeat a piece of a secret.
+        for error in broken {
+            lines.hide_broken(syntax_position(error, self.text));
+        }
+        if !broken.is_empty() {
+            faults.retain(|fault| fault.at.is_none_or(|at| !lines.is_broken(at)));
+        }
+        faults.extend(broken.iter().map(|error| Fault {
+            at: Some(syntax_position(error, self.text)),
+            key: String::new(),
+            message: error.message().to_owned(),
+            hidden: false,
+        }));
+        if faults.is_empty() {
+            return Ok(self.warnings.into_inner());
+        }
+        faults.sort_by_key(|fault| fault.at);
+        // One slip makes the parser stumble several times over the same line.
+        let is_syntax = |fault: &Fault| fault.key.is_empty();
+        let line = |fault: &Fault| fault.at.map(|at| lines.place(at).0);
+        faults.dedup_by(|next, fault| is_syntax(next) && is_syntax(fault) && line(next) == line(fault));
+        let found = faults.into_iter().map(|fault| fault.shown(&lines)).collect();
+        Err(Errors { file: self.file.to_owned(), found })
+    }
+}
+
+fn syntax_position(error: &toml::de::Error, text: &str) -> usize {
+    error.span().map_or(text.len(), |span| span.start)
+}
+
+impl Fault {
+    fn shown(self, lines: &Lines<'_>) -> Found {
+        let place = self.at.map(|at| {
+            let (line, column) = lines.place(at);
+            let source = if self.hidden { None } else { lines.shown(line) };
+            Place { line: line + 1, column: column + 1, source }
+        });
+        Found { place, key: self.key, message: self.message }
+    }
+}

@@ -1,0 +1,269 @@
+//! Whole files, and what is said of broken ones.
+
+mod secrets;
+mod values;
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::*;
+
+/// Two vendors: one whose acting GETs are known, and a generic one.
+struct Fake;
+
+#[derive(Debug, PartialEq)]
+enum Driver {
+    Meter { username: String, password: SecretSource, api: &'static str, login: Option<BaseUrl> },
+    Header { name: String, value: SecretSource },
+}
+
+impl Makes for Fake {
+    type Driver = Driver;
+
+    fn names(&self) -> Vec<&'static str> {
+        vec!["egauge", "header"]
+    }
+
+    fn defaults(&self, vendor: &str) -> Option<Defaults> {
+        let usual = |name, acts_on_get| Defaults {
+            name,
+            connect_timeout: Duration::from_secs(5),
+            max_connections: 4,
+            acts_on_get,
+        };
+        match vendor {
+            "egauge" => Some(usual("egauge", Some(&["/ctl", "/api/cmd*"]))),
+            "header" => Some(usual("header", None)),
+            _ => None,
+        }
+    }
+
+    fn build(&self, vendor: &str, section: &mut Section<'_>) -> Option<Driver> {
+        if vendor == "header" {
+            let (name, value) = (section.required_text("name"), section.required_secret("value"));
+            return Some(Driver::Header { name: name?, value: value? });
+        }
+        let username = section.required_text("username");
+        let password = section.required_secret("password");
+        let api = section.choice("api", &["3", "4.5", "2"]).unwrap_or("3");
+        let login = section.url("login_url");
+        Some(Driver::Meter { username: username?, password: password?, api, login })
+    }
+}
+
+fn read_with(text: &str, environment: &Environment) -> Result<Config<Driver>, Errors> {
+    parse(text, Path::new("proxy.toml"), environment, &Fake)
+}
+
+fn read(text: &str) -> Result<Config<Driver>, Errors> {
+    read_with(text, &Environment::from_iter([("METER_PASSWORD", "env-hunter2")]))
+}
+
+/// What is said of a file that is wrong.
+fn said(text: &str) -> String {
+    match read(text) {
+        Ok(config) => panic!("read without a word: {config:?}"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+/// What is said of a device that is right but for one line.
+fn said_of(line: &str) -> String {
+    said(&format!("{METER}{line}\n"))
+}
+
+const METER: &str = r#"[devices.meter]
+vendor   = "egauge"
+url      = "https://egauge67385.local"
+username = "owner"
+password = { env = "METER_PASSWORD" }
+"#;
+
+#[test]
+fn without_optional_keys_all_is_as_documented() {
+    let config = read(METER).unwrap();
+    assert_eq!(config.listen.to_string(), "127.0.0.1:8480");
+    assert_eq!((config.certs.as_path(), config.state.as_path()), (Path::new("certs"), Path::new("state")));
+    assert_eq!(config.access, Access { hosts: vec![], allow: None });
+    assert_eq!(config.limits, Limits::default());
+    assert_eq!(config.log, Log { level: "info".to_owned(), format: LogFormat::Text });
+    assert!(config.warnings.is_empty());
+    let device = &config.devices[0];
+    assert_eq!((device.name.as_str(), device.vendor), ("meter", "egauge"));
+    assert_eq!((&device.trust, device.access), (&Trust::Pin, Rights::Full));
+    assert_eq!(device.acts_on_get, [PathPattern::of("/ctl"), PathPattern::of("/api/cmd*")]);
+    let times = [device.connect_timeout, device.timeout, device.idle_timeout];
+    assert_eq!(times, [5, 45, 60].map(Duration::from_secs));
+    assert_eq!((device.max_body, device.max_connections), (None, 4));
+    assert_eq!((device.max_waiting, device.max_streams), (64, 2));
+    let password = SecretSource::variable("METER_PASSWORD", &[("METER_PASSWORD", "env-hunter2")].into_iter().collect());
+    let expected = Driver::Meter { username: "owner".into(), password: password.unwrap(), api: "3", login: None };
+    assert_eq!(device.driver, expected);
+}
+
+#[test]
+fn every_key_is_read_and_devices_keep_their_order() {
+    let config = read(
+        r#"
+        listen = "[::1]:0"
+        certs = "/c"
+        state = "s"
+        devices.zoo = { vendor = "header", url = "http://zoo.lan:81/x/", name = "X-Key", value = "v" }
+        [access]
+        hosts = ["Meters.Example.org.", "*.example.net"]
+        allow = ["10.1.2.3/8", "fd00::1", "::ffff:192.168.0.0/112"]
+        [limits]
+        connections = 5
+        head_timeout = "1s"
+        idle_timeout = "500ms"
+        keep_alive = "1h"
+        [log]
+        level = "info,hyper=debug"
+        format = "json"
+        [devices."a.b"]
+        vendor = "header"
+        url = "https://a"
+        name = "k"
+        value = "v"
+        access = "read"
+        acts_on_get = []
+        connect_timeout = "2m"
+        max_body = "10MiB"
+        max_connections = 0x10
+        max_waiting = 1
+        max_streams = 0
+        [devices.a.trust]
+        pin = "strict"
+        [devices.a]
+        vendor = "header"
+        url = "https://a"
+        name = "k"
+        value = "v"
+        "#,
+    )
+    .unwrap();
+    assert_eq!(config.listen, Address { host: "::1".to_owned(), port: 0 });
+    assert_eq!((config.certs.as_path(), config.state.as_path()), (Path::new("/c"), Path::new("s")));
+    assert_eq!(config.access.hosts, ["meters.example.org", "*.example.net"]);
+    let allow = ["10.0.0.0/8", "fd00::1/128", "192.168.0.0/16"].map(|net| net.parse().unwrap());
+    assert_eq!(config.access.allow.as_deref(), Some(&allow[..]));
+    assert_eq!((config.limits.connections, config.limits.idle_timeout.as_millis()), (5, 500));
+    assert_eq!(config.log, Log { level: "info,hyper=debug".to_owned(), format: LogFormat::Json });
+    assert_eq!(config.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>(), ["zoo", "a.b", "a"]);
+    assert_eq!(config.devices[0].acts_on_get, [PathPattern::of("/")]);
+    let device = &config.devices[1];
+    assert_eq!((device.access, device.acts_on_get.len()), (Rights::Read, 0));
+    assert_eq!((device.connect_timeout.as_secs(), device.max_body), (120, Some(10 << 20)));
+    assert_eq!((device.max_connections, device.max_waiting, device.max_streams), (16, 1, 0));
+    assert_eq!(config.devices[2].trust, Trust::PinStrict);
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_in_the_order_of_the_file() {
+    insta::assert_snapshot!(said(
+        r#"listen = 8480
+colour = "blue"
+[devices.pv]
+vendor = "enphse"
+timeuot = "5s"
+timeout = 5000
+[devices.meter]
+vendor = "egauge"
+url = "https://meter.local?x=1"
+usrname = "owner"
+[devices.Roof]
+vendor = "header"
+url = "ftp://roof"
+cache = "5s"
+name = "X-Key"
+value = 5
+[acces]
+[access]
+keys.me = { key = "0123456789" }
+"#
+    ), @"");
+}
+
+#[test]
+fn a_syntax_error_leaves_the_other_sections_to_be_told_of() {
+    insta::assert_snapshot!(said(
+        r#"listen = 127.0.0.1:8480
+[devices.meter]
+vendor = "egauge
+url = "https://meter.local"
+[devices.pv]
+vendor = "egauge"
+url = "pv"
+username = "owner"
+password = "hunter2"
+"#
+    ), @"");
+}
+
+#[test]
+fn a_device_named_twice_is_told_where_the_second_stands() {
+    insta::assert_snapshot!(said(&format!("{METER}[devices.meter]\nvendor = \"header\"\n")), @"");
+}
+
+#[test]
+fn without_a_device_the_error_says_what_to_write() {
+    insta::assert_snapshot!(said("listen = \"localhost:0\"\n"), @"");
+    insta::assert_snapshot!(said("[device.meter]\nvendor = \"egauge\"\n"), @"");
+    insta::assert_snapshot!(said("[[devices]]\nvendor = \"egauge\"\n"), @"");
+    insta::assert_snapshot!(said("devices.meter = 5\n"), @"");
+}
+
+#[test]
+fn a_column_counts_characters_and_survives_carriage_returns() {
+    insta::assert_snapshot!(said("[devices.meter]\r\ntrust = { pin = \"ünïcode\",\tca = 5 }\r\n"), @"");
+}
+
+#[test]
+fn overrides_of_the_environment_win_and_are_checked() {
+    let environment = |name, value| Environment::from_iter([("METER_PASSWORD", "x"), (name, value)]);
+    let read = |name, value| read_with(&format!("listen=\"a:1\"\nstate=\"s\"\n{METER}"), &environment(name, value));
+    assert_eq!(read("KEYWARD_LISTEN", "0.0.0.0:1").unwrap().listen.to_string(), "0.0.0.0:1");
+    assert_eq!(read("KEYWARD_STATE", "/data/state").unwrap().state, Path::new("/data/state"));
+    assert_eq!(read("KEYWARD_CERTS", "/data/certs").unwrap().certs, Path::new("/data/certs"));
+    assert_eq!(read("KEYWARD_LOG", "debug").unwrap().log.level, "debug");
+    assert_eq!(read("KEYWARD_LOG", "").unwrap().log.level, "info");
+    assert_eq!(read("KEYWARD_LOG_FORMAT", "json").unwrap().log.format, LogFormat::Json);
+    let config = read("STATE_DIRECTORY", "/var/lib/keyward:/var/lib/other").unwrap();
+    assert_eq!((config.certs.as_path(), config.state.as_path()), (Path::new("/var/lib/keyward/certs"), Path::new("s")));
+
+    let said = |name, value| read(name, value).unwrap_err().to_string();
+    assert!(said("KEYWARD_LISTEN", "8480").starts_with("proxy.toml: KEYWARD_LISTEN: expected `host:port`"));
+    assert!(said("KEYWARD_LOG", "inof").ends_with("did you mean \"info\"?"));
+    assert!(said("KEYWARD_LOG_FORMAT", "xml").contains("KEYWARD_LOG_FORMAT: expected"));
+}
+
+#[test]
+fn a_device_s_source_changes_exactly_when_its_table_does() {
+    let source = |text: &str| read(text).unwrap().devices[0].source.clone();
+    let meter = source(METER);
+    assert_eq!(meter, source(&format!("# comment\nlisten = \"a:1\"\n{}", METER.replace("  ", ""))));
+    assert_ne!(meter, source(&METER.replace("owner", "guest")));
+    assert_ne!(meter, source(&format!("{METER}timeout = \"45s\"\n")));
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_an_error_and_none_anywhere_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("proxy.toml");
+    let by_variable = Environment::from_iter([("KEYWARD_CONFIG", &file)]);
+    assert_eq!(find(Some(&file), &Environment::default()).unwrap_err().named_by, "--config");
+    assert_eq!(find(None, &by_variable).unwrap_err().named_by, "KEYWARD_CONFIG");
+    std::fs::write(&file, METER).unwrap();
+    assert_eq!(find(None, &by_variable).unwrap(), Some(file.clone()));
+    assert_eq!(find(Some(&file), &by_variable).unwrap(), Some(file));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_told_like_any_other_fault() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("proxy.toml");
+    let said = || load(&file, &Environment::default(), &Fake).unwrap_err().to_string();
+    assert!(said().contains("proxy.toml: cannot be read: No such file"), "{}", said());
+    std::fs::write(&file, b"listen = \"a:1\"\nstate = \"\xff\"\n").unwrap();
+    assert!(said().contains("proxy.toml:2:10: not UTF-8"), "{}", said());
+}

@@ -1,0 +1,30 @@
+//! Words of messages: what was found, and what may have been meant.
+
+use toml::de::DeValue;
+
+/// A value as a message repeats it; only its kind, where it is secret or long.
+pub(super) fn got(value: &DeValue<'_>, secret: bool) -> String {
+    match value {
+        DeValue::String(text) if !secret && text.chars().count() <= 60 => format!("{text:?}"),
+        DeValue::Integer(integer) if !secret => integer.to_string(),
+        DeValue::Float(float) if !secret => float.to_string(),
+        DeValue::Boolean(flag) if !secret => flag.to_string(),
+        DeValue::Integer(_) | DeValue::Array(_) => format!("an {}", value.type_str()),
+        _ => format!("a {}", value.type_str()),
+    }
+}
+
+/// The candidate that someone who wrote `word` most likely meant.
+pub(super) fn nearest(word: &str, candidates: &[&'static str]) -> Option<&'static str> {
+    let close = |candidate: &&'static str| {
+        let slips = strsim::osa_distance(word, candidate);
+        slips <= (word.len() / 3).max(1) || strsim::jaro_winkler(word, candidate) > 0.85
+    };
+    let candidates = candidates.iter().copied().filter(close);
+    candidates.max_by(|a, b| strsim::jaro_winkler(word, a).total_cmp(&strsim::jaro_winkler(word, b)))
+}
+
+/// Names in backquotes, for a message.
+pub(super) fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
