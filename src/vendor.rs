@@ -97,9 +97,10 @@ pub trait Vendor: Send + Sync + 'static {
         "/"
     }
 
-    /// Ends the session at the device. Whether that worked is of no consequence.
-    async fn logout(&self, visit: &Visit<'_>, held: &Session) {
+    /// Ends the session at the device. Says whether it is over now.
+    async fn logout(&self, visit: &Visit<'_>, held: &Session) -> bool {
         let _ = (visit, held);
+        false
     }
 }
 

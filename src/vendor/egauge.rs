@@ -131,12 +131,10 @@ impl Vendor for Egauge {
         "/api/auth/unauthorized"
     }
 
-    async fn logout(&self, visit: &Visit<'_>, held: &Session) {
-        let Ok(request) = get("/api/auth/logout") else { return };
+    async fn logout(&self, visit: &Visit<'_>, held: &Session) -> bool {
+        let Ok(request) = get("/api/auth/logout") else { return false };
         let mut head = request.into_parts().0;
-        if held.stamp(&mut head).is_ok() {
-            drop(visit.device(Request::from_parts(head, Bytes::new())).await);
-        }
+        held.stamp(&mut head).is_ok() && visit.device(Request::from_parts(head, Bytes::new())).await.is_ok()
     }
 }
 

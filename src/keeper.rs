@@ -1,0 +1,306 @@
+//! The session of one device: when to log in, when to renew, when to leave the device and its cloud alone.
+//!
+//! Every lock, task, back-off and generation of a session lives here; *how* a make logs in is the
+//! [vendor](crate::vendor)'s business. What outlives the process is in the [store](store::Store).
+
+mod account;
+mod lease;
+mod rest;
+pub mod store;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+pub use account::fingerprint;
+pub use lease::Lease;
+use lease::Held;
+pub use rest::Failure;
+use rest::Rest;
+use store::{Record, Store};
+pub use verify::Finding;
+use verify::Rights;
+
+use crate::clock::{Clock, Timestamp};
+use crate::metrics::DeviceFigures;
+use crate::upstream::Upstream;
+use crate::upstream::cloud::Cloud;
+use crate::vendor::{Refusal, Session, Vendor, Visit};
+
+/// A login with all its round trips takes no longer.
+const BUDGET: Duration = Duration::from_secs(120);
+/// Once told to end our sessions, we wait no longer.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// What a keeper is made of.
+pub struct Parts {
+    /// Name of the device.
+    pub name: String,
+    /// What its sessions are bound to beside the account: the address they were got for.
+    pub address: String,
+    /// How its make logs in.
+    pub vendor: Arc<dyn Vendor>,
+    /// The way to it.
+    pub upstream: Arc<Upstream>,
+    /// The way to clouds.
+    pub cloud: Cloud,
+    /// What time it is.
+    pub clock: Clock,
+    /// Where sessions are saved.
+    pub store: Arc<Store>,
+    /// Counts logins.
+    pub figures: Arc<DeviceFigures>,
+}
+
+/// The session engine of one device.
+pub struct Keeper {
+    parts: Parts,
+    state: Mutex<State>,
+    /// Saves go one after the other, each with what is true when it begins.
+    saving: tokio::sync::Mutex<()>,
+    /// The device's clock less ours, in milliseconds.
+    skew: AtomicI64,
+    /// The time that the last request carried.
+    last_moment: AtomicI64,
+}
+
+/// Where a login or a verification under way will say how it ended.
+type Landing<T> = watch::Receiver<Option<T>>;
+
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    generation: u64,
+    /// What the device refused last: a login must not come back with the same.
+    refused: Option<Arc<Session>>,
+    rest: Option<Rest>,
+    /// Passing failures in a row.
+    failures: u32,
+    /// Rejections in a row of the same credentials, over restarts.
+    rejections: u32,
+    /// Whether these credentials have ever been accepted.
+    proven: bool,
+    /// Salt of the credentials' hash, and the hash of those used last.
+    salt: String,
+    credentials: String,
+    login: Option<Landing<Result<(), Failure>>>,
+    verification: Option<Landing<Result<Finding, Failure>>>,
+    rights: Rights,
+    /// Whether what is held could not be saved.
+    unsaved: bool,
+}
+
+/// What the status page says of a session.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// When it ends, where that is known.
+    pub expires_at: Option<Timestamp>,
+    /// When it was got.
+    pub renewed_at: Option<Timestamp>,
+    /// What keeps us from getting a new one.
+    pub failure: Option<Failure>,
+    /// Whether what is held could not be saved.
+    pub unsaved: bool,
+}
+
+impl Keeper {
+    /// A keeper with what was saved for this device, if it is for this account.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        let record = parts.store.load(&parts.name);
+        let keeper = Arc::new(Self {
+            parts,
+            state: Mutex::default(),
+            saving: tokio::sync::Mutex::default(),
+            skew: AtomicI64::new(0),
+            last_moment: AtomicI64::new(0),
+        });
+        keeper.restore(record.unwrap_or_default());
+        keeper
+    }
+
+    /// A session to send one request with, logged in if need be.
+    ///
+    /// # Errors
+    /// Why there is none, and when to ask again. While credentials rest, at once.
+    pub async fn lease(self: &Arc<Self>) -> Result<Lease, Failure> {
+        loop {
+            let landing = {
+                let mut state = self.lock();
+                let now = Instant::now();
+                if let Some(rest) = &state.rest
+                    && rest.is_over(now)
+                {
+                    state.rest = None;
+                }
+                let resting = self.resting(&mut state);
+                match (&state.held, resting) {
+                    (Some(held), resting) if !held.is_over(now) || resting.is_some() => {
+                        let lease = self.hand_out(held);
+                        if held.is_due(now) && resting.is_none() {
+                            self.start_login(&mut state);
+                        }
+                        return Ok(lease);
+                    }
+                    (_, Some(failure)) => return Err(failure),
+                    _ => self.start_login(&mut state),
+                }
+            };
+            let outcome = land(landing).await.unwrap_or_else(|| Err(Failure::internal()));
+            // Time is a hint: a session that should be over serves until the device says so.
+            match (&self.lock().held, outcome) {
+                (Some(held), _) => return Ok(self.hand_out(held)),
+                (None, Err(failure)) => return Err(failure),
+                // It was refused to somebody else in the meantime.
+                (None, Ok(())) => {}
+            }
+        }
+    }
+
+    /// The session of this lease is void. Nobody gets it again; one got since is not touched.
+    pub fn expire(&self, lease: &Lease) {
+        let mut state = self.lock();
+        if state.held.as_ref().is_some_and(|held| held.generation == lease.generation) {
+            state.refused = state.held.take().map(|held| held.session);
+        }
+    }
+
+    /// The device handed out what the session looks like from now on.
+    pub fn rotate(&self, lease: &Lease, session: Session) {
+        let mut state = self.lock();
+        if state.held.as_ref().is_some_and(|held| held.generation == lease.generation) {
+            self.hold(&mut state, session);
+        }
+    }
+
+    /// What the status page says.
+    pub fn snapshot(&self) -> Snapshot {
+        let state = self.lock();
+        Snapshot {
+            expires_at: state.held.as_ref().and_then(|held| held.session.expires_at),
+            renewed_at: state.held.as_ref().map(|held| held.renewed_at),
+            failure: state.rest.as_ref().filter(|rest| !rest.is_over(Instant::now())).map(Rest::failure),
+            unsaved: state.unsaved,
+        }
+    }
+
+    /// Ends the session at the device where it can be, within a second. What is saved goes with it.
+    pub async fn close(&self) {
+        let held = self.lock().held.as_ref().map(|held| Arc::clone(&held.session));
+        let Some(session) = held else { return };
+        let visit = self.visit(None);
+        if timeout(FAREWELL, self.parts.vendor.logout(&visit, &session)).await == Ok(true) {
+            self.lock().held = None;
+            self.save().await;
+        }
+    }
+
+    /// Starts a login, or joins the one under way. It goes on whoever waits for it or leaves.
+    fn start_login(self: &Arc<Self>, state: &mut State) -> Landing<Result<(), Failure>> {
+        // A task that panicked has left its channel closed.
+        if let Some(landing) = state.login.as_ref().filter(|landing| landing.has_changed().is_ok()) {
+            return landing.clone();
+        }
+        let (sender, landing) = watch::channel(None);
+        state.login = Some(landing.clone());
+        let keeper = Arc::clone(self);
+        tokio::spawn(async move {
+            let outcome = timeout(BUDGET, keeper.obtain())
+                .await
+                .unwrap_or_else(|_| Err(Refusal::Odd("the login took too long".to_owned())));
+            let settled = keeper.settle(outcome).await;
+            sender.send_replace(Some(settled));
+        });
+        landing
+    }
+
+    async fn obtain(&self) -> Result<Session, Refusal> {
+        let (old, refused) = {
+            let state = self.lock();
+            (state.held.as_ref().map(|held| Arc::clone(&held.session)), state.refused.clone())
+        };
+        let visit = self.visit(refused.as_deref());
+        if let Some(old) = old {
+            match self.parts.vendor.renew(&visit, &old).await {
+                Ok(Some(session)) => return Ok(session),
+                Ok(None) | Err(Refusal::Rejected(_)) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        self.parts.vendor.login(&visit).await
+    }
+
+    async fn settle(&self, outcome: Result<Session, Refusal>) -> Result<(), Failure> {
+        let credentials = self.credentials();
+        let result = {
+            let mut state = self.lock();
+            if state.credentials != credentials {
+                state.rejections = 0;
+                state.proven = false;
+                state.credentials = credentials;
+            }
+            state.login = None;
+            match outcome {
+                Ok(session) => {
+                    state.failures = 0;
+                    state.rest = None;
+                    if session.lasts {
+                        state.rejections = 0;
+                        state.proven = true;
+                    }
+                    self.hold(&mut state, session);
+                    Ok(())
+                }
+                Err(refusal) => Err(self.begin_rest(&mut state, refusal)),
+            }
+        };
+        self.parts.figures.login(result.is_ok());
+        match &result {
+            Ok(()) => tracing::info!(device = self.parts.name, "session obtained"),
+            Err(failure) => tracing::warn!(
+                device = self.parts.name,
+                retry_after_s = failure.retry_after.as_secs(),
+                "no session: {}",
+                failure.refusal
+            ),
+        }
+        self.save().await;
+        result
+    }
+
+    fn hold(&self, state: &mut State, session: Session) {
+        state.generation += 1;
+        let now = self.parts.clock.now();
+        state.held = Some(Held::new(session, state.generation, now, now));
+        // A second login must not come to nothing because of what was refused long ago.
+        state.refused = None;
+    }
+
+    fn visit<'a>(&'a self, refused: Option<&'a Session>) -> Visit<'a> {
+        Visit { device: &self.parts.upstream, cloud: &self.parts.cloud, now: self.parts.clock.now(), refused }
+    }
+
+    /// Writes down what is to outlive this process.
+    async fn save(&self) {
+        let _turn = self.saving.lock().await;
+        let record = self.record();
+        let (store, name) = (Arc::clone(&self.parts.store), self.parts.name.clone());
+        let saved = tokio::task::spawn_blocking(move || store.save(&name, &record)).await;
+        let saved = saved.is_ok_and(|saved| saved);
+        self.lock().unsaved = !saved;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for the outcome; `None` if whoever was to tell it is gone.
+async fn land<T: Clone>(mut landing: Landing<T>) -> Option<T> {
+    landing.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone())
+}

@@ -1,0 +1,119 @@
+//! A session on loan, and what is particular to each request of it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::request;
+use tokio::time::Instant;
+
+use super::Keeper;
+use crate::clock::Timestamp;
+use crate::vendor::{Moment, Refusal, Session};
+
+/// Renewal begins no earlier than this before the end, however long a session lives.
+const MOST_LEAD: Duration = Duration::from_secs(30 * 86_400);
+
+/// The session in force.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    pub(super) session: Arc<Session>,
+    pub(super) generation: u64,
+    pub(super) renewed_at: Timestamp,
+    /// Whether the device has accepted a request with it.
+    pub(super) accepted: Arc<AtomicBool>,
+    uses: Arc<AtomicU64>,
+    over_at: Option<Instant>,
+    due_at: Option<Instant>,
+}
+
+impl Held {
+    /// Lifetimes run on the monotonic clock from `now` on.
+    pub(super) fn new(session: Session, generation: u64, renewed_at: Timestamp, now: Timestamp) -> Self {
+        let instant = Instant::now();
+        let left = session.expires_at.map(|end| end.since(now));
+        let whole = session.expires_at.map(|end| end.since(renewed_at));
+        // Not all of a house's sessions at the same moment.
+        let jitter = rand::random_range(0.9..1.1);
+        let lead = whole.map(|whole| (whole.mul_f64(jitter) / 3).min(MOST_LEAD));
+        let over_at = left.and_then(|left| instant.checked_add(left));
+        let due_at =
+            left.zip(lead).and_then(|(left, lead)| instant.checked_add(left.saturating_sub(lead)));
+        Self {
+            session: Arc::new(session),
+            generation,
+            renewed_at,
+            accepted: Arc::default(),
+            uses: Arc::default(),
+            over_at,
+            due_at,
+        }
+    }
+
+    /// Serves only as long as nothing better is to be had.
+    pub(super) fn end_now(&mut self) {
+        self.over_at = Some(Instant::now());
+    }
+
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.over_at.is_some_and(|end| end <= now)
+    }
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.due_at.is_some_and(|due| due <= now)
+    }
+}
+
+/// A session on loan for one request.
+#[derive(Clone, Debug)]
+pub struct Lease {
+    pub(super) session: Arc<Session>,
+    pub(super) generation: u64,
+    pub(super) accepted: Arc<AtomicBool>,
+    uses: Arc<AtomicU64>,
+}
+
+impl Lease {
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+}
+
+impl Keeper {
+    pub(super) fn hand_out(&self, held: &Held) -> Lease {
+        Lease {
+            session: Arc::clone(&held.session),
+            generation: held.generation,
+            accepted: Arc::clone(&held.accepted),
+            uses: Arc::clone(&held.uses),
+        }
+    }
+
+    /// Dresses one request with the session of a lease.
+    ///
+    /// # Errors
+    /// When a credential can't stand in a request.
+    pub fn sign(&self, lease: &Lease, head: &mut request::Parts) -> Result<(), Refusal> {
+        let nth = lease.uses.fetch_add(1, Ordering::Relaxed) + 1;
+        let moment = Moment { nth, time: self.moment() };
+        self.parts.vendor.sign(&lease.session, moment, head)
+    }
+
+    /// The device showed its clock.
+    pub fn learn_clock(&self, theirs: Timestamp) {
+        let skew = theirs.as_millis().saturating_sub(self.parts.clock.now().as_millis());
+        tracing::info!(device = self.parts.name, skew_ms = skew, "the device's clock differs");
+        self.skew.store(skew, Ordering::Relaxed);
+        // Where the device is behind, its time begins anew.
+        self.last_moment.store(0, Ordering::Relaxed);
+    }
+
+    /// The device's time, later than every one before.
+    fn moment(&self) -> Timestamp {
+        let now = self.parts.clock.now().as_millis().saturating_add(self.skew.load(Ordering::Relaxed));
+        let step = |last: i64| now.max(last.saturating_add(1));
+        let last = self.last_moment.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(step(last)));
+        Timestamp::from_millis(step(last.unwrap_or(0)))
+    }
+}

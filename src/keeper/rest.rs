@@ -1,0 +1,102 @@
+//! How long to leave a device or a cloud alone after a refusal.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Keeper, State};
+use crate::vendor::Refusal;
+
+/// After the first, the second and every further rejection of the same credentials.
+const AFTER_REJECTION: [Duration; 3] =
+    [Duration::from_secs(5 * 60), Duration::from_secs(30 * 60), Duration::from_secs(24 * 3600)];
+/// Until a person has acted.
+const AFTER_PERSON: Duration = Duration::from_secs(24 * 3600);
+/// After failures that pass: doubling from the first to the last.
+const PASSING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// However long a server asks for, we look in once a day.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// Why there is no session, and when it is worth asking again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why.
+    pub refusal: Refusal,
+    /// When to ask again.
+    pub retry_after: Duration,
+}
+
+impl Failure {
+    pub(super) fn internal() -> Self {
+        let refusal = Refusal::Odd("the login ended in an error of keyward's own; see the log".to_owned());
+        Self { refusal, retry_after: PASSING.0 }
+    }
+}
+
+/// A time without attempts.
+#[derive(Clone, Debug)]
+pub(super) struct Rest {
+    pub(super) refusal: Refusal,
+    pub(super) until: Instant,
+}
+
+impl Rest {
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.until <= now
+    }
+
+    pub(super) fn failure(&self) -> Failure {
+        let left = self.until.saturating_duration_since(Instant::now());
+        Failure { refusal: self.refusal.clone(), retry_after: left.max(PASSING.0) }
+    }
+
+    /// Whether only other credentials, or a person, can change the outcome.
+    pub(super) fn is_final(&self) -> bool {
+        matches!(self.refusal, Refusal::Rejected(_) | Refusal::Person(_))
+    }
+}
+
+impl Keeper {
+    /// Begins to rest after a refusal.
+    pub(super) fn begin_rest(&self, state: &mut State, refusal: Refusal) -> Failure {
+        let length = match &refusal {
+            Refusal::Rejected(_) => {
+                state.rejections = state.rejections.saturating_add(1);
+                after_rejections(state.rejections)
+            }
+            Refusal::Person(_) => AFTER_PERSON,
+            Refusal::Unavailable { retry_after: Some(asked), .. } => (*asked).clamp(PASSING.0, LONGEST),
+            Refusal::Unreachable(_) | Refusal::Unavailable { .. } | Refusal::Odd(_) => {
+                state.failures = state.failures.saturating_add(1);
+                after_failures(state.failures)
+            }
+        };
+        let rest = Rest { refusal, until: Instant::now() + length };
+        let failure = rest.failure();
+        state.rest = Some(rest);
+        failure
+    }
+
+    /// Whether attempts rest now. Other credentials than those refused end it.
+    pub(super) fn resting(&self, state: &mut State) -> Option<Failure> {
+        let rest = state.rest.as_ref()?;
+        if rest.is_final() && self.hash(&state.salt) != state.credentials {
+            state.rest = None;
+            return None;
+        }
+        Some(rest.failure())
+    }
+}
+
+/// How long credentials rest that were rejected so many times in a row.
+pub(super) fn after_rejections(count: u32) -> Duration {
+    let [.., last] = AFTER_REJECTION;
+    let nth = usize::try_from(count.saturating_sub(1)).unwrap_or(usize::MAX);
+    AFTER_REJECTION.get(nth).copied().unwrap_or(last)
+}
+
+fn after_failures(count: u32) -> Duration {
+    let (first, last) = PASSING;
+    let doubled = first.saturating_mul(1 << count.saturating_sub(1).min(10)).min(last);
+    doubled.mul_f64(rand::random_range(0.75..1.0))
+}

@@ -1,0 +1,259 @@
+//! Sessions and rests on disk: a file per device, old or new but never half, and for nobody else to read.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Timestamp;
+use crate::secret::Secret;
+use crate::vendor::{Session, Stamp};
+
+/// Version of the files' form. Another one is set aside.
+const VERSION: u32 = 1;
+/// Larger than any session.
+const MAX_FILE: u64 = 256 * 1024;
+
+/// What outlives a process for one device.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Salted hash of address and names.
+    pub account: String,
+    /// Salted hash of the credentials.
+    pub credentials: String,
+    /// The salt of both.
+    pub salt: String,
+    /// Whether these credentials were ever accepted.
+    pub proven: bool,
+    /// How often in a row they were rejected.
+    pub rejections: u32,
+    /// Until when they rest.
+    pub rest: Option<SavedRest>,
+    /// The session and when it was got.
+    pub session: Option<(Session, Timestamp)>,
+}
+
+/// A rest that a restart does not end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedRest {
+    /// Its end.
+    pub until: Timestamp,
+    /// Whether a person has to act.
+    pub person: bool,
+    /// Why, in words for a person.
+    pub detail: String,
+}
+
+/// The folder of saved sessions.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    /// Whether the last save failed, so that a full disk is told once and not once a minute.
+    failing: AtomicBool,
+}
+
+impl Store {
+    /// The store in this folder, which need not exist yet.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self { folder: folder.into(), failing: AtomicBool::new(false) }
+    }
+
+    /// Makes the folder, for its owner alone.
+    ///
+    /// # Errors
+    /// When it can't be made or written.
+    pub fn prepare(&self) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o700))?;
+        tempfile::tempfile_in(&self.folder).map(drop)
+    }
+
+    /// What was saved for a device. What can't be used is named in the log and set aside.
+    pub fn load(&self, device: &str) -> Option<Record> {
+        let file = self.file(device);
+        match read(&file) {
+            Ok(record) => record,
+            Err(why) => {
+                let aside = file.with_extension("unusable");
+                let moved = fs::rename(&file, &aside);
+                tracing::warn!(
+                    device,
+                    file = %file.display(),
+                    set_aside = moved.is_ok(),
+                    "the saved session can't be used ({why}): starting with a login"
+                );
+                None
+            }
+        }
+    }
+
+    /// Saves what is to outlive this process, whole or not at all. Says whether that worked.
+    pub fn save(&self, device: &str, record: &Record) -> bool {
+        match self.write(device, record) {
+            Ok(()) => {
+                if self.failing.swap(false, Ordering::Relaxed) {
+                    tracing::info!(folder = %self.folder.display(), "sessions can be saved again");
+                }
+                true
+            }
+            Err(error) => {
+                if !self.failing.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        folder = %self.folder.display(),
+                        %error,
+                        "sessions can't be saved: keyward serves on from memory and logs in anew after a restart"
+                    );
+                }
+                false
+            }
+        }
+    }
+
+    fn write(&self, device: &str, record: &Record) -> io::Result<()> {
+        self.prepare()?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
+        serde_json::to_writer(&mut file, &Saved::from(record))?;
+        file.write_all(b"\n")?;
+        file.as_file().sync_all()?;
+        file.persist(self.file(device))?;
+        fs::File::open(&self.folder)?.sync_all()
+    }
+
+    fn file(&self, device: &str) -> PathBuf {
+        self.folder.join(format!("{device}.json"))
+    }
+}
+
+fn read(file: &Path) -> Result<Option<Record>, String> {
+    let facts = match fs::symlink_metadata(file) {
+        Ok(facts) => facts,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    if !facts.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    if facts.len() > MAX_FILE {
+        return Err(format!("it is larger than {MAX_FILE} bytes"));
+    }
+    let text = fs::read(file).map_err(|error| error.to_string())?;
+    // The parser's message could repeat what stands there.
+    let saved: Saved = serde_json::from_slice(&text)
+        .map_err(|error| format!("it is broken at line {}, column {}", error.line(), error.column()))?;
+    if saved.version != VERSION {
+        return Err(format!("it is of version {}", saved.version));
+    }
+    Ok(Some(saved.into()))
+}
+
+/// A [`Record`] as it stands in the file. The one place where secrets are written down.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    version: u32,
+    account: String,
+    credentials: String,
+    salt: String,
+    proven: bool,
+    rejections: u32,
+    rest: Option<RestEntry>,
+    session: Option<SessionEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct RestEntry {
+    until_ms: i64,
+    person: bool,
+    detail: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SessionEntry {
+    stamps: Vec<(Carrier, String, String)>,
+    expires_at_ms: Option<i64>,
+    renewed_at_ms: i64,
+    memo: BTreeMap<String, String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Carrier {
+    Header,
+    Cookie,
+    Query,
+}
+
+impl From<&Record> for Saved {
+    fn from(record: &Record) -> Self {
+        let rest = record.rest.as_ref().map(|rest| RestEntry {
+            until_ms: rest.until.as_millis(),
+            person: rest.person,
+            detail: rest.detail.clone(),
+        });
+        let session = record.session.as_ref().map(|(session, renewed_at)| SessionEntry {
+            stamps: session.stamps.iter().map(write_stamp).collect(),
+            expires_at_ms: session.expires_at.map(Timestamp::as_millis),
+            renewed_at_ms: renewed_at.as_millis(),
+            memo: session.memo.iter().map(|(name, secret)| (name.clone(), secret.expose().to_owned())).collect(),
+        });
+        Self {
+            version: VERSION,
+            account: record.account.clone(),
+            credentials: record.credentials.clone(),
+            salt: record.salt.clone(),
+            proven: record.proven,
+            rejections: record.rejections,
+            rest,
+            session,
+        }
+    }
+}
+
+impl From<Saved> for Record {
+    fn from(saved: Saved) -> Self {
+        let rest = saved.rest.map(|rest| SavedRest {
+            until: Timestamp::from_millis(rest.until_ms),
+            person: rest.person,
+            detail: rest.detail,
+        });
+        let session = saved.session.map(|entry| {
+            let session = Session {
+                stamps: entry.stamps.into_iter().map(read_stamp).collect(),
+                expires_at: entry.expires_at_ms.map(Timestamp::from_millis),
+                memo: entry.memo.into_iter().map(|(name, text)| (name, Secret::new(text))).collect(),
+                lasts: true,
+            };
+            (session, Timestamp::from_millis(entry.renewed_at_ms))
+        });
+        Self {
+            account: saved.account,
+            credentials: saved.credentials,
+            salt: saved.salt,
+            proven: saved.proven,
+            rejections: saved.rejections,
+            rest,
+            session,
+        }
+    }
+}
+
+fn write_stamp(stamp: &Stamp) -> (Carrier, String, String) {
+    let (carrier, name, secret) = match stamp {
+        Stamp::Header(name, secret) => (Carrier::Header, name, secret),
+        Stamp::Cookie(name, secret) => (Carrier::Cookie, name, secret),
+        Stamp::Query(name, secret) => (Carrier::Query, name, secret),
+    };
+    (carrier, name.clone(), secret.expose().to_owned())
+}
+
+fn read_stamp((carrier, name, text): (Carrier, String, String)) -> Stamp {
+    match carrier {
+        Carrier::Header => Stamp::Header(name, text.into()),
+        Carrier::Cookie => Stamp::Cookie(name, text.into()),
+        Carrier::Query => Stamp::Query(name, text.into()),
+    }
+}

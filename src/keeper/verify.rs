@@ -1,0 +1,173 @@
+//! What a refused request means: a void session, or a matter of rights.
+
+use std::collections::hash_map::RandomState;
+use std::collections::HashSet;
+use std::hash::BuildHasher;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::rest::Failure;
+use super::{BUDGET, Keeper, Landing, Lease, land};
+use crate::vendor::{Refusal, Session, Verdict};
+
+/// For so long after the device called a session good, a refusal is a matter of rights without asking again.
+const GOOD_FOR: Duration = Duration::from_secs(5);
+/// Paths remembered as open to this session; a refusal there is never taken for a matter of rights unasked.
+const MAX_PATHS: usize = 256;
+
+/// What a doubtful refusal turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finding {
+    /// The session is good; it has no right to this.
+    Rights,
+    /// The session was void, or there is a better one by now: the request may go out once more.
+    Void,
+}
+
+/// What is known of a session's rights.
+#[derive(Debug, Default)]
+pub(super) struct Rights {
+    good_until: Option<Instant>,
+    open: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Keeper {
+    /// The device refused a request in words that may mean two things: asks it which.
+    ///
+    /// # Errors
+    /// When the device can't be asked.
+    pub async fn doubt(self: &Arc<Self>, lease: &Lease, path: &str) -> Result<Finding, Failure> {
+        let landing = {
+            let mut state = self.lock();
+            if state.held.as_ref().is_none_or(|held| held.generation != lease.generation) {
+                return Ok(Finding::Void);
+            }
+            let path = state.rights.hasher.hash_one(path);
+            let known_good = state.rights.good_until.is_some_and(|until| Instant::now() < until);
+            if known_good && !state.rights.open.contains(&path) {
+                return Ok(Finding::Rights);
+            }
+            self.start_verification(&mut state, lease)
+        };
+        land(landing).await.unwrap_or_else(|| Err(Failure::internal()))
+    }
+
+    /// The device answered a request as it answers who is logged in.
+    pub fn accepted(self: &Arc<Self>, lease: &Lease, path: &str) {
+        {
+            let mut state = self.lock();
+            let rights = &mut state.rights;
+            if rights.open.len() < MAX_PATHS {
+                rights.open.insert(rights.hasher.hash_one(path));
+            }
+        }
+        if lease.accepted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let first = {
+            let mut state = self.lock();
+            state.rejections = 0;
+            !std::mem::replace(&mut state.proven, true)
+        };
+        if first {
+            let keeper = Arc::clone(self);
+            tokio::spawn(async move { keeper.save().await });
+        }
+    }
+
+    /// A credential that can't be renewed is refused. It rests only while it has never once been accepted;
+    /// `Ok`: it is another one by now, so the request may go out once more.
+    ///
+    /// # Errors
+    /// When to try again.
+    pub async fn refused(&self, lease: &Lease, detail: String) -> Result<(), Failure> {
+        let changed = self.credentials_changed();
+        let failure = {
+            let mut state = self.lock();
+            if state.held.as_ref().is_none_or(|held| held.generation != lease.generation) {
+                return Ok(());
+            }
+            if changed {
+                state.held = None;
+                return Ok(());
+            }
+            let refusal = Refusal::Rejected(detail);
+            if state.proven {
+                return Err(Failure { refusal, retry_after: GOOD_FOR });
+            }
+            state.held = None;
+            self.begin_rest(&mut state, refusal)
+        };
+        self.save().await;
+        Err(failure)
+    }
+
+    fn start_verification(self: &Arc<Self>, state: &mut super::State, lease: &Lease) -> Landing<Result<Finding, Failure>> {
+        if let Some(landing) = state.verification.as_ref().filter(|landing| landing.has_changed().is_ok()) {
+            return landing.clone();
+        }
+        let (sender, landing) = watch::channel(None);
+        state.verification = Some(landing.clone());
+        let (keeper, lease) = (Arc::clone(self), lease.clone());
+        tokio::spawn(async move {
+            let visit = keeper.visit(None);
+            let verdict = timeout(BUDGET, keeper.parts.vendor.verify(&visit, &lease.session))
+                .await
+                .unwrap_or_else(|_| Err(Refusal::Odd("the device did not say in time whether the session is good".to_owned())));
+            let finding = keeper.conclude(&lease, verdict).await;
+            sender.send_replace(Some(finding));
+        });
+        landing
+    }
+
+    async fn conclude(&self, lease: &Lease, verdict: Result<Verdict, Refusal>) -> Result<Finding, Failure> {
+        let finding = {
+            let mut state = self.lock();
+            state.verification = None;
+            let good = || Some(Instant::now() + GOOD_FOR);
+            match verdict {
+                Ok(Verdict::Expired) if !lease.accepted.load(Ordering::Relaxed) && state.rest.is_none() => {
+                    // Fresh and void at once: without a rest every request would be a login.
+                    state.refused = state.held.take().map(|held| held.session);
+                    Err(self.begin_rest(
+                        &mut state,
+                        Refusal::Odd("the device refuses a session that it has just given out".to_owned()),
+                    ))
+                }
+                Ok(Verdict::Expired) => {
+                    drop(state);
+                    self.expire(lease);
+                    return Ok(Finding::Void);
+                }
+                Ok(Verdict::Rotated(session)) => {
+                    state.rights.good_until = good();
+                    drop(state);
+                    self.adopt(lease, session);
+                    return Ok(Finding::Void);
+                }
+                Ok(_) => {
+                    state.rights.good_until = good();
+                    return Ok(Finding::Rights);
+                }
+                Err(refusal @ (Refusal::Rejected(_) | Refusal::Person(_))) => {
+                    state.refused = state.held.take().map(|held| held.session);
+                    Err(self.begin_rest(&mut state, refusal))
+                }
+                Err(refusal) => return Err(Failure { refusal, retry_after: Duration::from_secs(1) }),
+            }
+        };
+        self.save().await;
+        finding
+    }
+
+    /// The device says the session is good in this form.
+    fn adopt(&self, lease: &Lease, session: Session) {
+        lease.accepted.store(true, Ordering::Relaxed);
+        self.rotate(lease, session);
+    }
+}

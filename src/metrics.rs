@@ -1,0 +1,288 @@
+//! What is counted, for `/metrics` and for the list of devices.
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::clock::Timestamp;
+
+/// Upper bounds of the duration buckets, in seconds: from a kept connection's answer to an embedded gateway's.
+const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    device: String,
+    method: &'static str,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LoginLabels {
+    device: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeviceLabels {
+    device: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FaultLabels {
+    device: String,
+    fault: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BuildLabels {
+    version: &'static str,
+}
+
+type Durations = Family<DeviceLabels, Histogram, fn() -> Histogram>;
+
+/// Every figure of the process.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    logins: Family<LoginLabels, Counter>,
+    faults: Family<FaultLabels, Counter>,
+    replays: Family<DeviceLabels, Counter>,
+    durations: Durations,
+    device_durations: Durations,
+    up: Family<DeviceLabels, Gauge>,
+    session_ends: Family<DeviceLabels, Gauge>,
+    connections: Gauge,
+    reloaded: Gauge,
+    reload_ok: Gauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Metrics")
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Nothing counted yet.
+    pub fn new() -> Self {
+        let histogram: fn() -> Histogram = || Histogram::new(BUCKETS);
+        let mut registry = Registry::with_prefix("keyward");
+        let requests = Family::default();
+        registry.register("requests", "Requests answered, by device, method and status", requests.clone());
+        let faults = Family::default();
+        registry.register("faults", "Answers of keyward's own instead of the device's", faults.clone());
+        let logins = Family::default();
+        registry.register("logins", "Logins and renewals", logins.clone());
+        let replays = Family::default();
+        registry.register("replays", "Requests sent again with a renewed session", replays.clone());
+        let durations = Family::new_with_constructor(histogram);
+        let help = "From the request's head to the response's";
+        registry.register_with_unit("request_duration", help, Unit::Seconds, durations.clone());
+        let device_durations = Family::new_with_constructor(histogram);
+        let help = "The device's share of that: from sending to the response's head";
+        registry.register_with_unit("device_duration", help, Unit::Seconds, device_durations.clone());
+        let up = Family::default();
+        registry.register("device_up", "Whether the last exchange with the device was fine", up.clone());
+        let session_ends = Family::default();
+        let help = "When the session ends, in seconds since 1970";
+        registry.register("session_expires_timestamp_seconds", help, session_ends.clone());
+        let connections = Gauge::default();
+        registry.register("connections", "Open connections of callers", connections.clone());
+        let reloaded = Gauge::default();
+        let help = "When the configuration was last read without an error, in seconds since 1970";
+        registry.register("config_last_reload_success_timestamp_seconds", help, reloaded.clone());
+        let reload_ok = Gauge::default();
+        registry.register("config_last_reload_successful", "Whether the last reading was", reload_ok.clone());
+        let build = Family::<BuildLabels, Gauge>::default();
+        build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
+        registry.register("build_info", "The version that runs", build);
+        Self {
+            registry,
+            requests,
+            logins,
+            faults,
+            replays,
+            durations,
+            device_durations,
+            up,
+            session_ends,
+            connections,
+            reloaded,
+            reload_ok,
+        }
+    }
+
+    /// The figures of one device.
+    pub fn device(self: &Arc<Self>, name: &str) -> Arc<DeviceFigures> {
+        let labels = DeviceLabels { device: name.to_owned() };
+        Arc::new(DeviceFigures {
+            durations: self.durations.get_or_create_owned(&labels),
+            device_durations: self.device_durations.get_or_create_owned(&labels),
+            name: name.to_owned(),
+            all: Arc::clone(self),
+            requests: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            logins: AtomicU64::new(0),
+            last: Mutex::default(),
+        })
+    }
+
+    /// A device is no longer configured.
+    pub fn forget(&self, name: &str) {
+        let labels = DeviceLabels { device: name.to_owned() };
+        self.up.remove(&labels);
+        self.session_ends.remove(&labels);
+    }
+
+    /// A caller's connection was opened (`1`) or closed (`-1`).
+    pub fn connection(&self, change: i64) {
+        self.connections.inc_by(change);
+    }
+
+    /// The configuration was read.
+    pub fn reloaded(&self, fine: bool, now: Timestamp) {
+        self.reload_ok.set(i64::from(fine));
+        if fine {
+            self.reloaded.set(now.as_seconds());
+        }
+    }
+
+    /// Everything, in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// When a figure can't be written, which the format has no case for.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+/// How the last exchange with a device ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Last {
+    /// None since the start.
+    #[default]
+    Unknown,
+    /// Well.
+    Fine,
+    /// In this fault.
+    Fault {
+        /// Its name.
+        fault: &'static str,
+        /// What happened and what to do.
+        detail: String,
+    },
+}
+
+/// What is counted of one device.
+#[derive(Debug)]
+pub struct DeviceFigures {
+    name: String,
+    all: Arc<Metrics>,
+    durations: Histogram,
+    device_durations: Histogram,
+    requests: AtomicU64,
+    errors: AtomicU64,
+    logins: AtomicU64,
+    last: Mutex<Last>,
+}
+
+impl DeviceFigures {
+    /// A request was answered.
+    pub fn answered(&self, method: &http::Method, status: u16, took: Duration) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let labels = RequestLabels { device: self.name.clone(), method: known(method), code: status };
+        self.all.requests.get_or_create(&labels).inc();
+        self.durations.observe(took.as_secs_f64());
+    }
+
+    /// The device has answered, however it did.
+    pub fn exchanged(&self, took: Duration) {
+        self.device_durations.observe(took.as_secs_f64());
+        self.set_last(Last::Fine);
+    }
+
+    /// A request ended in a fault. `of_device`: it says something about the device and not about the caller.
+    pub fn fault(&self, fault: &'static str, detail: &str, of_device: bool) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        self.all.faults.get_or_create(&FaultLabels { device: self.name.clone(), fault }).inc();
+        if of_device {
+            self.set_last(Last::Fault { fault, detail: detail.to_owned() });
+        }
+    }
+
+    /// A login or renewal ended.
+    pub fn login(&self, fine: bool) {
+        self.logins.fetch_add(1, Ordering::Relaxed);
+        let outcome = if fine { "success" } else { "failure" };
+        self.all.logins.get_or_create(&LoginLabels { device: self.name.clone(), outcome }).inc();
+    }
+
+    /// A request went out once more with a renewed session.
+    pub fn replayed(&self) {
+        self.all.replays.get_or_create(&DeviceLabels { device: self.name.clone() }).inc();
+    }
+
+    /// When the session in force ends.
+    pub fn session_ends(&self, end: Option<Timestamp>) {
+        let labels = DeviceLabels { device: self.name.clone() };
+        match end {
+            Some(end) => {
+                self.all.session_ends.get_or_create(&labels).set(end.as_seconds());
+            }
+            None => {
+                self.all.session_ends.remove(&labels);
+            }
+        }
+    }
+
+    /// How the last exchange ended.
+    pub fn last(&self) -> Last {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Requests, errors and logins so far.
+    pub fn totals(&self) -> (u64, u64, u64) {
+        let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        (read(&self.requests), read(&self.errors), read(&self.logins))
+    }
+
+    fn set_last(&self, last: Last) {
+        let mut held = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if *held != last {
+            let up = i64::from(last == Last::Fine);
+            self.all.up.get_or_create(&DeviceLabels { device: self.name.clone() }).set(up);
+            *held = last;
+        }
+    }
+}
+
+/// Callers may send any method; the figures don't grow with them.
+fn known(method: &http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "other",
+    }
+}
