@@ -1,0 +1,130 @@
+//! Any device that asks for HTTP Digest (RFC 7616, and RFC 2069 where there is no `qop`).
+//!
+//! ```text
+//! GET /       401, WWW-Authenticate: Digest realm, nonce, qop, opaque, algorithm
+//! GET /path   Authorization: Digest username, realm, nonce, uri, response, nc, cnonce, …
+//!             401 with stale=true          the nonce is over: the same again with the new one
+//!             401                          wrong user or password, or no right to this
+//!             Authentication-Info: nextnonce
+//! ```
+
+mod challenge;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, StatusCode, Uri, header, request, response};
+
+pub(super) use challenge::{Challenge, Credentials};
+
+use super::session::header_value;
+use super::{Account, Asked, Moment, Refusal, Session, Vendor, Verdict, Visit};
+use crate::config::{SecretSource, Section};
+use crate::secret::Secret;
+
+/// What a session's memo holds.
+const CHALLENGE: &str = "challenge";
+const CNONCE: &str = "cnonce";
+const PASSWORD: &str = "password";
+/// How often the nonce was used before the session counts.
+const USED: &str = "used";
+
+struct Digest {
+    username: String,
+    password: SecretSource,
+}
+
+pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
+    let username = section.required_text("username");
+    let password = section.required_secret("password");
+    Some(Arc::new(Digest { username: username?, password: password? }))
+}
+
+#[async_trait]
+impl Vendor for Digest {
+    fn account(&self) -> Account<'_> {
+        Account { who: vec![&self.username], proofs: vec![&self.password] }
+    }
+
+    /// Proves nothing yet: that costs a request, and the first one that a caller makes proves as much.
+    async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
+        let password = visit.secret(&self.password)?;
+        let cnonce = hex::encode(rand::random::<[u8; 16]>());
+        let memo = [(PASSWORD.to_owned(), password), (CNONCE.to_owned(), cnonce.into())].into();
+        let session = Session { memo, ..Session::default() };
+        let answer = visit.ask(self.probe(), &Session::default()).await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok(session);
+        }
+        match Challenge::of(answer.headers()) {
+            Some(challenge) => Ok(facing(&session, &challenge)),
+            None => Err(Refusal::Odd(
+                "the device asks for something else than HTTP Digest with MD5 or SHA-256: another `vendor` may fit"
+                    .to_owned(),
+            )),
+        }
+    }
+
+    fn sign(&self, held: &Session, moment: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
+        let Some(challenge) = challenge(held) else { return Ok(()) };
+        let recall = |name| held.memo.get(name).map_or("", Secret::expose);
+        let credentials =
+            Credentials { username: &self.username, password: recall(PASSWORD), cnonce: recall(CNONCE) };
+        let used: u64 = recall(USED).parse().unwrap_or(0);
+        let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+        let answer = challenge.answer(&credentials, head.method.as_str(), target, used + moment.nth);
+        let value = header_value(&answer.into())?;
+        head.headers.append(header::AUTHORIZATION, value);
+        Ok(())
+    }
+
+    fn judge(&self, held: &Session, _: &Asked<'_>, answered: &response::Parts) -> Verdict {
+        let known = challenge(held);
+        if answered.status != StatusCode::UNAUTHORIZED {
+            let next = known.and_then(|known| known.followed_by(&answered.headers));
+            return next.map_or(Verdict::Pass, |next| Verdict::Rotated(facing(held, &next)));
+        }
+        match Challenge::of(&answered.headers) {
+            Some(fresh) if fresh.stale || known.is_none() => Verdict::Challenged(facing(held, &fresh)),
+            _ => Verdict::Doubt,
+        }
+    }
+
+    /// A nonce can lapse without a word, so what is asked is whether a fresh one serves.
+    async fn verify(&self, visit: &Visit<'_>, held: &Session) -> Result<Verdict, Refusal> {
+        let mut fresh = self.login(visit).await?;
+        if challenge(&fresh).is_none() {
+            // The probed path is open to all: the refused one will say what it wants, if that was not said yet.
+            let said = challenge(held).is_some();
+            return Ok(if said { Verdict::Rotated(fresh) } else { Verdict::Pass });
+        }
+        let path = self.probe();
+        let (mut head, body) = Request::new(Bytes::new()).into_parts();
+        head.uri = format!("{}{path}", visit.device.settings().url.path())
+            .parse()
+            .map_err(|_| Refusal::Odd(format!("{path} can't be asked for")))?;
+        self.sign(&fresh, Moment { nth: 1, time: visit.now }, &mut head)?;
+        head.uri = Uri::from_static(path);
+        let status = visit.device(Request::from_parts(head, body)).await?.status();
+        if status == StatusCode::UNAUTHORIZED {
+            let wrong = "wrong username or password: set the device's as `username` and `password`";
+            return Err(Refusal::Rejected(wrong.to_owned()));
+        }
+        fresh.memo.insert(USED.to_owned(), "1".into());
+        Ok(Verdict::Rotated(fresh))
+    }
+}
+
+/// What the device wants proven, as far as it has said.
+fn challenge(held: &Session) -> Option<Challenge> {
+    Challenge::read(held.memo.get(CHALLENGE)?.expose())
+}
+
+/// The session with another challenge, whose nonce nobody has used.
+fn facing(held: &Session, challenge: &Challenge) -> Session {
+    let mut session = held.clone();
+    session.memo.remove(USED);
+    session.memo.insert(CHALLENGE.to_owned(), challenge.to_string().into());
+    session
+}

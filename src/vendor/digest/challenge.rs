@@ -1,0 +1,195 @@
+//! What a device wants to be proven by Digest, and the proof.
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderValue, header};
+use http_auth::{ChallengeParser, ChallengeRef};
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+/// A challenge of the scheme Digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::vendor) struct Challenge {
+    realm: String,
+    nonce: String,
+    opaque: Option<String>,
+    /// `None`: it does not say, which means MD5.
+    algorithm: Option<Algorithm>,
+    /// Whether `qop=auth` is offered; without it RFC 2069 holds.
+    counted: bool,
+    /// Whether only the nonce of the last request was wrong.
+    pub(in crate::vendor) stale: bool,
+}
+
+/// What proves who we are.
+pub(in crate::vendor) struct Credentials<'a> {
+    pub(in crate::vendor) username: &'a str,
+    pub(in crate::vendor) password: &'a str,
+    pub(in crate::vendor) cnonce: &'a str,
+}
+
+/// The weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Algorithm {
+    Md5,
+    Md5Session,
+    Sha256,
+    Sha256Session,
+}
+
+impl Challenge {
+    /// The strongest challenge among those of a 401 that we can answer.
+    pub(in crate::vendor) fn of(headers: &HeaderMap) -> Option<Self> {
+        let challenges =
+            headers.get_all(header::WWW_AUTHENTICATE).iter().flat_map(|value| all(&ascii(value)));
+        challenges.max_by_key(|challenge| challenge.algorithm)
+    }
+
+    /// The challenge of this text.
+    pub(in crate::vendor) fn read(text: &str) -> Option<Self> {
+        all(text).into_iter().next()
+    }
+
+    /// This one with the nonce that an answer announces, if that is another.
+    pub(in crate::vendor) fn followed_by(&self, headers: &HeaderMap) -> Option<Self> {
+        let announced = ascii(headers.get("authentication-info")?);
+        // The parser knows challenges only, and this is one but for the name of the scheme.
+        let announced = format!("Digest {announced}");
+        let announced = ChallengeParser::new(&announced).next()?.ok()?;
+        let nonce = parameter(&announced, "nextnonce").filter(|nonce| *nonce != self.nonce)?;
+        Some(Self { nonce, ..self.clone() })
+    }
+
+    /// The value of `Authorization` for one request.
+    pub(in crate::vendor) fn answer(
+        &self,
+        who: &Credentials<'_>,
+        method: &str,
+        target: &str,
+        nth: u64,
+    ) -> String {
+        let Self { realm, nonce, .. } = self;
+        let Credentials { username, password, cnonce } = who;
+        let algorithm = self.algorithm.unwrap_or(Algorithm::Md5);
+        let hash = |text: String| algorithm.hash(&text);
+        let mut secret = hash(format!("{username}:{realm}:{password}"));
+        if algorithm.is_session() {
+            secret = hash(format!("{secret}:{nonce}:{cnonce}"));
+        }
+        let request = hash(format!("{method}:{target}"));
+        let response = if self.counted {
+            hash(format!("{secret}:{nonce}:{nth:08x}:{cnonce}:auth:{request}"))
+        } else {
+            hash(format!("{secret}:{nonce}:{request}"))
+        };
+        let mut text = format!(
+            "Digest username={}, realm={}, nonce={}, uri={}, response=\"{response}\"",
+            Quoted(username),
+            Quoted(realm),
+            Quoted(nonce),
+            Quoted(target)
+        );
+        if let Some(algorithm) = self.algorithm {
+            text += &format!(", algorithm={}", algorithm.name());
+        }
+        if let Some(opaque) = &self.opaque {
+            text += &format!(", opaque={}", Quoted(opaque));
+        }
+        if self.counted {
+            text += &format!(", qop=auth, nc={nth:08x}");
+        }
+        if self.counted || algorithm.is_session() {
+            text += &format!(", cnonce={}", Quoted(cnonce));
+        }
+        text
+    }
+}
+
+/// As a device would write it, for [`Challenge::read`].
+impl fmt::Display for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest realm={}, nonce={}", Quoted(&self.realm), Quoted(&self.nonce))?;
+        if let Some(opaque) = &self.opaque {
+            write!(f, ", opaque={}", Quoted(opaque))?;
+        }
+        if let Some(algorithm) = self.algorithm {
+            write!(f, ", algorithm={}", algorithm.name())?;
+        }
+        if self.counted { f.write_str(", qop=\"auth\"") } else { Ok(()) }
+    }
+}
+
+impl Algorithm {
+    const ALL: [Self; 4] = [Self::Md5, Self::Md5Session, Self::Sha256, Self::Sha256Session];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Md5Session => "MD5-sess",
+            Self::Sha256 => "SHA-256",
+            Self::Sha256Session => "SHA-256-sess",
+        }
+    }
+
+    fn is_session(self) -> bool {
+        matches!(self, Self::Md5Session | Self::Sha256Session)
+    }
+
+    fn hash(self, text: &str) -> String {
+        match self {
+            Self::Md5 | Self::Md5Session => hex::encode(Md5::digest(text)),
+            Self::Sha256 | Self::Sha256Session => hex::encode(Sha256::digest(text)),
+        }
+    }
+}
+
+/// A quoted string (RFC 9110 section 5.6.4).
+struct Quoted<'a>(&'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", self.0.replace('\\', "\\\\").replace('"', "\\\""))
+    }
+}
+
+/// Devices send bytes that are no text; the parser takes ASCII alone.
+fn ascii(value: &HeaderValue) -> String {
+    value.as_bytes().iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect()
+}
+
+/// Every challenge in a text that we can answer.
+fn all(text: &str) -> Vec<Challenge> {
+    ChallengeParser::new(text).map_while(Result::ok).filter_map(|challenge| one(&challenge)).collect()
+}
+
+fn one(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
+    if !challenge.scheme.eq_ignore_ascii_case("digest") {
+        return None;
+    }
+    let algorithm = match parameter(challenge, "algorithm") {
+        None => None,
+        Some(name) => {
+            Some(Algorithm::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(&name))?)
+        }
+    };
+    let counted = match parameter(challenge, "qop") {
+        None => false,
+        // `auth-int` alone would hash a body that is not at hand.
+        Some(offers) => {
+            offers.split(',').find(|offer| offer.trim().eq_ignore_ascii_case("auth")).map(|_| true)?
+        }
+    };
+    Some(Challenge {
+        realm: parameter(challenge, "realm")?,
+        nonce: parameter(challenge, "nonce")?,
+        opaque: parameter(challenge, "opaque"),
+        algorithm,
+        counted,
+        stale: parameter(challenge, "stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true")),
+    })
+}
+
+fn parameter(challenge: &ChallengeRef<'_>, name: &str) -> Option<String> {
+    let found = challenge.params.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
+    found.map(|(_, value)| value.to_unescaped())
+}
