@@ -1,0 +1,283 @@
+//! Enphase IQ Gateways (Envoy) from firmware 7 on; [`enlighten`] has the way to a token.
+//!
+//! ```text
+//! GET /info             <sn>, for anybody
+//! GET /auth/check_jwt   Authorization: Bearer <token>
+//!                       200 and Set-Cookie: sessionId=…, or 401
+//! GET /…                Authorization: Bearer <token> and Cookie: sessionId=…
+//!                       401: the cookie or the token is void, or it is a matter of rights;
+//!                       any other answer may bring a new sessionId
+//! ```
+//!
+//! Checking a token is dear for the gateway and its sessions are few: hence the cookie, which the first firmware of
+//! version 7 wants beside the token anyhow.
+
+mod enlighten;
+mod info;
+mod token;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header, response};
+use sha2::{Digest, Sha256};
+
+use enlighten::Enlighten;
+pub(super) use info::introduced;
+pub(super) use token::Token;
+
+use super::session::cookie;
+use super::{Account, Asked, Refusal, Session, Stamp, Vendor, Verdict, Visit};
+use crate::clock::Timestamp;
+use crate::config::{SecretSource, Section};
+use crate::secret::Secret;
+use crate::upstream::{Answer, Introduction};
+
+const CHECK: &str = "/auth/check_jwt";
+/// What the gateway says of a good token; a client library compares it to the byte.
+const VALID: &str = "<!DOCTYPE html><h2>Valid token.</h2>\n";
+const SESSION: &str = "sessionId";
+/// What a session's memo holds: the token, and the hash of the configured one as it was then.
+const TOKEN: &str = "token";
+const CONFIGURED: &str = "configured";
+/// When the cloud has no better token, another hour won't bring one.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const NEW_TOKEN: &str =
+    "set a new one from entrez.enphaseenergy.com as `token`, or set `username` and `password`";
+
+struct Enphase {
+    serial: String,
+    token: Option<SecretSource>,
+    enlighten: Option<Enlighten>,
+}
+
+pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
+    let serial = section.required_text("serial");
+    let token = section.secret("token");
+    let is_alone = section.has("token");
+    let enlighten = enlighten::build(section, is_alone);
+    Some(Arc::new(Enphase { serial: serial?, token, enlighten }))
+}
+
+#[async_trait]
+impl Vendor for Enphase {
+    fn account(&self) -> Account<'_> {
+        let owner = self.enlighten.as_ref();
+        let who = std::iter::once(self.serial.as_str()).chain(owner.map(|owner| owner.username.as_str()));
+        let proofs = self.token.iter().chain(owner.map(|owner| &owner.password));
+        Account { who: who.collect(), proofs: proofs.collect() }
+    }
+
+    async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
+        self.obtain(visit, None).await
+    }
+
+    /// There is no cheaper way than that of a login.
+    async fn renew(&self, visit: &Visit<'_>, old: &Session) -> Result<Option<Session>, Refusal> {
+        self.obtain(visit, Some(old)).await.map(Some)
+    }
+
+    fn judge(&self, held: &Session, _: &Asked<'_>, answered: &response::Parts) -> Verdict {
+        if answered.status == StatusCode::UNAUTHORIZED {
+            return Verdict::Doubt;
+        }
+        match cookie(&answered.headers, SESSION) {
+            Some(given) if Some(&given) != seat(held) => Verdict::Rotated(seated(held, given)),
+            _ => Verdict::Pass,
+        }
+    }
+
+    async fn verify(&self, visit: &Visit<'_>, held: &Session) -> Result<Verdict, Refusal> {
+        // With its cookie first: a token that comes alone takes another of the gateway's few sessions.
+        if let Some(seat) = seat(held) {
+            let answer = visit.ask(CHECK, held).await?;
+            match (answer.status(), cookie(answer.headers(), SESSION)) {
+                (StatusCode::OK, Some(given)) if given == *seat => return Ok(Verdict::Pass),
+                (StatusCode::OK, Some(given)) => return Ok(Verdict::Rotated(seated(held, given))),
+                (StatusCode::OK | StatusCode::UNAUTHORIZED, _) => {}
+                (other, _) => return Err(odd(other)),
+            }
+        }
+        let answer = visit.ask(CHECK, &unseated(held)).await?;
+        match (answer.status(), cookie(answer.headers(), SESSION)) {
+            (StatusCode::OK, Some(given)) => Ok(Verdict::Rotated(seated(held, given))),
+            (StatusCode::OK, None) => Ok(Verdict::Pass),
+            (StatusCode::UNAUTHORIZED, _) => Ok(Verdict::Expired),
+            (other, _) => Err(odd(other)),
+        }
+    }
+
+    /// Clients show a token of their own, or none; what they get is the gateway's answer to ours.
+    fn answer(&self, asked: &Asked<'_>, _: Timestamp) -> Option<Answer> {
+        if asked.path != CHECK {
+            return None;
+        }
+        if !matches!(*asked.method, Method::GET | Method::HEAD | Method::POST) {
+            let mut answer = Response::new(Bytes::new());
+            *answer.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+            answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
+            return Some(answer);
+        }
+        let mut answer = Response::new(Bytes::from_static(VALID.as_bytes()));
+        let kind = HeaderValue::from_static("application/octet-stream");
+        answer.headers_mut().insert(header::CONTENT_TYPE, kind);
+        Some(answer)
+    }
+
+    /// The token says for which gateway it is, and no other is to get it.
+    fn introduction(&self) -> Option<Introduction> {
+        let serial = self.serial.clone();
+        Some(Introduction { path: "/info", check: Box::new(move |answer| introduced(&serial, answer)) })
+    }
+
+    fn probe(&self) -> &'static str {
+        CHECK
+    }
+}
+
+impl Enphase {
+    /// A session with the token that lasts longest, of the configured one and one of the cloud.
+    async fn obtain(&self, visit: &Visit<'_>, old: Option<&Session>) -> Result<Session, Refusal> {
+        let configured = self.configured(visit);
+        let shortfall = match &configured {
+            Ok(token) if is_refused(visit, token) => refused_before_its_end(token),
+            Ok(token) if old.is_none_or(|old| outdoes(token, old)) => {
+                let session = session(token, Some(token), old);
+                match check(visit, session).await {
+                    Ok(Checked::Good(session)) => return Ok(session),
+                    Ok(Checked::Refused) => refused_before_its_end(token),
+                    Err(refusal) => return Err(refusal),
+                }
+            }
+            Ok(token) => Refusal::Person(format!("`token` lasts until {}: {NEW_TOKEN}", token.ends_at)),
+            Err(refusal) => refusal.clone(),
+        };
+        let Some(enlighten) = &self.enlighten else { return Err(shortfall) };
+        let fetched = enlighten.fetch(visit, &self.serial).await?;
+        if let Some(old) = old
+            && (old.memo.get(TOKEN) == Some(&fetched.text) || old.expires_at > Some(fetched.ends_at))
+        {
+            let detail = "the cloud gives no token that lasts longer than the one in use; that one serves on";
+            return Err(Refusal::Unavailable { detail: detail.to_owned(), retry_after: Some(DAY) });
+        }
+        if is_refused(visit, &fetched) {
+            return Err(refused_though_new());
+        }
+        let unchecked = session(&fetched, configured.as_ref().ok(), old);
+        match check(visit, unchecked.clone()).await {
+            Ok(Checked::Good(session)) => Ok(session),
+            Ok(Checked::Refused) => Err(refused_though_new()),
+            // A login at the cloud must not be repeated only because the gateway is off or busy just now.
+            Err(_) => Ok(unchecked),
+        }
+    }
+
+    /// The configured token as it is now.
+    fn configured(&self, visit: &Visit<'_>) -> Result<Token, Refusal> {
+        let Some(source) = &self.token else {
+            return Err(Refusal::Person(format!("there is no `token`: {NEW_TOKEN}")));
+        };
+        let text = visit.secret(source)?;
+        let token = Token::read(text.expose(), &self.serial)
+            .map_err(|why| Refusal::Person(format!("`token` is of no use, {why}: {NEW_TOKEN}")))?;
+        if token.ends_at <= visit.now {
+            return Err(Refusal::Person(format!("`token` ended on {}: {NEW_TOKEN}", token.ends_at)));
+        }
+        Ok(token)
+    }
+}
+
+/// What the gateway says of a token.
+enum Checked {
+    Good(Session),
+    Refused,
+}
+
+async fn check(visit: &Visit<'_>, session: Session) -> Result<Checked, Refusal> {
+    let answer = visit.ask(CHECK, &session).await?;
+    match answer.status() {
+        StatusCode::OK => Ok(Checked::Good(match cookie(answer.headers(), SESSION) {
+            Some(given) => seated(&session, given),
+            None => session,
+        })),
+        StatusCode::UNAUTHORIZED => Ok(Checked::Refused),
+        other => Err(odd(other)),
+    }
+}
+
+/// A session of this token, at the seat of an old one where there was one.
+fn session(token: &Token, configured: Option<&Token>, old: Option<&Session>) -> Session {
+    let bearer = format!("Bearer {}", token.text.expose());
+    let configured = configured.map(|configured| (CONFIGURED.to_owned(), hash(configured)));
+    let session = Session {
+        stamps: vec![Stamp::Header(header::AUTHORIZATION.to_string(), bearer.into())],
+        expires_at: Some(token.ends_at),
+        memo: configured.into_iter().chain([(TOKEN.to_owned(), token.text.clone())]).collect(),
+        lasts: true,
+    };
+    match old.and_then(seat) {
+        Some(seat) => seated(&session, seat.clone()),
+        None => session,
+    }
+}
+
+/// The cookie that a session sends.
+fn seat(held: &Session) -> Option<&Secret> {
+    held.stamps.iter().find_map(|stamp| match stamp {
+        Stamp::Cookie(_, value) => Some(value),
+        _ => None,
+    })
+}
+
+fn seated(held: &Session, cookie: Secret) -> Session {
+    let mut session = unseated(held);
+    session.stamps.push(Stamp::Cookie(SESSION.to_owned(), cookie));
+    session
+}
+
+fn unseated(held: &Session) -> Session {
+    let mut session = held.clone();
+    session.stamps.retain(|stamp| !matches!(stamp, Stamp::Cookie(..)));
+    session
+}
+
+/// Whether a configured token is to take the place of what is held: it lasts longer, or somebody has just set it.
+fn outdoes(token: &Token, old: &Session) -> bool {
+    Some(token.ends_at) > old.expires_at || old.memo.get(CONFIGURED) != Some(&hash(token))
+}
+
+fn is_refused(visit: &Visit<'_>, token: &Token) -> bool {
+    visit.refused.is_some_and(|refused| refused.memo.get(TOKEN) == Some(&token.text))
+}
+
+fn hash(token: &Token) -> Secret {
+    hex::encode(Sha256::digest(token.text.expose())).into()
+}
+
+fn refused_before_its_end(token: &Token) -> Refusal {
+    Refusal::Rejected(format!(
+        "the gateway refuses `token`, though it lasts until {}: {NEW_TOKEN}",
+        token.ends_at
+    ))
+}
+
+fn refused_though_new() -> Refusal {
+    let detail = "the gateway refuses a token that was fetched just now: is this account the owner of the gateway with \
+                  this `serial`, and does the gateway show the right time?";
+    Refusal::Person(detail.to_owned())
+}
+
+fn odd(status: StatusCode) -> Refusal {
+    Refusal::Odd(match status {
+        StatusCode::NOT_FOUND => {
+            "the gateway knows no tokens: firmware below 7 is for vendor = \"digest\" with the user `envoy`"
+                .to_owned()
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            "the gateway has no session left to give: ask again in a while".to_owned()
+        }
+        other => format!("the gateway answers {other} when asked whether a token is good"),
+    })
+}
