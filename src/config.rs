@@ -1,8 +1,8 @@
 //! proxy.toml: what it may say, and reading it.
 //!
-//! [`find`] tells where the file is and [`load`] reads it, with whatever the environment overrides. All that is wrong is
-//! told at once, each with its place; whatever comes out is whole, so that nothing behind this module checks again.
-//! What the keys of a vendor are is not known here: a [`Makes`] reads those.
+//! [`find`] tells where the file is and [`load`] reads it, with whatever the environment overrides. All that
+//! is wrong is told at once, each with its place; whatever comes out is whole, so that nothing behind this
+//! module checks again. What the keys of a vendor are is not known here: a [`Makes`] reads those.
 
 mod credential;
 mod device;
@@ -44,9 +44,11 @@ pub struct Config<D> {
     pub file: PathBuf,
     /// The address to listen on; without the key `127.0.0.1:8480`.
     pub listen: Address,
-    /// The folder of pinned certificates; without the key `certs` in the service's state folder or beside the file.
+    /// The folder of pinned certificates; without the key `certs` in the service's state folder or beside the
+    /// file.
     pub certs: PathBuf,
-    /// The folder of saved sessions; without the key `state` in the service's state folder or beside the file.
+    /// The folder of saved sessions; without the key `state` in the service's state folder or beside the
+    /// file.
     pub state: PathBuf,
     /// The devices in the order of the file, at least one.
     pub devices: Vec<Device<D>>,
@@ -63,7 +65,8 @@ pub struct Config<D> {
 /// Who may ask.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Host names beside those that are always fine, in lower case; `*.suffix` stands for every name below `suffix`.
+    /// Host names beside those that are always fine, in lower case; `*.suffix` stands for every name below
+    /// `suffix`.
     pub hosts: Vec<String>,
     /// Networks of callers, in place of the private ones; `None` leaves it at those.
     pub allow: Option<Vec<IpNet>>,
@@ -168,8 +171,8 @@ pub struct Defaults {
     pub connect_timeout: Duration,
     /// See [`Device::max_connections`].
     pub max_connections: usize,
-    /// Prefixes of paths whose GET changes something. `None`: it is not known, so any may, and who wants `access = "read"`
-    /// has to say.
+    /// Prefixes of paths whose GET changes something. `None`: it is not known, so any may, and who wants
+    /// `access = "read"` has to say.
     pub acts_on_get: Option<&'static [&'static str]>,
 }
 

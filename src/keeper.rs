@@ -4,6 +4,7 @@
 //! [vendor](crate::vendor)'s business. What outlives the process is in the [store](store::Store).
 
 mod account;
+mod check;
 mod lease;
 mod rest;
 pub mod store;
@@ -228,7 +229,7 @@ impl Keeper {
         if let Some(old) = old {
             match self.parts.vendor.renew(&visit, &old).await {
                 Ok(Some(session)) => return Ok(session),
-                Ok(None) | Err(Refusal::Rejected(_)) => {}
+                Ok(None) => {}
                 Err(refusal) => return Err(refusal),
             }
         }

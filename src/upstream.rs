@@ -38,6 +38,7 @@ use resolve::Place;
 use tls::Policy;
 pub use trouble::Trouble;
 
+use crate::clock::Clock;
 use crate::config::{BaseUrl, CaName, Trust};
 
 /// A whole answer, as logins and probes get it.
@@ -247,12 +248,29 @@ impl Upstream {
     ///
     /// # Errors
     /// When no handshake can be made with it.
-    pub async fn presented(&self, pins: &Path) -> Result<Certificate, Trouble> {
-        let settings = Settings { trust: Trust::Any, max_connections: 1, ..self.settings.clone() };
-        let pin = Arc::new(Pin::new(pins, &settings.device, crate::clock::Clock::system()));
+    pub async fn presented(&self) -> Result<Certificate, Trouble> {
+        let settings = Settings { trust: Trust::Any, ..self.settings.clone() };
+        let pin = Arc::new(Pin::new(Path::new(""), "", Clock::system()));
         let other = Self::new(settings, pin, None).map_err(Trouble::TlsProtocol)?;
         other.connector.open().await?.close().await;
         other.certificate().ok_or_else(|| Trouble::TlsProtocol(format!("{} does not use TLS", self.label())))
+    }
+
+    /// Pins this certificate instead of the former one, by a person's word.
+    ///
+    /// # Errors
+    /// When this device is not trusted by a pin.
+    pub async fn repin(&self, certificate: &Certificate) -> Result<(), String> {
+        let Some(pin) = &self.connector.pin else {
+            return Err(format!(
+                "{} is not trusted by a pin: see `trust` under [devices.{}]",
+                self.label(),
+                self.settings.device
+            ));
+        };
+        pin.set(certificate);
+        self.forget_idle().await;
+        Ok(())
     }
 
     /// Closes every connection that is not in use: what they were opened with no longer holds.

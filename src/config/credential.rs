@@ -29,7 +29,8 @@ pub enum SecretSource {
     Plain(Secret),
 }
 
-/// A secret is not where the configuration says; the text names the place and what to do, never what stands there.
+/// A secret is not where the configuration says; the text names the place and what to do, never what stands
+/// there.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The variable is missing or empty.

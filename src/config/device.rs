@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::section::Section;
-use super::words::{listed, nearest};
+use super::words::{is_harmless, listed, nearest};
 use super::{BaseUrl, Defaults, Device, Makes, PathPattern, Rights, trust};
 use crate::secret::Secret;
 
@@ -28,8 +28,8 @@ pub(super) fn fault_of_name(name: &str) -> Option<&'static str> {
         || name.len() > 63
     {
         Some(
-            "a device's name is of a-z, 0-9, `.`, `_` and `-`, begins with a letter or digit, does not end with a dot, \
-             and is at most 63 long",
+            "a device's name is of a-z, 0-9, `.`, `_` and `-`, begins with a letter or digit, \
+             does not end with a dot, and is at most 63 long",
         )
     } else {
         None
@@ -118,8 +118,8 @@ fn vendor<M: Makes>(table: &mut Section<'_>, makes: &M) -> Option<Defaults> {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("known are {}", listed(&names)),
         };
-        let name: String = name.escape_debug().collect();
-        table.refuse("vendor", format!("unknown vendor `{name}`; {hint}"));
+        let name = if is_harmless(&name) { format!(" `{name}`") } else { String::new() };
+        table.refuse("vendor", format!("unknown vendor{name}; {hint}"));
     }
     found
 }

@@ -5,6 +5,8 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::Address;
+
 /// The variables of the process as they were at its start.
 ///
 /// Everything of keyward that depends on the environment takes this value, so that a test brings its own.
@@ -16,6 +18,11 @@ impl Environment {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn read() -> Self {
         Self(std::env::vars_os().collect())
+    }
+
+    /// The address to listen on, where the environment overrides the file's.
+    pub fn listen(&self) -> Option<Address> {
+        self.text("KEYWARD_LISTEN")?.parse().ok()
     }
 
     /// The value of a variable. An empty one counts as unset: Compose files hand those on.
@@ -61,8 +68,8 @@ pub struct Missing {
     pub named_by: &'static str,
 }
 
-/// Finds the configuration file: `explicit` (from `--config`), else `$KEYWARD_CONFIG`, else `./proxy.toml`, else
-/// `/etc/keyward/proxy.toml`; `None` when there is none anywhere.
+/// Finds the configuration file: `explicit` (from `--config`), else `$KEYWARD_CONFIG`, else `./proxy.toml`,
+/// else `/etc/keyward/proxy.toml`; `None` when there is none anywhere.
 ///
 /// # Errors
 /// When a file was named and is not there.

@@ -1,5 +1,9 @@
 //! The lines of a file, and which of them an error may show.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// What the names of secrets have in common, typed right.
@@ -54,56 +58,66 @@ impl<'a> Lines<'a> {
         self.lines.get(self.place(at).0).is_some_and(|line| line.broken)
     }
 
+    /// Hides every line that a span of bytes touches.
+    pub(super) fn hide(&mut self, span: Range<usize>) {
+        let (first, last) = (self.place(span.start).0, self.place(span.end).0);
+        self.lines.iter_mut().take(last + 1).skip(first).for_each(|line| line.hidden = true);
+    }
+
     /// Hides every line of the secrets in `table`: a value may go over many.
-    pub(super) fn hide(&mut self, table: &DeTable<'_>) {
+    pub(super) fn hide_secrets(&mut self, table: &DeTable<'_>) {
         for (key, value) in table {
-            if is_secret(key.get_ref()) {
-                self.hide_span(key.span().start, value);
-            } else {
-                self.hide_within(value.get_ref());
-            }
+            self.hide_within(value, is_secret(key.get_ref()));
         }
     }
 
-    fn hide_within(&mut self, value: &DeValue<'_>) {
-        match value {
-            DeValue::Table(table) => self.hide(table),
-            DeValue::Array(array) => array.iter().for_each(|value| self.hide_within(value.get_ref())),
+    fn hide_within(&mut self, value: &Spanned<DeValue<'_>>, secret: bool) {
+        if secret {
+            self.hide(value.span());
+        }
+        match value.get_ref() {
+            // The span of a table with a header is its header.
+            DeValue::Table(table) => {
+                for (key, value) in table {
+                    self.hide_within(value, secret || is_secret(key.get_ref()));
+                }
+            }
+            DeValue::Array(array) => array.iter().for_each(|value| self.hide_within(value, secret)),
             _ => {}
         }
     }
 
-    fn hide_span(&mut self, start: usize, value: &toml::Spanned<DeValue<'_>>) {
-        let (first, last) = (self.place(start).0, self.place(value.span().end).0);
-        for line in self.lines.iter_mut().take(last + 1).skip(first) {
-            line.hidden = true;
-        }
-        // The span of a table with a header is its header.
-        if let DeValue::Table(table) = value.get_ref() {
-            for (key, value) in table {
-                self.hide_span(key.span().start, value);
+    /// Marks the section around a syntax error, and hides there what may be a secret: once quotes, brackets
+    /// or names are lost, a value can end anywhere below its key, and stand behind anything that is no
+    /// `known` key.
+    pub(super) fn hide_broken(&mut self, at: usize, known: &BTreeSet<&str>) {
+        let (number, _) = self.place(at);
+        // A header is where a parser notices what was left open above it.
+        let above = self.lines.iter().take(number).rposition(Line::is_header).unwrap_or(0);
+        let below = self.lines.iter().skip(number + 1).position(Line::is_header);
+        let below = below.map_or(self.lines.len(), |after| number + 1 + after);
+        let (mut doubtful, mut quoted) = (false, false);
+        for (index, line) in self.lines.iter_mut().enumerate().take(below) {
+            // A string of many lines may hold what looks like a header.
+            quoted |= line.text.contains("\"\"\"") || line.text.contains("'''");
+            if index >= above {
+                line.broken = true;
+                doubtful = line.hidden || quoted || doubtful && !line.is_header();
+                let is_plain = line.text.split_once('=').is_some_and(|(key, value)| {
+                    // With a second `=` another key may have been glued on.
+                    known.contains(key.trim()) && !value.contains('=')
+                });
+                line.hidden = doubtful || !(is_plain || line.is_header());
             }
         }
     }
+}
 
-    /// Marks the section around a syntax error, and hides what may be a secret's rest there: once quotes or brackets
-    /// are lost, a value can end anywhere below its key.
-    pub(super) fn hide_broken(&mut self, at: usize) {
-        let (number, _) = self.place(at);
-        let is_header = |line: &Line<'_>| line.text.trim_start().starts_with('[');
-        let above = self.lines.iter().take(number + 1).rposition(is_header).unwrap_or(0);
-        let below = self.lines.iter().skip(number + 1).position(is_header);
-        let below = below.map_or(self.lines.len(), |after| number + 1 + after);
-        let mut doubtful = false;
-        for (index, line) in self.lines.iter_mut().enumerate().take(below) {
-            // A string of many lines may hold what looks like a header.
-            doubtful |= line.text.contains("\"\"\"") || line.text.contains("'''");
-            if index >= above {
-                line.broken = true;
-                doubtful |= line.hidden;
-                line.hidden = doubtful;
-            }
-        }
+impl Line<'_> {
+    /// Whether this looks like a table's header, and not like an array's second line.
+    fn is_header(&self) -> bool {
+        let name = self.text.trim_start().strip_prefix('[').map(|text| text.trim_start_matches(['[', ' ']));
+        name.is_some_and(|name| name.starts_with(|sign: char| sign.is_ascii_alphanumeric()))
     }
 }
 
@@ -117,7 +131,7 @@ pub(super) fn is_secret(key: &str) -> bool {
 }
 
 /// Whether a secret may be on this line: under a key, or within a URL.
-fn is_telling(line: &str) -> bool {
+pub(super) fn is_telling(line: &str) -> bool {
     let words = line.split(|sign: char| !sign.is_alphanumeric() && sign != '_' && sign != '-');
     let url = line.split_once("://").is_some_and(|(_, rest)| rest.contains(['@', '?']));
     url || words.into_iter().any(is_secret)

@@ -9,10 +9,10 @@ use super::Malformed;
 
 /// A prefix of paths: `/api/cmd` stands for itself and all below it, `*` for anything within one segment.
 ///
-/// Prefixes end where segments end: `/api/cmd` is not `/api/cmdline`, which `/api/cmd*` is. A path counts as matched
-/// when *any* reading of it matches that a device may have: with percent-encoding undone (twice over, too), empty
-/// segments dropped, dot segments kept or resolved, `\` taken for `/`, parameters after `;` ignored. Letter
-/// case counts.
+/// Prefixes end where segments end: `/api/cmd` is not `/api/cmdline`, which `/api/cmd*` is. A path counts as
+/// matched when *any* reading of it matches that a device may have: with percent-encoding undone (twice over,
+/// too), empty segments dropped, dot segments kept or resolved, `\` taken for `/`, parameters after `;`
+/// ignored. Letter case counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern(Vec<Vec<u8>>);
 
@@ -100,7 +100,8 @@ fn bare(segment: &[u8]) -> &[u8] {
     segment.get(..end).unwrap_or(segment).trim_ascii()
 }
 
-/// Whether `text` is what `pattern` says, `*` being any run of bytes. No backtracking: the caller chose `text`.
+/// Whether `text` is what `pattern` says, `*` being any run of bytes. No backtracking: the caller chose
+/// `text`.
 fn fits(pattern: &[u8], text: &[u8]) -> bool {
     let mut pieces = pattern.split(|byte| *byte == b'*');
     let Some(mut rest) = pieces.next().and_then(|first| text.strip_prefix(first)) else { return false };

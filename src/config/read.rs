@@ -148,14 +148,14 @@ fn log(mut section: Section<'_>, report: &Report<'_>) -> Log {
 ///
 /// To the filter a word that is no level is the name of a target, of which it then shows everything.
 fn fault_of_level(text: &str) -> Option<String> {
+    const EXPECTED: &str =
+        "expected error, warn, info, debug or trace, or a directive such as \"info,hyper=debug\"";
     for word in text.split(',').map(str::trim) {
         let is_directive = word.contains(['=', '[']) || word.contains("::");
         if !is_directive && !LEVELS.contains(&word.to_ascii_lowercase().as_str()) {
             let hint = nearest(word, &LEVELS).map(|near| format!("; did you mean \"{near}\"?"));
-            let expected =
-                "expected error, warn, info, debug or trace, or a directive such as \"info,hyper=debug\"";
-            return Some(format!("{expected}{}", hint.unwrap_or_default()));
+            return Some(format!("{EXPECTED}{}", hint.unwrap_or_default()));
         }
     }
-    EnvFilter::builder().parse(text).err().map(|error| error.to_string())
+    EnvFilter::builder().parse(text).err().map(|_| EXPECTED.to_owned())
 }

@@ -1,7 +1,9 @@
 //! What is wrong with a file, gathered over the whole of it and told at once.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
@@ -77,6 +79,8 @@ pub(super) struct Report<'a> {
     pub(super) environment: &'a Environment,
     faults: RefCell<Vec<Fault>>,
     warnings: RefCell<Vec<String>>,
+    hidden: RefCell<Vec<Range<usize>>>,
+    known: RefCell<BTreeSet<&'static str>>,
 }
 
 /// Something wrong at a position in bytes, or with something outside the file.
@@ -84,27 +88,27 @@ struct Fault {
     at: Option<usize>,
     key: String,
     message: String,
-    hidden: bool,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(text: &'a str, file: &'a Path, environment: &'a Environment) -> Self {
-        Self { text, file, environment, faults: RefCell::default(), warnings: RefCell::default() }
+        let (faults, warnings, hidden, known) = Default::default();
+        Self { text, file, environment, faults, warnings, hidden, known }
     }
 
     /// Something is wrong at `at`; the line may be shown unless it gives a secret away.
     pub(super) fn fault(&self, at: usize, key: String, message: impl Into<String>) {
-        self.push(Fault { at: Some(at), key, message: message.into(), hidden: false });
+        self.push(Fault { at: Some(at), key, message: message.into() });
     }
 
-    /// Something is wrong at `at`, on a line that is not to be shown whatever it seems to hold.
-    pub(super) fn hidden_fault(&self, at: usize, key: String, message: impl Into<String>) {
-        self.push(Fault { at: Some(at), key, message: message.into(), hidden: true });
+    /// The lines of `span` are not to be shown, whatever they seem to hold.
+    pub(super) fn hide(&self, span: Range<usize>) {
+        self.hidden.borrow_mut().push(span);
     }
 
     /// Something is wrong with a variable of the environment.
     pub(super) fn outside_fault(&self, key: &str, message: impl Into<String>) {
-        self.push(Fault { at: None, key: key.to_owned(), message: message.into(), hidden: false });
+        self.push(Fault { at: None, key: key.to_owned(), message: message.into() });
     }
 
     /// Something at `at` works, and should be changed.
@@ -113,6 +117,11 @@ impl<'a> Report<'a> {
         let file = self.file.display();
         let warning = format!("{file}:{}:{}: {key}: {message}", line + 1, column + 1);
         self.warnings.borrow_mut().push(warning);
+    }
+
+    /// Somewhere in the file `key` means something.
+    pub(super) fn know(&self, key: &'static str) {
+        self.known.borrow_mut().insert(key);
     }
 
     /// How many faults there are by now.
@@ -124,18 +133,21 @@ impl<'a> Report<'a> {
         self.faults.borrow_mut().push(fault);
     }
 
-    /// The end of reading: the warnings, or all that is wrong with `table` and with the text it was read from.
+    /// The end of reading: the warnings, or all that is wrong with `table` and with the text it was read
+    /// from.
     pub(super) fn close(
         self,
         table: &DeTable<'_>,
         broken: &[toml::de::Error],
     ) -> Result<Vec<String>, Errors> {
         let mut lines = Lines::new(self.text);
-        lines.hide(table);
+        lines.hide_secrets(table);
+        self.hidden.take().into_iter().for_each(|span| lines.hide(span));
         let mut faults = self.faults.into_inner();
-        // What is said of a section that could not be read would be noise, and might repeat a piece of a secret.
+        // What is said of a section that could not be read would be noise, and might repeat a piece of a
+        // secret.
         for error in broken {
-            lines.hide_broken(syntax_position(error, self.text));
+            lines.hide_broken(syntax_position(error, self.text), &self.known.borrow());
         }
         if !broken.is_empty() {
             faults.retain(|fault| fault.at.is_none_or(|at| !lines.is_broken(at)));
@@ -143,8 +155,7 @@ impl<'a> Report<'a> {
         faults.extend(broken.iter().map(|error| Fault {
             at: Some(syntax_position(error, self.text)),
             key: String::new(),
-            message: error.message().to_owned(),
-            hidden: false,
+            message: syntax_message(error).to_owned(),
         }));
         if faults.is_empty() {
             return Ok(self.warnings.into_inner());
@@ -163,12 +174,18 @@ fn syntax_position(error: &toml::de::Error, text: &str) -> usize {
     error.span().map_or(text.len(), |span| span.start)
 }
 
+fn syntax_message(error: &toml::de::Error) -> &str {
+    match error.message() {
+        "duplicate key" => "this name is there already; remove one of the two",
+        message => message,
+    }
+}
+
 impl Fault {
     fn shown(self, lines: &Lines<'_>) -> Found {
         let place = self.at.map(|at| {
             let (line, column) = lines.place(at);
-            let source = if self.hidden { None } else { lines.shown(line) };
-            Place { line: line + 1, column: column + 1, source }
+            Place { line: line + 1, column: column + 1, source: lines.shown(line) }
         });
         Found { place, key: self.key, message: self.message }
     }

@@ -2,6 +2,8 @@
 
 mod typed;
 
+use std::borrow::Cow;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -14,8 +16,8 @@ use crate::secret::Secret;
 
 /// One table of the file, of which a reader takes the keys it knows.
 ///
-/// What is wrong is noted with its place and reading goes on, so that one run tells all; a method that returns `None`
-/// has noted why, or the key is absent. What nobody asked for is an unknown key.
+/// What is wrong is noted with its place and reading goes on, so that one run tells all; a method that
+/// returns `None` has noted why, or the key is absent. What nobody asked for is an unknown key.
 pub struct Section<'a> {
     report: &'a Report<'a>,
     table: Option<&'a DeTable<'a>>,
@@ -68,8 +70,10 @@ impl<'a> Section<'a> {
             _ => None,
         }
         .unzip();
-        let source = match (kind, name.filter(|name| !name.is_empty())) {
-            (Some("env"), Some(name)) => SecretSource::variable(name, self.report.environment),
+        let source = match (kind, name.filter(|name| !name.is_empty() && !name.contains(char::is_control))) {
+            (Some("env"), Some(name)) if is_variable(name) => {
+                SecretSource::variable(name, self.report.environment)
+            }
             (Some("file"), Some(name)) => Ok(SecretSource::File(self.beside(name))),
             _ => return self.wrong(key, FORMS),
         };
@@ -94,11 +98,11 @@ impl<'a> Section<'a> {
         let text = self.text(key)?;
         let choice = choices.iter().copied().find(|choice| *choice == text);
         if choice.is_none() {
-            let hint = nearest(&text, choices).map(|near| format!("; did you mean \"{near}\"?"));
             let quoted: Vec<_> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
-            let message =
-                format!("expected {}, got {text:?}{}", quoted.join(" or "), hint.unwrap_or_default());
-            self.refuse(key, message);
+            let got = self.take(key).map(|given| got(given.get_ref(), is_secret(key))).unwrap_or_default();
+            let hint = nearest(&text, choices).map(|near| format!("; did you mean \"{near}\"?"));
+            let expected = quoted.join(" or ");
+            self.refuse(key, format!("expected {expected}, got {got}{}", hint.unwrap_or_default()));
         }
         choice
     }
@@ -138,11 +142,8 @@ impl<'a> Section<'a> {
         let at = given.span().start;
         let table = given.get_ref().as_table();
         if table.is_none() {
-            self.report.fault(
-                at,
-                name.clone(),
-                format!("expected a table, got {}", got(given.get_ref(), true)),
-            );
+            let message = format!("expected a table, got {}", got(given.get_ref(), true));
+            self.report.fault(at, name.clone(), message);
         }
         Self { report: self.report, table, name, at, asked: Vec::new() }
     }
@@ -152,7 +153,7 @@ impl<'a> Section<'a> {
         let mut entries: Vec<_> = self.table.into_iter().flatten().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
         let open = |(key, given): (&'a Spanned<_>, _)| {
-            let name: &std::borrow::Cow<'a, str> = key.get_ref();
+            let name: &Cow<'a, str> = key.get_ref();
             (name.as_ref(), key.span().start, self.open(self.dotted(name), given))
         };
         entries.into_iter().map(open).collect()
@@ -174,6 +175,7 @@ impl<'a> Section<'a> {
     pub(super) fn take(&mut self, key: &'static str) -> Option<Given<'a>> {
         if !self.asked.contains(&key) {
             self.asked.push(key);
+            self.report.know(key);
         }
         self.table?.get(key)
     }
@@ -194,28 +196,22 @@ impl<'a> Section<'a> {
             if self.asked.contains(&key) {
                 continue;
             }
-            let name = self.dotted(key);
             if later.contains(&key) {
                 let message = format!("`{key}` comes with a later version of keyward; remove it for now");
-                self.report.fault(at, name, message);
+                self.report.fault(at, self.dotted(key), message);
                 continue;
             }
-            match nearest(key, &self.asked) {
-                Some(near) => {
-                    let message = format!("unknown key; did you mean `{near}`?");
-                    // Meant for a secret's key or not: what is written there then is one.
-                    let hidden = is_secret(near) && given.get_ref().is_str();
-                    if hidden {
-                        self.report.hidden_fault(at, name, message);
-                    } else {
-                        self.report.fault(at, name, message);
-                    }
-                }
-                None if strict => {
-                    let message = format!("unknown key; known here: {}", listed(&self.asked));
-                    self.report.hidden_fault(at, name, message);
-                }
-                None => {}
+            let near = nearest(key, &self.asked);
+            // What was meant for a secret's key, or for who knows what, may be a secret.
+            if near.is_none_or(is_secret) {
+                self.report.hide(at..given.span().end.max(at));
+            }
+            let hint = near.map_or_else(
+                || format!("known here: {}", listed(&self.asked)),
+                |near| format!("did you mean `{near}`?"),
+            );
+            if strict || near.is_some() {
+                self.report.fault(at, self.dotted(key), format!("unknown key; {hint}"));
             }
         }
     }
@@ -256,4 +252,9 @@ impl<'a> Section<'a> {
             self.report.warn(given.span().start, &self.dotted(key), &message);
         }
     }
+}
+
+/// Whether an environment variable may have this name; what may not is not a name, and not to be repeated.
+fn is_variable(name: &str) -> bool {
+    name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }

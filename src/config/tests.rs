@@ -1,5 +1,6 @@
-//! Whole files, and what is said of broken ones.
+//! Whole files, the environment, and finding the file.
 
+mod messages;
 mod secrets;
 mod values;
 
@@ -96,8 +97,10 @@ fn without_optional_keys_all_is_as_documented() {
     assert_eq!(times, [5, 45, 60].map(Duration::from_secs));
     assert_eq!((device.max_body, device.max_connections), (None, 4));
     assert_eq!((device.max_waiting, device.max_streams), (64, 2));
-    let password = SecretSource::variable("METER_PASSWORD", &[("METER_PASSWORD", "env-hunter2")].into_iter().collect());
-    let expected = Driver::Meter { username: "owner".into(), password: password.unwrap(), api: "3", login: None };
+    let password =
+        SecretSource::variable("METER_PASSWORD", &[("METER_PASSWORD", "env-hunter2")].into_iter().collect());
+    let expected =
+        Driver::Meter { username: "owner".into(), password: password.unwrap(), api: "3", login: None };
     assert_eq!(device.driver, expected);
 }
 
@@ -149,7 +152,10 @@ fn every_key_is_read_and_devices_keep_their_order() {
     assert_eq!(config.access.allow.as_deref(), Some(&allow[..]));
     assert_eq!((config.limits.connections, config.limits.idle_timeout.as_millis()), (5, 500));
     assert_eq!(config.log, Log { level: "info,hyper=debug".to_owned(), format: LogFormat::Json });
-    assert_eq!(config.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>(), ["zoo", "a.b", "a"]);
+    assert_eq!(
+        config.devices.iter().map(|device| device.name.as_str()).collect::<Vec<_>>(),
+        ["zoo", "a.b", "a"]
+    );
     assert_eq!(config.devices[0].acts_on_get, [PathPattern::of("/")]);
     let device = &config.devices[1];
     assert_eq!((device.access, device.acts_on_get.len()), (Rights::Read, 0));
@@ -159,69 +165,10 @@ fn every_key_is_read_and_devices_keep_their_order() {
 }
 
 #[test]
-fn everything_wrong_is_told_at_once_in_the_order_of_the_file() {
-    insta::assert_snapshot!(said(
-        r#"listen = 8480
-colour = "blue"
-[devices.pv]
-vendor = "enphse"
-timeuot = "5s"
-timeout = 5000
-[devices.meter]
-vendor = "egauge"
-url = "https://meter.local?x=1"
-usrname = "owner"
-[devices.Roof]
-vendor = "header"
-url = "ftp://roof"
-cache = "5s"
-name = "X-Key"
-value = 5
-[acces]
-[access]
-keys.me = { key = "0123456789" }
-"#
-    ), @"");
-}
-
-#[test]
-fn a_syntax_error_leaves_the_other_sections_to_be_told_of() {
-    insta::assert_snapshot!(said(
-        r#"listen = 127.0.0.1:8480
-[devices.meter]
-vendor = "egauge
-url = "https://meter.local"
-[devices.pv]
-vendor = "egauge"
-url = "pv"
-username = "owner"
-password = "hunter2"
-"#
-    ), @"");
-}
-
-#[test]
-fn a_device_named_twice_is_told_where_the_second_stands() {
-    insta::assert_snapshot!(said(&format!("{METER}[devices.meter]\nvendor = \"header\"\n")), @"");
-}
-
-#[test]
-fn without_a_device_the_error_says_what_to_write() {
-    insta::assert_snapshot!(said("listen = \"localhost:0\"\n"), @"");
-    insta::assert_snapshot!(said("[device.meter]\nvendor = \"egauge\"\n"), @"");
-    insta::assert_snapshot!(said("[[devices]]\nvendor = \"egauge\"\n"), @"");
-    insta::assert_snapshot!(said("devices.meter = 5\n"), @"");
-}
-
-#[test]
-fn a_column_counts_characters_and_survives_carriage_returns() {
-    insta::assert_snapshot!(said("[devices.meter]\r\ntrust = { pin = \"ünïcode\",\tca = 5 }\r\n"), @"");
-}
-
-#[test]
 fn overrides_of_the_environment_win_and_are_checked() {
     let environment = |name, value| Environment::from_iter([("METER_PASSWORD", "x"), (name, value)]);
-    let read = |name, value| read_with(&format!("listen=\"a:1\"\nstate=\"s\"\n{METER}"), &environment(name, value));
+    let read =
+        |name, value| read_with(&format!("listen=\"a:1\"\nstate=\"s\"\n{METER}"), &environment(name, value));
     assert_eq!(read("KEYWARD_LISTEN", "0.0.0.0:1").unwrap().listen.to_string(), "0.0.0.0:1");
     assert_eq!(read("KEYWARD_STATE", "/data/state").unwrap().state, Path::new("/data/state"));
     assert_eq!(read("KEYWARD_CERTS", "/data/certs").unwrap().certs, Path::new("/data/certs"));
@@ -229,7 +176,10 @@ fn overrides_of_the_environment_win_and_are_checked() {
     assert_eq!(read("KEYWARD_LOG", "").unwrap().log.level, "info");
     assert_eq!(read("KEYWARD_LOG_FORMAT", "json").unwrap().log.format, LogFormat::Json);
     let config = read("STATE_DIRECTORY", "/var/lib/keyward:/var/lib/other").unwrap();
-    assert_eq!((config.certs.as_path(), config.state.as_path()), (Path::new("/var/lib/keyward/certs"), Path::new("s")));
+    assert_eq!(
+        (config.certs.as_path(), config.state.as_path()),
+        (Path::new("/var/lib/keyward/certs"), Path::new("s"))
+    );
 
     let said = |name, value| read(name, value).unwrap_err().to_string();
     assert!(said("KEYWARD_LISTEN", "8480").starts_with("proxy.toml: KEYWARD_LISTEN: expected `host:port`"));

@@ -96,7 +96,8 @@ fn read_fingerprint(table: &mut Section<'_>) -> Option<Trust> {
     digest.map(Trust::Sha256)
 }
 
-/// The digest in what people paste: hex digits in any case, colons between, and what openssl prints before it.
+/// The digest in what people paste: hex digits in any case, colons between, and what openssl prints before
+/// it.
 fn fingerprint(text: &str) -> Option<[u8; 32]> {
     let digits = text.rsplit('=').next()?;
     let digits: String = digits.chars().filter(|sign| *sign != ':' && !sign.is_whitespace()).collect();

@@ -32,7 +32,7 @@ impl Keeper {
                 let nominal = if person { LONGEST_REST } else { after_rejections(record.rejections) };
                 let left = until.since(now).min(nominal);
                 let refusal = if person { Refusal::Person(detail) } else { Refusal::Rejected(detail) };
-                state.rest = (!left.is_zero()).then(|| Rest { refusal, until: Instant::now() + left });
+                state.rest = (!left.is_zero()).then(|| Rest { refusal, until: Instant::now() + left, length: nominal });
             }
         }
         if let Some((session, renewed_at)) = record.session {
@@ -107,7 +107,7 @@ impl Keeper {
 }
 
 /// SHA-256 over the salt and the parts, each with its length before it.
-pub fn fingerprint<'a>(salt: &str, parts: impl Iterator<Item = &'a str>) -> String {
+pub fn fingerprint<'a>(salt: &'a str, parts: impl Iterator<Item = &'a str>) -> String {
     let mut hash = Sha256::new();
     for part in std::iter::once(salt).chain(parts) {
         hash.update((part.len() as u64).to_be_bytes());

@@ -38,6 +38,8 @@ impl Failure {
 pub(super) struct Rest {
     pub(super) refusal: Refusal,
     pub(super) until: Instant,
+    /// How long it is in all.
+    pub(super) length: Duration,
 }
 
 impl Rest {
@@ -48,6 +50,13 @@ impl Rest {
     pub(super) fn failure(&self) -> Failure {
         let left = self.until.saturating_duration_since(Instant::now());
         Failure { refusal: self.refusal.clone(), retry_after: left.max(PASSING.0) }
+    }
+
+    /// Whether so little time has gone by that not even a person may try the same credentials again.
+    pub(super) fn has_just_begun(&self, now: Instant) -> bool {
+        let [shortest, ..] = AFTER_REJECTION;
+        let gone = self.length.saturating_sub(self.until.saturating_duration_since(now));
+        self.is_final() && gone < shortest
     }
 
     /// Whether only other credentials, or a person, can change the outcome.
@@ -71,7 +80,7 @@ impl Keeper {
                 after_failures(state.failures)
             }
         };
-        let rest = Rest { refusal, until: Instant::now() + length };
+        let rest = Rest { refusal, until: Instant::now() + length, length };
         let failure = rest.failure();
         state.rest = Some(rest);
         failure

@@ -1,1 +1,1 @@
-fn main() {}
+//! The tests that drive the real server.

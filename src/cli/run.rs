@@ -1,0 +1,84 @@
+//! `keyward run`.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{Exit, load, log};
+use crate::clock::Clock;
+use crate::config::{self, Environment};
+use crate::gateway::Gateway;
+use crate::server::reload::{Watch, take_over};
+use crate::server::{Joined, Server};
+use crate::vendor::Registry;
+
+pub(super) async fn run(named: Option<PathBuf>, environment: Environment) -> Result<(), Exit> {
+    let config = load(named.as_deref(), &environment)?;
+    log::begin(&config.log);
+    let file = config.file.clone();
+    let server = Server::bind(config, Clock::system()).await?;
+    introduce(&server);
+    let reloading = tokio::spawn(reload(file, environment, server.joined(), server.gateway()));
+    let stop = stopped().map_err(anyhow::Error::from)?;
+    server.run(stop).await;
+    reloading.abort();
+    Ok(())
+}
+
+fn introduce(server: &Server) {
+    let gateway = server.gateway();
+    let house = gateway.house.load();
+    for warning in &house.warnings {
+        tracing::warn!("{warning}");
+    }
+    let address = server.address();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "keyward listens on http://{address}");
+    for device in &house.devices {
+        tracing::info!("http://{address}/{}/ is {} at {}", device.name, device.make.name, device.url);
+    }
+}
+
+/// Completes at the first signal to stop; a second one ends the process at once.
+pub(super) fn stopped() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        first(&mut terminate, &mut interrupt).await;
+        tokio::spawn(async move {
+            first(&mut terminate, &mut interrupt).await;
+            // Nothing is lost: what is saved is saved whole or not at all.
+            std::process::exit(1);
+        });
+    })
+}
+
+async fn first(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Takes over the file whenever it changes, and at SIGHUP.
+async fn reload(file: PathBuf, environment: Environment, joined: Arc<Joined>, gateway: Arc<Gateway>) {
+    let watch = Watch::new(&file)
+        .inspect_err(|error| tracing::warn!(%error, "the file is not watched; send SIGHUP after a change"));
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {}
+            () = changed(watch.as_ref().ok()) => {}
+        }
+        let read = config::load(&file, &environment, &Registry).map_err(|errors| errors.to_string());
+        take_over(&joined, &gateway, read);
+    }
+}
+
+async fn changed(watch: Option<&Watch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,88 @@
+//! `keyward trust`.
+
+use std::io::{IsTerminal, stdin};
+
+use anyhow::anyhow;
+
+use super::{ConfigArgument, Exit, load, say};
+use crate::clock::Clock;
+use crate::config::Environment;
+use crate::gateway::House;
+use crate::server::operate::{Facts, Order, Outcome, carry_out};
+use crate::server::{control, furnish};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Name of the device in proxy.toml
+    device: String,
+    /// Pin without asking
+    #[arg(long, conflicts_with = "sha256")]
+    yes: bool,
+    /// Pin without asking, but only a certificate with this SHA-256 fingerprint
+    #[arg(long, value_name = "FINGERPRINT")]
+    sha256: Option<String>,
+    #[command(flatten)]
+    config: ConfigArgument,
+}
+
+pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Result<(), Exit> {
+    let config = load(arguments.config.config.as_deref(), &environment)?;
+    let Arguments { device, yes, sha256, .. } = arguments;
+    if !config.devices.iter().any(|known| known.name == device) {
+        let names: Vec<_> = config.devices.iter().map(|known| known.name.as_str()).collect();
+        return Err(Exit::Usage(format!("there is no device {device:?}; there is {}", names.join(", "))));
+    }
+    if !yes && sha256.is_none() && !stdin().is_terminal() {
+        return Err(Exit::Usage(
+            "without a terminal to ask at, say --yes, or better --sha256 with the fingerprint you expect".to_owned(),
+        ));
+    }
+    let state = config.state.clone();
+    let house = furnish(config, Clock::system())?;
+    let carry_out = async |order: Order| ask(&state, &house, order).await;
+    let presented = match carry_out(Order::Certificates { device: device.clone() }).await? {
+        Outcome::Certificates { pinned, presented } => {
+            if let Some(pinned) = &pinned {
+                describe("pinned", pinned);
+            }
+            describe("presented", &presented);
+            if pinned.is_some_and(|pinned| pinned.sha256 == presented.sha256) {
+                say("They are the same: nothing to do.");
+                return Ok(());
+            }
+            presented
+        }
+        Outcome::Failed(detail) | Outcome::Fine(detail) => return Err(anyhow!(detail).into()),
+    };
+    if !yes && sha256.is_none() && !confirmed()? {
+        return Err(anyhow!("nothing is changed").into());
+    }
+    let sha256 = sha256.unwrap_or(presented.sha256);
+    match carry_out(Order::Trust { device, sha256 }).await? {
+        Outcome::Fine(detail) => say(&detail),
+        Outcome::Failed(detail) => return Err(anyhow!(detail).into()),
+        Outcome::Certificates { .. } => {}
+    }
+    Ok(())
+}
+
+async fn ask(state: &std::path::Path, house: &House, order: Order) -> Result<Outcome, Exit> {
+    match control::ask(state, &order).await {
+        Ok(Some(outcome)) => Ok(outcome),
+        Ok(None) => Ok(carry_out(house, order).await),
+        Err(error) => Err(anyhow!("the running keyward does not answer: {error}").into()),
+    }
+}
+
+fn describe(what: &str, certificate: &Facts) {
+    say(&format!("{what:9}  {}", certificate.sha256));
+    say(&format!("           {}", certificate.subject));
+    say(&format!("           valid from {} until {}", certificate.not_before, certificate.not_after));
+}
+
+fn confirmed() -> Result<bool, Exit> {
+    say("Accept the presented certificate? Type yes:");
+    let mut line = String::new();
+    stdin().read_line(&mut line).map_err(anyhow::Error::from)?;
+    Ok(line.trim().eq_ignore_ascii_case("yes"))
+}

@@ -1,0 +1,303 @@
+//! One request, from its head to its answer:
+//!
+//! ```text
+//! admit -> route -> permit -> lease -> authorise -> forward -> judge -> respond
+//! ```
+//!
+//! [`Gateway::pass`] calls the stages in order; a stage never calls the next.
+
+pub mod admin;
+pub mod admit;
+mod authorise;
+pub mod fault;
+mod forward;
+mod location;
+mod patience;
+mod permit;
+mod respond;
+mod route;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderValue};
+use http::{Request, StatusCode, request};
+use hyper::upgrade::OnUpgrade;
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use admit::Admission;
+use fault::{Fault, Kind};
+use patience::Patient;
+use route::{Hop, Route};
+
+use crate::clock::Clock;
+use crate::config::{BaseUrl, PathPattern, Rights};
+use crate::keeper::{Finding, Keeper};
+use crate::metrics::{DeviceFigures, Metrics};
+use crate::upstream::{Replay, Upstream};
+use crate::vendor::{Asked, Make, Vendor, Verdict};
+
+/// Bodies up to this many bytes are kept for a second attempt.
+const REPLAYED: usize = 64 * 1024;
+
+/// Everything a request may need, as the configuration has it now.
+pub struct House {
+    /// The devices, in the order of the file.
+    pub devices: Vec<Arc<Device>>,
+    /// Who may ask.
+    pub admission: Admission,
+    /// Longest silence in the middle of a caller's body.
+    pub caller_idle: Duration,
+    /// What a person should know, for the page.
+    pub warnings: Vec<String>,
+}
+
+/// One device.
+pub struct Device {
+    /// Its prefix without slashes.
+    pub name: String,
+    /// Its make.
+    pub make: &'static Make,
+    /// How its make is spoken to.
+    pub vendor: Arc<dyn Vendor>,
+    /// Where it is.
+    pub url: BaseUrl,
+    /// What its `Host` header says.
+    pub host: HeaderValue,
+    /// The way to it.
+    pub upstream: Arc<Upstream>,
+    /// Its session.
+    pub keeper: Arc<Keeper>,
+    /// What is counted of it.
+    pub figures: Arc<DeviceFigures>,
+    /// Whether it may only be read.
+    pub rights: Rights,
+    /// Paths whose GET changes something.
+    pub acts_on_get: Vec<PathPattern>,
+    /// Paths that reading does not include.
+    pub private: Vec<PathPattern>,
+    /// Paths that are never forwarded, and why.
+    pub never: Vec<(PathPattern, &'static str)>,
+    /// From the request's head to the response's.
+    pub timeout: Duration,
+    /// Largest request body.
+    pub max_body: Option<u64>,
+}
+
+/// The gateway: answers every request, one way or another.
+pub struct Gateway {
+    /// What a request may need; swapped whole on a reload.
+    pub house: ArcSwap<House>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Cancelled when keyward is told to stop: what never ends by itself ends then.
+    pub closing: CancellationToken,
+    /// Our name in `Via`, another in every process.
+    pub via: String,
+}
+
+/// One request on its way.
+struct Call {
+    head: request::Parts,
+    body: Replay,
+    upgrade: Option<OnUpgrade>,
+    deadline: Instant,
+}
+
+impl Gateway {
+    /// A gateway for this house.
+    pub fn new(house: House, metrics: Arc<Metrics>, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            house: ArcSwap::from_pointee(house),
+            metrics,
+            clock,
+            closing: CancellationToken::new(),
+            via: format!("keyward-{}", hex::encode(rand::random::<[u8; 4]>())),
+        })
+    }
+
+    /// Answers a request to a device.
+    pub async fn answer(&self, request: Request<Body>) -> Response {
+        let begun = Instant::now();
+        let house = self.house.load_full();
+        let (mut head, body) = request.into_parts();
+        let id = RequestId::of(&head);
+        let upgrade = head.extensions.remove::<OnUpgrade>();
+        let hop = match self.find(&house, &head) {
+            Ok(Route::Hop(hop)) => hop,
+            Ok(Route::Slash(to)) => return redirect(&to),
+            Err(fault) => return refuse(&fault, &head, &id),
+        };
+        let device = Arc::clone(&hop.device);
+        let patient = Patient::new(body, house.caller_idle, device.max_body);
+        let excess = patient.excess();
+        let body = Replay::hold(Body::new(patient), REPLAYED);
+        let mut call = Call { head, body, upgrade, deadline: begun + device.timeout };
+        let outcome = self.pass(&hop, &mut call).await.map_err(|fault| match (fault.kind, device.max_body) {
+            (Kind::CallerLeft, Some(most)) if excess.is_set() => permit::too_large(most),
+            _ => fault,
+        });
+        let response = outcome.unwrap_or_else(|fault| {
+            let fault = fault.at(&device.name);
+            device.figures.fault(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
+            refuse(&fault, &call.head, &id)
+        });
+        let took = begun.elapsed();
+        device.figures.answered(&call.head.method, response.status().as_u16(), took);
+        tracing::debug!(
+            request = %id,
+            device = device.name,
+            method = %call.head.method,
+            path = hop.path,
+            status = response.status().as_u16(),
+            took_ms = took.as_millis(),
+            "answered"
+        );
+        response
+    }
+
+    fn find(&self, house: &House, asked: &request::Parts) -> Result<Route, Fault> {
+        if authorise::is_loop(asked, &self.via) {
+            return Err(Fault::new(
+                Kind::Loop,
+                "this request has already been through keyward: the `url` of a device leads back to it",
+            ));
+        }
+        route::find(house, asked)
+    }
+
+    /// One request on one screen.
+    async fn pass(&self, hop: &Hop, call: &mut Call) -> Result<Response, Fault> {
+        let device = &hop.device;
+        let asked = Asked { method: &call.head.method, path: &hop.path, headers: &call.head.headers };
+        if let Some(answer) = device.vendor.answer(&asked, self.clock.now()) {
+            return Ok(answer.map(Body::from));
+        }
+        permit::permit(hop, &call.head)?;
+        let (mut replayed, mut signed_anew) = (false, false);
+        loop {
+            let lease = forward::lease(hop, call.deadline).await?;
+            let response =
+                forward::send(hop, &call.head, &call.body, &lease, call.deadline, &self.via).await?;
+            let (head, body) = response.into_parts();
+            let verdict = device.vendor.judge(lease.session(), &asked, &head);
+            let response = Response::from_parts(head, body);
+            match verdict {
+                Verdict::Pass => {
+                    if response.status().is_success() {
+                        device.keeper.accepted(&lease, &hop.path);
+                    }
+                    return Ok(self.respond(hop, call, response));
+                }
+                Verdict::Rotated(session) => {
+                    device.keeper.rotate(&lease, session);
+                    return Ok(self.respond(hop, call, response));
+                }
+                Verdict::Challenged(session) => {
+                    let refused = respond::take_in(response).await;
+                    device.keeper.rotate(&lease, session);
+                    if replayed {
+                        return Ok(respond::rights(hop, &call.head, refused));
+                    }
+                }
+                Verdict::Starting(detail) => return Err(Fault::new(Kind::DeviceStarting, detail)),
+                Verdict::Again { clock, wait, busy } => {
+                    respond::take_in(response).await;
+                    if std::mem::replace(&mut signed_anew, true) {
+                        return Err(Fault::new(Kind::DeviceBusy, busy));
+                    }
+                    clock.inspect(|clock| device.keeper.learn_clock(*clock));
+                    sleep(wait).await;
+                    continue;
+                }
+                Verdict::Refused(detail) => {
+                    respond::take_in(response).await;
+                    device.keeper.refused(&lease, detail.clone()).await?;
+                    if replayed {
+                        return Err(Fault::new(Kind::LoginRefused, detail));
+                    }
+                }
+                Verdict::Expired => {
+                    let refused = respond::take_in(response).await;
+                    device.keeper.expire(&lease);
+                    if replayed {
+                        return Ok(respond::rights(hop, &call.head, refused));
+                    }
+                }
+                Verdict::Doubt => {
+                    let refused = respond::take_in(response).await;
+                    // Refused again with a session just renewed: no session opens this.
+                    if replayed || forward::doubt(hop, &lease, call.deadline).await? == Finding::Rights {
+                        return Ok(respond::rights(hop, &call.head, refused));
+                    }
+                }
+            }
+            replayed = true;
+            device.figures.replayed();
+        }
+    }
+
+    fn respond(&self, hop: &Hop, call: &mut Call, mut response: http::Response<crate::upstream::Inbound>) -> Response {
+        let device_side = hyper::upgrade::on(&mut response);
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS
+            && let Some(caller_side) = call.upgrade.take()
+        {
+            let (head, held) = response.into_parts();
+            forward::tunnel(caller_side, device_side, held, self.closing.clone());
+            return respond::switch(hop, &call.head, &head);
+        }
+        respond::pass(hop, &call.head, response, &self.closing)
+    }
+}
+
+/// Refuses a request, and says so once in the log.
+pub fn refuse(fault: &Fault, asked: &request::Parts, id: &RequestId) -> Response {
+    tracing::warn!(
+        request = %id,
+        device = fault.device.as_deref(),
+        fault = fault.kind.name(),
+        "{}",
+        fault.detail
+    );
+    fault.answer(asked, &id.0)
+}
+
+fn redirect(to: &str) -> Response {
+    match HeaderValue::from_str(to) {
+        Ok(to) => (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
+/// What a request is called in the log and in an answer of ours.
+#[derive(Clone, Debug)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// A new one.
+    pub fn new() -> Self {
+        Self(hex::encode(rand::random::<[u8; 8]>()))
+    }
+
+    fn of(head: &request::Parts) -> Self {
+        head.extensions.get::<Self>().cloned().unwrap_or_default()
+    }
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}

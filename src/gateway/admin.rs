@@ -1,0 +1,192 @@
+//! keyward's own endpoints, and the front that everything comes in by. They answer from memory: no device is
+//! asked, nobody is logged in.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+use http::header::{self, HeaderValue};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::admit::Peer;
+use super::fault::{Fault, Kind, escape, with_type};
+use super::{Device, Gateway, House, RequestId, refuse};
+use crate::metrics::Last;
+
+/// The front: our endpoints as routes, devices for everything else.
+pub fn front(gateway: Arc<Gateway>) -> Router {
+    let devices = Arc::clone(&gateway);
+    Router::new()
+        .route("/", own(get(first_page)))
+        .route("/readyz", own(get(ready)))
+        .route("/metrics", own(get(metrics)))
+        .route("/-/devices", own(get(list)))
+        .fallback(async move |request: Request| devices.answer(request).await)
+        .layer(middleware::from_fn_with_state(Arc::clone(&gateway), admit))
+        .route("/healthz", own(get(async || with_type("text/plain; charset=utf-8", "ok\n"))))
+        .layer(CatchPanicLayer::custom(|_| {
+            // What it says may hold anything; the panic hook has told the log where it was.
+            let fault = Fault::new(Kind::Internal, "an error of keyward's own; the log says where");
+            let asked = http::Request::new(()).into_parts().0;
+            refuse(&fault, &asked, &RequestId::new())
+        }))
+        .with_state(gateway)
+}
+
+/// A route that knows GET and HEAD.
+fn own(route: MethodRouter<Arc<Gateway>>) -> MethodRouter<Arc<Gateway>> {
+    route.fallback(async |request: Request| {
+        let (head, _) = request.into_parts();
+        refuse(&Fault::method("GET, HEAD"), &head, &RequestId::of(&head))
+    })
+}
+
+/// Nobody gets past here who may not ask.
+async fn admit(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let (head, body) = request.into_parts();
+    let admitted = match head.extensions.get::<Peer>() {
+        _ if head.method == Method::CONNECT || head.method == Method::TRACE => {
+            Err(Fault::method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
+        }
+        Some(peer) => gateway.house.load().admission.admit(&head, *peer),
+        None => Err(Fault::new(Kind::Internal, "a request without a connection")),
+    };
+    if let Err(fault) = admitted {
+        return refuse(&fault, &head, &RequestId::of(&head));
+    }
+    if head.uri.path() == "*" {
+        let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, allow)]).into_response();
+    }
+    next.run(Request::from_parts(head, body)).await
+}
+
+async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
+    let ready = !gateway.closing.is_cancelled();
+    let house = gateway.house.load();
+    let devices: Vec<_> =
+        house.devices.iter().map(|device| json!({ "name": device.name, "state": state(device).name })).collect();
+    let mut response = as_json(&json!({ "ready": ready, "devices": devices }));
+    if !ready {
+        *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    response
+}
+
+async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
+    for device in &gateway.house.load().devices {
+        device.figures.session_ends(device.keeper.snapshot().expires_at);
+    }
+    match gateway.metrics.text() {
+        Ok(text) => with_type("text/plain; version=0.0.4; charset=utf-8", text),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn list(State(gateway): State<Arc<Gateway>>) -> Response {
+    let devices: Vec<_> = gateway.house.load().devices.iter().map(|device| describe(device)).collect();
+    as_json(&json!({ "devices": devices }))
+}
+
+async fn first_page(State(gateway): State<Arc<Gateway>>) -> Response {
+    with_type("text/html; charset=utf-8", page(&gateway.house.load()))
+}
+
+fn as_json(value: &Value) -> Response {
+    let mut response = with_type("application/json", Body::from(format!("{value}\n")));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// How a device is.
+struct Condition {
+    name: &'static str,
+    fault: Option<&'static str>,
+    detail: Option<String>,
+}
+
+fn state(device: &Device) -> Condition {
+    let session = device.keeper.snapshot();
+    let trouble = session.failure.map(|failure| Fault::from(failure.refusal));
+    let condition = |name, fault, detail| Condition { name, fault, detail };
+    match (device.figures.last(), trouble) {
+        (Last::Fault { fault, detail }, _) => condition("down", Some(fault), Some(detail)),
+        (Last::Fine, Some(fault)) => condition("degraded", Some(fault.kind.name()), Some(fault.detail)),
+        (Last::Fine, None) if session.unsaved => {
+            let detail = "its session can't be saved: after a restart keyward logs in anew";
+            condition("degraded", None, Some(detail.to_owned()))
+        }
+        (Last::Fine, None) => condition("ok", None, None),
+        (Last::Unknown, Some(fault)) => condition("down", Some(fault.kind.name()), Some(fault.detail)),
+        (Last::Unknown, None) => condition("unknown", None, None),
+    }
+}
+
+fn describe(device: &Device) -> Value {
+    let condition = state(device);
+    let session = device.keeper.snapshot();
+    let pinned = device.upstream.pinned();
+    let shown = device.upstream.certificate().or_else(|| pinned.as_ref().map(|pinned| pinned.certificate.clone()));
+    let (requests, errors, logins) = device.figures.totals();
+    json!({
+        "name": device.name,
+        "vendor": device.make.name,
+        "url": device.url.to_string(),
+        "prefix": format!("/{}/", device.name),
+        "state": condition.name,
+        "fault": condition.fault,
+        "detail": condition.detail,
+        "session": { "expires_at": session.expires_at, "renewed_at": session.renewed_at },
+        "certificate": {
+            "sha256": shown.as_ref().map(crate::upstream::Certificate::fingerprint),
+            "subject": shown.as_ref().map(|shown| &shown.subject),
+            "not_after": shown.as_ref().map(|shown| shown.not_after),
+            "pinned_at": pinned.map(|pinned| pinned.pinned_at),
+        },
+        "requests": requests,
+        "errors": errors,
+        "logins": logins,
+        "cache": { "hits": 0, "misses": 0 },
+    })
+}
+
+/// A plain list of the devices. Its links are relative, so that it works below another path.
+fn page(house: &House) -> String {
+    let rows: String = house
+        .devices
+        .iter()
+        .map(|device| {
+            let condition = state(device);
+            let (requests, errors, logins) = device.figures.totals();
+            let ends = device.keeper.snapshot().expires_at.map_or_else(|| "–".to_owned(), |end| end.to_string());
+            format!(
+                "<tr><th scope=\"row\"><a href=\"{0}/\">{0}</a></th><td>{1}</td><td>{2}</td><td>{3}</td><td>{4}</td>\
+                 <td>{requests}</td><td>{errors}</td><td>{logins}</td></tr>",
+                escape(&device.name),
+                device.make.name,
+                condition.name,
+                escape(condition.detail.as_deref().unwrap_or("")),
+                escape(&ends),
+            )
+        })
+        .collect();
+    let warnings: String = house.warnings.iter().map(|warning| format!("<li>{}</li>", escape(warning))).collect();
+    let warnings = if warnings.is_empty() { warnings } else { format!("<ul>{warnings}</ul>") };
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
+         <title>keyward</title>\
+         <style>body{{font:1rem/1.5 system-ui;margin:2rem auto;max-width:70rem;padding:0 1rem}}\
+         table{{border-collapse:collapse;width:100%}}th,td{{text-align:left;padding:.3rem .8rem .3rem 0;\
+         vertical-align:top}}thead th{{border-bottom:1px solid}}</style>\
+         <h1>keyward</h1>{warnings}<table><thead><tr><th>Device<th>Vendor<th>State<th>What to do<th>Session until\
+         <th>Requests<th>Errors<th>Logins</tr></thead><tbody>{rows}</tbody></table>\
+         <p><a href=\"-/devices\">JSON</a> · <a href=\"metrics\">metrics</a></p></html>\n"
+    )
+}

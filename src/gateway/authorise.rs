@@ -1,0 +1,130 @@
+//! The request as the device gets it: the caller's, without what is not for the device, with our session on it.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Version, request};
+
+use super::admit;
+use super::fault::Fault;
+use super::route::Hop;
+use crate::keeper::Lease;
+
+/// Headers that concern one connection (RFC 9110 section 7.6.1), the framing of a message, or who asked whom.
+const NOT_FORWARDED: [&str; 14] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "cookie",
+    "cookie2",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+    "x-real-ip",
+];
+const NOT_FORWARDED_FAMILIES: [&str; 2] = ["proxy-", "x-forwarded-"];
+
+/// Dresses a caller's request with a session.
+pub(super) fn dress(hop: &Hop, asked: &request::Parts, lease: &Lease, via: &str) -> Result<request::Parts, Fault> {
+    let mut head = bare(asked);
+    head.uri = hop.target.clone();
+    let carriers = hop.device.vendor.carriers();
+    let nominated = nominated(&asked.headers);
+    for (name, value) in &asked.headers {
+        if !nominated.contains(name) && is_for_device(name, &carriers.headers) {
+            head.headers.append(name, value.clone());
+        }
+    }
+    relocate(hop, &asked.headers, &mut head.headers);
+    keep_connection_wishes(&asked.headers, &nominated, &mut head.headers);
+    head.headers.insert(header::HOST, hop.device.host.clone());
+    append_via(asked, via, &mut head.headers);
+    hop.device.keeper.sign(lease, &mut head)?;
+    Ok(head)
+}
+
+/// The same method, nothing else yet.
+fn bare(asked: &request::Parts) -> request::Parts {
+    let mut head = http::Request::new(()).into_parts().0;
+    head.method = asked.method.clone();
+    head.version = Version::HTTP_11;
+    head.headers = HeaderMap::with_capacity(asked.headers.len() + 4);
+    head
+}
+
+/// Header names that `Connection` nominates as the caller's own.
+pub(super) fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+}
+
+/// Whether a caller's header goes to the device. A name with underscores is the same name to many servers.
+fn is_for_device(name: &HeaderName, carriers: &[&str]) -> bool {
+    let plain;
+    let name = if name.as_str().contains('_') {
+        plain = name.as_str().replace('_', "-");
+        plain.as_str()
+    } else {
+        name.as_str()
+    };
+    !NOT_FORWARDED.contains(&name)
+        && !NOT_FORWARDED_FAMILIES.iter().any(|family| name.starts_with(family))
+        && !carriers.iter().any(|carrier| name == *carrier || name == carrier.replace('_', "-"))
+}
+
+/// `Origin` and `Referer` of this door become the device's; others are nobody's business there.
+fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
+    headers.remove(header::ORIGIN);
+    headers.remove(header::REFERER);
+    let url = &hop.device.url;
+    let device = format!("{}://{}", if url.is_tls() { "https" } else { "http" }, url.authority());
+    if asked.get(header::ORIGIN).is_some_and(|origin| admit::is_own_origin(asked, origin.as_bytes()))
+        && let Ok(origin) = HeaderValue::from_str(&device)
+    {
+        headers.insert(header::ORIGIN, origin);
+    }
+    let Some(referer) = asked.get(header::REFERER).filter(|it| admit::is_own_referer(asked, it.as_bytes())) else {
+        return;
+    };
+    let path = referer.to_str().ok().and_then(|it| it.splitn(4, '/').nth(3)).unwrap_or_default();
+    let below = path.strip_prefix(hop.device.name.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or("/");
+    if let Ok(referer) = HeaderValue::from_str(&format!("{device}{}{below}", hop.device.url.path())) {
+        headers.insert(header::REFERER, referer);
+    }
+}
+
+/// Trailers and another protocol are wishes for every connection on the way.
+fn keep_connection_wishes(asked: &HeaderMap, nominated: &[HeaderName], headers: &mut HeaderMap) {
+    let takes_trailers = asked.get_all(header::TE).iter().any(|value| {
+        value.to_str().is_ok_and(|value| value.split(',').any(|it| it.trim().eq_ignore_ascii_case("trailers")))
+    });
+    if takes_trailers {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.append(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    if let Some(protocol) = asked.get(header::UPGRADE).filter(|_| nominated.contains(&header::UPGRADE)) {
+        headers.insert(header::UPGRADE, protocol.clone());
+        headers.append(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+}
+
+/// RFC 9110 section 7.6.3, with a name by which we know our own.
+fn append_via(asked: &request::Parts, via: &str, headers: &mut HeaderMap) {
+    for former in asked.headers.get_all(header::VIA) {
+        headers.append(header::VIA, former.clone());
+    }
+    let version = if asked.version == Version::HTTP_10 { "1.0" } else { "1.1" };
+    if let Ok(ours) = HeaderValue::from_str(&format!("{version} {via}")) {
+        headers.append(header::VIA, ours);
+    }
+}
+
+/// Whether this request has been here before.
+pub(super) fn is_loop(asked: &request::Parts, via: &str) -> bool {
+    asked.headers.get_all(header::VIA).iter().any(|value| {
+        value.as_bytes().split(|byte| matches!(byte, b',' | b' ')).any(|word| word.eq_ignore_ascii_case(via.as_bytes()))
+    })
+}

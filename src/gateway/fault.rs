@@ -1,0 +1,289 @@
+//! Every bad ending of a request, and the one table that turns it into a status.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, StatusCode, request};
+use serde_json::json;
+
+use crate::keeper::Failure;
+use crate::upstream::Trouble;
+use crate::vendor::Refusal;
+
+/// What went wrong, by its name in answers, logs and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// No device has this prefix.
+    UnknownDevice,
+    /// The `Host` is none of ours.
+    HostNotAllowed,
+    /// A page of another origin asks.
+    OriginNotAllowed,
+    /// The caller's network may not ask.
+    ClientNotAllowed,
+    /// The device may only be read, or never be asked this.
+    ReadOnly,
+    /// No such method here.
+    MethodNotAllowed,
+    /// A path that two readers could resolve to two places.
+    BadPath,
+    /// More than `max_body`.
+    BodyTooLarge,
+    /// The device or its cloud refuses the credentials.
+    LoginRefused,
+    /// There is no session now, and there may be one later.
+    LoginUnavailable,
+    /// The session was void and the body can't be sent a second time.
+    NotReplayed,
+    /// No connection to the device.
+    DeviceUnreachable,
+    /// Another certificate than the one trusted.
+    CertificateChanged,
+    /// Another device.
+    WrongDevice,
+    /// No answer in time.
+    DeviceTimeout,
+    /// No HTTP, or ambiguous HTTP.
+    DeviceGarbled,
+    /// An answer without its end.
+    DeviceBrokeOff,
+    /// Too many requests for it at once.
+    DeviceBusy,
+    /// It has not finished starting.
+    DeviceStarting,
+    /// The request has been here before.
+    Loop,
+    /// An error of keyward's own.
+    Internal,
+    /// The caller's request broke off or stalled; nobody is left to be told in detail.
+    CallerLeft,
+}
+
+impl Kind {
+    /// Name, status, and the Proxy-Status error (RFC 9209 section 2.3) where the cause does not say it better.
+    fn row(self) -> (&'static str, StatusCode, &'static str) {
+        use StatusCode as S;
+        match self {
+            Self::UnknownDevice => ("unknown_device", S::NOT_FOUND, "destination_not_found"),
+            Self::HostNotAllowed => ("host_not_allowed", S::FORBIDDEN, "http_request_denied"),
+            Self::OriginNotAllowed => ("origin_not_allowed", S::FORBIDDEN, "http_request_denied"),
+            Self::ClientNotAllowed => ("client_not_allowed", S::FORBIDDEN, "http_request_denied"),
+            Self::ReadOnly => ("read_only", S::FORBIDDEN, "http_request_denied"),
+            Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "http_request_denied"),
+            Self::BadPath => ("bad_path", S::BAD_REQUEST, "http_request_error"),
+            Self::BodyTooLarge => ("body_too_large", S::PAYLOAD_TOO_LARGE, "http_request_error"),
+            Self::LoginRefused => ("login_refused", S::BAD_GATEWAY, "proxy_configuration_error"),
+            Self::LoginUnavailable => ("login_unavailable", S::SERVICE_UNAVAILABLE, "destination_unavailable"),
+            Self::NotReplayed => ("not_replayed", S::SERVICE_UNAVAILABLE, "destination_unavailable"),
+            Self::DeviceUnreachable => ("device_unreachable", S::BAD_GATEWAY, "destination_unavailable"),
+            Self::CertificateChanged => ("certificate_changed", S::BAD_GATEWAY, "tls_certificate_error"),
+            Self::WrongDevice => ("wrong_device", S::BAD_GATEWAY, "destination_unavailable"),
+            Self::DeviceTimeout => ("device_timeout", S::GATEWAY_TIMEOUT, "http_response_timeout"),
+            Self::DeviceGarbled => ("device_garbled", S::BAD_GATEWAY, "http_protocol_error"),
+            Self::DeviceBrokeOff => ("device_broke_off", S::BAD_GATEWAY, "http_response_incomplete"),
+            Self::DeviceBusy => ("device_busy", S::SERVICE_UNAVAILABLE, "connection_limit_reached"),
+            Self::DeviceStarting => ("device_starting", S::SERVICE_UNAVAILABLE, "destination_unavailable"),
+            Self::Loop => ("loop", S::BAD_GATEWAY, "proxy_loop_detected"),
+            Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "proxy_internal_error"),
+            Self::CallerLeft => ("caller_left", S::REQUEST_TIMEOUT, "http_request_error"),
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// Whether it says something about the device, and not about the request.
+    pub fn is_of_device(self) -> bool {
+        matches!(
+            self,
+            Self::LoginRefused
+                | Self::LoginUnavailable
+                | Self::DeviceUnreachable
+                | Self::CertificateChanged
+                | Self::WrongDevice
+                | Self::DeviceTimeout
+                | Self::DeviceGarbled
+                | Self::DeviceBrokeOff
+                | Self::DeviceStarting
+        )
+    }
+
+    /// Faults that pass by themselves say when to come back.
+    fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::LoginRefused => Some(Duration::from_secs(300)),
+            Self::LoginUnavailable | Self::DeviceStarting => Some(Duration::from_secs(5)),
+            Self::NotReplayed | Self::DeviceBusy => Some(Duration::from_secs(1)),
+            _ => None,
+        }
+    }
+}
+
+/// A bad ending of one request.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    /// What went wrong.
+    pub kind: Kind,
+    /// What happened and what to do next, in words for a person. Holds no secret.
+    pub detail: String,
+    /// The device, once it is known.
+    pub device: Option<String>,
+    error: &'static str,
+    retry_after: Option<Duration>,
+    allow: Option<&'static str>,
+}
+
+impl Fault {
+    /// A fault and what to do about it.
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        let (_, _, error) = kind.row();
+        Self { kind, detail: detail.into(), device: None, error, retry_after: kind.retry_after(), allow: None }
+    }
+
+    /// The method is not one of `allow`.
+    pub fn method(allow: &'static str) -> Self {
+        let detail = format!("only {allow} can be asked here");
+        Self { allow: Some(allow), ..Self::new(Kind::MethodNotAllowed, detail) }
+    }
+
+    /// Names the device.
+    #[must_use]
+    pub fn at(self, device: &str) -> Self {
+        Self { device: Some(device.to_owned()), ..self }
+    }
+
+    fn with(error: &'static str, kind: Kind, detail: String) -> Self {
+        Self { error, ..Self::new(kind, detail) }
+    }
+
+    /// The answer: problem details (RFC 9457), or a small page for a browser.
+    pub fn answer(&self, asked: &request::Parts, id: &str) -> Response {
+        let (name, status, _) = self.kind.row();
+        let title = status.canonical_reason().unwrap_or("Error");
+        let mut response = if wants_page(asked) {
+            with_type("text/html; charset=utf-8", page(title, &self.detail, name, id))
+        } else {
+            let problem = json!({
+                "title": title,
+                "status": status.as_u16(),
+                "detail": self.detail,
+                "device": self.device,
+                "fault": name,
+                "instance": id,
+            });
+            with_type("application/problem+json", problem.to_string())
+        };
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        if let Ok(value) = HeaderValue::from_str(&self.proxy_status()) {
+            headers.insert("proxy-status", value);
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1000).max(1) as u64));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.kind == Kind::CallerLeft {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    /// RFC 9209: a token, and a string of printable ASCII.
+    fn proxy_status(&self) -> String {
+        let details = self.detail.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
+        let details: String = details.collect::<String>().replace('\\', "\\\\").replace('"', "\\\"");
+        format!("keyward; error={}; details=\"{details}\"", self.error)
+    }
+}
+
+/// `Proxy-Status` of a refusal that is the device's own word.
+pub(super) const RIGHTS: HeaderValue = HeaderValue::from_static("keyward; received-status=401");
+
+impl From<Trouble> for Fault {
+    fn from(trouble: Trouble) -> Self {
+        use Kind::{DeviceTimeout, DeviceUnreachable};
+        let detail = trouble.to_string();
+        match trouble {
+            Trouble::NameNotFound(_) => Self::with("dns_error", DeviceUnreachable, detail),
+            Trouble::NameTimeout(_) => Self::with("dns_timeout", DeviceTimeout, detail),
+            Trouble::Refused(_) => Self::with("connection_refused", DeviceUnreachable, detail),
+            Trouble::Unroutable(_) => Self::with("destination_ip_unroutable", DeviceUnreachable, detail),
+            Trouble::Terminated(_) => Self::with("connection_terminated", DeviceUnreachable, detail),
+            Trouble::ConnectTimeout(_) => Self::with("connection_timeout", DeviceTimeout, detail),
+            Trouble::TlsProtocol(_) => Self::with("tls_protocol_error", DeviceUnreachable, detail),
+            Trouble::TlsAlert(_) => Self::with("tls_alert_received", DeviceUnreachable, detail),
+            Trouble::Certificate(_) => Self::new(Kind::CertificateChanged, detail),
+            Trouble::WrongDevice(_) => Self::new(Kind::WrongDevice, detail),
+            Trouble::Busy(_) => Self::new(Kind::DeviceBusy, detail),
+            Trouble::ResponseTimeout(_) => Self::new(DeviceTimeout, detail),
+            Trouble::Garbled(_) => Self::new(Kind::DeviceGarbled, detail),
+            Trouble::BrokeOff(_) => Self::new(Kind::DeviceBrokeOff, detail),
+            Trouble::Caller(_) => Self::new(Kind::CallerLeft, detail),
+        }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unreachable(trouble) => trouble.into(),
+            Refusal::Rejected(detail) | Refusal::Person(detail) => Self::new(Kind::LoginRefused, detail),
+            Refusal::Unavailable { detail, .. } | Refusal::Odd(detail) => Self::new(Kind::LoginUnavailable, detail),
+        }
+    }
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Self {
+        let fault = Self::from(failure.refusal);
+        Self { retry_after: Some(failure.retry_after), ..fault }
+    }
+}
+
+/// Whether HTML is what the caller would rather have: the first of its `Accept`.
+fn wants_page(asked: &request::Parts) -> bool {
+    asked.method != Method::HEAD
+        && first_accepted(&asked.headers).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"))
+}
+
+fn first_accepted(headers: &HeaderMap) -> Option<&str> {
+    let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
+    accept.split([',', ';']).next().map(str::trim)
+}
+
+fn page(title: &str, detail: &str, name: &str, id: &str) -> String {
+    let (title, detail) = (escape(title), escape(detail));
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
+         <title>{title} · keyward</title>\
+         <style>body{{font:1rem/1.5 system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}}</style>\
+         <h1>{title}</h1><p>{detail}</p><p><small>{name} · {id}</small></p></html>\n"
+    )
+}
+
+/// Text as it may stand in HTML.
+pub(super) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// A response of our own.
+pub(super) fn with_type(kind: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    );
+    response
+}

@@ -1,0 +1,92 @@
+//! Sending a dressed request, and the tunnel that an upgraded connection becomes.
+
+use http::{Request, Response, request};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::copy_bidirectional;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::fault::{Fault, Kind};
+use super::route::Hop;
+use super::{authorise, permit};
+use crate::keeper::{Finding, Lease};
+use crate::upstream::{Inbound, Order, Replay, Urgency};
+
+/// A session for this request.
+///
+/// # Errors
+/// [`Kind::LoginUnavailable`] when there is none at `deadline`; the login goes on without this caller.
+pub(super) async fn lease(hop: &Hop, deadline: Instant) -> Result<Lease, Fault> {
+    match timeout_at(deadline, hop.device.keeper.lease()).await {
+        Ok(lease) => Ok(lease?),
+        Err(_) => Err(no_session_yet(hop)),
+    }
+}
+
+/// What the device says of a session that it seems to refuse.
+pub(super) async fn doubt(hop: &Hop, lease: &Lease, deadline: Instant) -> Result<Finding, Fault> {
+    match timeout_at(deadline, hop.device.keeper.doubt(lease, &hop.path)).await {
+        Ok(finding) => Ok(finding?),
+        Err(_) => Err(no_session_yet(hop)),
+    }
+}
+
+fn no_session_yet(hop: &Hop) -> Fault {
+    let detail = format!("{} is still being logged in; ask again in a moment", hop.device.name);
+    Fault::new(Kind::LoginUnavailable, detail)
+}
+
+/// Sends the request with this session and waits for the head of the response.
+pub(super) async fn send(
+    hop: &Hop,
+    asked: &request::Parts,
+    body: &Replay,
+    lease: &Lease,
+    deadline: Instant,
+    via: &str,
+) -> Result<Response<Inbound>, Fault> {
+    let repeatable = asked.method.is_safe() && !permit::is_acting_get(hop, asked);
+    let order = Order { deadline, urgency: Urgency::Request, repeatable };
+    let begun = Instant::now();
+    let response = hop
+        .device
+        .upstream
+        .send(order, || {
+            let head = authorise::dress(hop, asked, lease, via)?;
+            let body = body.copy().ok_or_else(|| not_replayed(hop))?;
+            Ok::<_, Fault>(Request::from_parts(head, body))
+        })
+        .await?;
+    hop.device.figures.exchanged(begun.elapsed());
+    Ok(response)
+}
+
+/// The body is gone by, so the request can't go out once more.
+pub(super) fn not_replayed(hop: &Hop) -> Fault {
+    Fault::new(
+        Kind::NotReplayed,
+        format!(
+            "the session with {} had ended and was renewed, but this body was too large to be kept for a second \
+             attempt: send it again now",
+            hop.device.name
+        ),
+    )
+}
+
+/// Joins the two sides of an upgraded connection until one of them ends, or keyward does.
+pub(super) fn tunnel(caller: OnUpgrade, device: OnUpgrade, held: Inbound, closing: CancellationToken) {
+    tokio::spawn(async move {
+        let joined = async {
+            let (caller, device): (Upgraded, Upgraded) = tokio::try_join!(caller, device)?;
+            let outcome = copy_bidirectional(&mut TokioIo::new(caller), &mut TokioIo::new(device)).await;
+            // How a tunnel ends is a matter between its ends.
+            tracing::debug!(?outcome, "tunnel ended");
+            Ok::<_, hyper::Error>(())
+        };
+        if let Some(Err(error)) = closing.run_until_cancelled(joined).await {
+            tracing::debug!(%error, "no tunnel");
+        }
+        drop(held);
+    });
+}

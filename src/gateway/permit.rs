@@ -1,0 +1,57 @@
+//! Whether this request may go to this device.
+
+use http::{Method, header, request};
+
+use super::admit;
+use super::fault::{Fault, Kind};
+use super::route::Hop;
+use crate::config::Rights;
+
+/// What a device may be asked for where `access` is `"read"`.
+const READING: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
+
+/// Lets a request through to its device.
+pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
+    let device = &hop.device;
+    if let Some((_, why)) = device.never.iter().find(|(pattern, _)| pattern.matches(&hop.path)) {
+        return Err(Fault::new(Kind::ReadOnly, *why));
+    }
+    if device.rights == Rights::Read {
+        permit_reading(hop, asked)?;
+    }
+    if is_acting_get(hop, asked) {
+        admit::admit_acting_get(asked)?;
+    }
+    let length = asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    match (length, device.max_body) {
+        (Some(length), Some(most)) if most < length => Err(too_large(most)),
+        _ => Ok(()),
+    }
+}
+
+/// Whether this is a GET that changes something.
+pub(super) fn is_acting_get(hop: &Hop, asked: &request::Parts) -> bool {
+    asked.method.is_safe() && hop.device.acts_on_get.iter().any(|pattern| pattern.matches(&hop.path))
+}
+
+pub(super) fn too_large(most: u64) -> Fault {
+    Fault::new(Kind::BodyTooLarge, format!("the body is larger than the {most} bytes of `max_body`"))
+}
+
+fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
+    let name = &hop.device.name;
+    let allow = format!("to allow it, set access = \"full\" under [devices.{name}] in proxy.toml");
+    if !READING.contains(&asked.method) {
+        return Err(Fault::new(Kind::ReadOnly, format!("{name} may only be read, and {} writes: {allow}", asked.method)));
+    }
+    if is_acting_get(hop, asked) {
+        return Err(Fault::new(
+            Kind::ReadOnly,
+            format!("{name} may only be read, and a GET of this path changes something (`acts_on_get`): {allow}"),
+        ));
+    }
+    if hop.device.private.iter().any(|pattern| pattern.matches(&hop.path)) {
+        return Err(Fault::new(Kind::ReadOnly, format!("{name} may only be read, and this path tells its secrets: {allow}")));
+    }
+    Ok(())
+}

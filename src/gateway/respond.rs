@@ -1,0 +1,195 @@
+//! The device's response as the caller gets it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode, request};
+use http_body::{Frame, SizeHint};
+use http_body_util::{BodyExt, Limited};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+
+use super::authorise::nominated;
+use super::fault::{Kind, RIGHTS};
+use super::location;
+use super::route::Hop;
+use crate::metrics::DeviceFigures;
+use crate::upstream::{Inbound, Trouble};
+
+/// Of a device's refusal, so much is passed on or read to keep the connection.
+const MAX_REFUSAL: usize = 64 * 1024;
+
+/// What concerns one connection, what carries the device's credentials, and what a device would have browsers
+/// do with an address that is not its own.
+const NOT_PASSED: [&str; 21] = [
+    "access-control-allow-credentials",
+    "alt-svc",
+    "authentication-info",
+    "clear-site-data",
+    "connection",
+    "content-length",
+    "keep-alive",
+    "nel",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-connection",
+    "report-to",
+    "reporting-endpoints",
+    "service-worker-allowed",
+    "set-cookie",
+    "set-cookie2",
+    "strict-transport-security",
+    "te",
+    "transfer-encoding",
+    "upgrade",
+    "www-authenticate",
+];
+const NOT_PASSED_FAMILY: &str = "access-control-";
+
+/// A device's response, read and let go of.
+pub(super) struct Refused {
+    head: http::response::Parts,
+    body: Bytes,
+}
+
+/// Passes a response on.
+pub(super) fn pass(hop: &Hop, asked: &request::Parts, response: http::Response<Inbound>, closing: &CancellationToken) -> Response {
+    let (head, body) = response.into_parts();
+    let endless = is_event_stream(&head.headers);
+    let mut passed = Response::new(Body::empty());
+    *passed.status_mut() = head.status;
+    *passed.headers_mut() = headers(hop, asked, &head);
+    *passed.body_mut() = Body::new(Passing {
+        body,
+        closing: endless.then(|| Box::pin(closing.clone().cancelled_owned())),
+        figures: Arc::clone(&hop.device.figures),
+        device: Arc::from(hop.device.name.as_str()),
+    });
+    passed
+}
+
+/// Tells the caller that its connection is another protocol's from now on.
+pub(super) fn switch(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> Response {
+    let mut passed = Response::new(Body::empty());
+    *passed.status_mut() = head.status;
+    *passed.headers_mut() = headers(hop, asked, head);
+    passed
+}
+
+/// Reads a response that is not passed on as it is, so that its connection is free for what comes next.
+pub(super) async fn take_in(response: http::Response<Inbound>) -> Refused {
+    let (head, body) = response.into_parts();
+    // Of an endless or broken refusal the head has to do.
+    let body = Limited::new(body, MAX_REFUSAL).collect().await.map(http_body_util::Collected::to_bytes);
+    Refused { head, body: body.unwrap_or_default() }
+}
+
+/// The session is good and has no right to this: 403 in the device's own words.
+pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Response {
+    let mut response = Response::new(Body::from(refused.body));
+    *response.headers_mut() = headers(hop, asked, &refused.head);
+    response.headers_mut().remove(header::WWW_AUTHENTICATE);
+    *response.status_mut() = StatusCode::FORBIDDEN;
+    response.headers_mut().insert("proxy-status", RIGHTS);
+    response
+}
+
+fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> HeaderMap {
+    let nominated = nominated(&head.headers);
+    let mut passed = HeaderMap::with_capacity(head.headers.len() + 4);
+    for (name, value) in &head.headers {
+        if nominated.contains(name) || !is_for_caller(hop, name) {
+            continue;
+        }
+        let value = match *name {
+            header::LOCATION | header::CONTENT_LOCATION => location::rewrite(&hop.device, value),
+            _ => value.clone(),
+        };
+        passed.append(name, value);
+    }
+    if asked.method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED {
+        // It tells of a body that does not follow; else hyper frames what does.
+        if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
+            passed.insert(header::CONTENT_LENGTH, length.clone());
+        }
+    }
+    if head.status == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(protocol) = head.headers.get(header::UPGRADE)
+    {
+        passed.insert(header::UPGRADE, protocol.clone());
+        passed.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
+    if is_document(&head.headers) {
+        confine(&mut passed);
+    }
+    passed
+}
+
+fn is_for_caller(hop: &Hop, name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let is_challenge = name == header::WWW_AUTHENTICATE.as_str() && hop.device.make.challenges;
+    is_challenge || !(NOT_PASSED.contains(&name) || name.starts_with(NOT_PASSED_FAMILY))
+}
+
+/// All prefixes share one origin, so a document of one device may not act as a page of ours.
+fn confine(headers: &mut HeaderMap) {
+    headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox allow-scripts"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
+}
+
+/// Whether a browser would make a page of it: HTML, SVG, XML, or what it may take for such.
+fn is_document(headers: &HeaderMap) -> bool {
+    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return true };
+    let kind = kind.to_str().unwrap_or("text/html").to_ascii_lowercase();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.is_empty() || kind == "text/html" || kind.ends_with("/xml") || kind.ends_with("+xml") || !kind.contains('/')
+}
+
+fn is_event_stream(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"))
+}
+
+/// A body on its way to the caller.
+struct Passing {
+    body: Inbound,
+    /// An endless one ends when keyward does.
+    closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+    figures: Arc<DeviceFigures>,
+    device: Arc<str>,
+}
+
+impl http_body::Body for Passing {
+    type Data = Bytes;
+    type Error = Trouble;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Trouble>>> {
+        let this = &mut *self;
+        if let Some(closing) = &mut this.closing
+            && closing.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        if let Poll::Ready(Some(Err(trouble))) = &polled {
+            // The head is gone: all that is left is to break off towards the caller too, and to say so here.
+            tracing::warn!(device = %this.device, fault = Kind::DeviceBrokeOff.name(), "{trouble}");
+            this.figures.fault(Kind::DeviceBrokeOff.name(), &trouble.to_string(), true);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

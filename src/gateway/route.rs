@@ -1,0 +1,120 @@
+//! Which device a request is for, byte for byte.
+
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{Uri, request};
+use percent_encoding::percent_decode;
+
+use super::fault::{Fault, Kind};
+use super::{Device, House};
+
+/// Where a request goes.
+pub(super) enum Route {
+    /// To a device.
+    Hop(Hop),
+    /// To the same address with a slash at its end.
+    Slash(String),
+}
+
+/// One request's way to its device.
+pub(super) struct Hop {
+    pub(super) device: Arc<Device>,
+    /// What the device is asked for: its base path and the caller's bytes.
+    pub(super) target: Uri,
+    /// The path below the base path as a device may read it: decoded, without empty segments and without a
+    /// slash at the end.
+    pub(super) path: String,
+}
+
+/// Finds the device whose name is the first segment.
+pub(super) fn find(house: &House, asked: &request::Parts) -> Result<Route, Fault> {
+    let path = asked.uri.path();
+    let read = readable(path)?;
+    let named = path.strip_prefix('/').unwrap_or(path);
+    let (name, rest) = named.find('/').map_or((named, ""), |at| named.split_at(at));
+    let device = house.devices.iter().find(|device| device.name == name).ok_or_else(|| unknown(house, name))?;
+    if rest.is_empty() {
+        let query = asked.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        return Ok(Route::Slash(format!("/{name}/{query}")));
+    }
+    let target = target(device, rest, asked.uri.query()).map_err(|fault| fault.at(name))?;
+    let path = read.strip_prefix('/').and_then(|read| read.strip_prefix(name)).unwrap_or_default();
+    let path = if path.is_empty() { "/" } else { path }.to_owned();
+    Ok(Route::Hop(Hop { device: Arc::clone(device), target, path }))
+}
+
+fn unknown(house: &House, name: &str) -> Fault {
+    let names: Vec<_> = house.devices.iter().map(|device| format!("/{}/", device.name)).collect();
+    let shown: String = name.chars().take(80).collect();
+    Fault::new(
+        Kind::UnknownDevice,
+        format!("there is no device {shown:?} in proxy.toml; there is {}", names.join(", ")),
+    )
+}
+
+fn target(device: &Device, rest: &str, query: Option<&str>) -> Result<Uri, Fault> {
+    let mut target = format!("{}{rest}", device.url.path());
+    let query = query.map(|query| without(query, &device.vendor.carriers().query));
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(&query);
+    }
+    PathAndQuery::try_from(target)
+        .map(Uri::from)
+        .map_err(|error| Fault::new(Kind::BadPath, format!("this path can't be asked for: {error}")))
+}
+
+/// The query without the parameters that carry a credential, however their names are encoded. All other bytes
+/// stay as they are.
+fn without(query: &str, carriers: &[&str]) -> String {
+    if carriers.is_empty() {
+        return query.to_owned();
+    }
+    let carries = |parameter: &str| {
+        let name = parameter.split('=').next().unwrap_or_default().replace('+', " ");
+        let name = percent_decode(name.as_bytes()).decode_utf8_lossy().into_owned();
+        carriers.iter().any(|carrier| name.trim() == *carrier)
+    };
+    // Some servers split at semicolons too.
+    query
+        .split('&')
+        .filter(|parameter| !parameter.split(';').any(carries))
+        .collect::<Vec<_>>()
+        .join("&")
+}
+
+/// The path decoded until nothing is left to decode.
+///
+/// # Errors
+/// [`Kind::BadPath`] when any reader could find a dot segment in it: decoded once or twice, with backslashes
+/// for slashes, or with parameters cut off.
+fn readable(path: &str) -> Result<String, Fault> {
+    let mut bytes = path.as_bytes().to_vec();
+    loop {
+        check_segments(&bytes)?;
+        let decoded: Vec<u8> = percent_decode(&bytes).collect();
+        if decoded.len() == bytes.len() {
+            break;
+        }
+        bytes = decoded;
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let segments: Vec<_> = text.split('/').filter(|segment| !segment.is_empty()).collect();
+    Ok(format!("/{}", segments.join("/")))
+}
+
+fn check_segments(path: &[u8]) -> Result<(), Fault> {
+    let refused = |why: &str| Err(Fault::new(Kind::BadPath, format!("the path {why}; write it without")));
+    // C0 and C1 occur in no valid UTF-8; decoders that are too tolerant read C0 AE as a dot, C0 AF as a slash.
+    if path.iter().any(|byte| matches!(byte, 0 | 0xC0 | 0xC1)) {
+        return refused("holds a byte that no path needs");
+    }
+    for segment in path.split(|byte| matches!(byte, b'/' | b'\\')) {
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        if name == b"." || name == b".." {
+            return refused("holds a dot segment");
+        }
+    }
+    Ok(())
+}

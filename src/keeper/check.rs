@@ -1,0 +1,82 @@
+//! An operator's look at a device: is there a session, and does the device take it?
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, StatusCode};
+use tokio::time::{Instant, sleep};
+
+use super::{Failure, Finding, Keeper, Lease};
+use crate::upstream::Answer;
+use crate::vendor::{Asked, Refusal, Verdict};
+
+impl Keeper {
+    /// Asks the device something that needs a session. Ends a rest, except that credentials which were refused
+    /// are tried once in five minutes at the most.
+    ///
+    /// # Errors
+    /// Why the device can't be used.
+    pub async fn check(self: &Arc<Self>) -> Result<StatusCode, Failure> {
+        {
+            let mut state = self.lock();
+            let just_begun = state.rest.as_ref().is_some_and(|rest| rest.has_just_begun(Instant::now()));
+            if !just_begun {
+                state.rest = None;
+            }
+        }
+        for _ in 0..2 {
+            let lease = self.lease().await?;
+            let answer = self.probe(&lease).await?;
+            let status = answer.status();
+            let path = self.parts.vendor.probe();
+            match self.judge(&lease, &answer) {
+                Verdict::Pass => {
+                    if status.is_success() {
+                        self.accepted(&lease, path);
+                    }
+                    return Ok(status);
+                }
+                Verdict::Rotated(session) => {
+                    self.rotate(&lease, session);
+                    return Ok(status);
+                }
+                Verdict::Challenged(session) => self.rotate(&lease, session),
+                Verdict::Doubt => {
+                    if self.doubt(&lease, path).await? == Finding::Rights {
+                        return Ok(status);
+                    }
+                }
+                Verdict::Expired => self.expire(&lease),
+                Verdict::Refused(detail) => self.refused(&lease, detail).await?,
+                Verdict::Starting(detail) => return Err(passing(detail)),
+                Verdict::Again { clock, wait, .. } => {
+                    clock.inspect(|clock| self.learn_clock(*clock));
+                    sleep(wait).await;
+                }
+            }
+        }
+        Err(passing("the device refuses a session that it has just given out".to_owned()))
+    }
+
+    async fn probe(&self, lease: &Lease) -> Result<Answer, Failure> {
+        let asked = Request::get(self.parts.vendor.probe()).body(Bytes::new());
+        let (mut head, body) = asked.map_err(|error| passing(error.to_string()))?.into_parts();
+        let refused = |refusal| Failure { refusal, ..passing(String::new()) };
+        self.sign(lease, &mut head).map_err(refused)?;
+        let answer = self.parts.upstream.ask(Request::from_parts(head, body)).await;
+        answer.map_err(|trouble| refused(trouble.into()))
+    }
+
+    fn judge(&self, lease: &Lease, answer: &Answer) -> Verdict {
+        let path = self.parts.vendor.probe().split('?').next().unwrap_or_default();
+        let asked = Asked { method: &Method::GET, path, headers: &http::HeaderMap::new() };
+        let mut head = http::Response::new(()).into_parts().0;
+        head.status = answer.status();
+        head.headers.clone_from(answer.headers());
+        self.parts.vendor.judge(&lease.session, &asked, &head)
+    }
+}
+
+fn passing(detail: String) -> Failure {
+    Failure { refusal: Refusal::Odd(detail), ..Failure::internal() }
+}

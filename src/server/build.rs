@@ -1,0 +1,198 @@
+//! From a configuration to a house of devices.
+
+use std::fs::{File, TryLockError};
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::HeaderValue;
+
+use crate::clock::Clock;
+use crate::config::{self, Config, PathPattern, Trust};
+use crate::gateway::admit::Admission;
+use crate::gateway::{Device, House};
+use crate::keeper::store::Store;
+use crate::keeper::{self, Keeper};
+use crate::metrics::Metrics;
+use crate::secret::Secret;
+use crate::upstream::cloud::Cloud;
+use crate::upstream::{self, Pin, Upstream};
+use crate::vendor::Driver;
+
+/// What devices share, and what was joined of them.
+pub struct Joined {
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    cloud: Cloud,
+    store: Arc<Store>,
+    state: PathBuf,
+    certs: PathBuf,
+    hostname: String,
+    /// The configured table of each device, to tell which of them another configuration changes.
+    sources: Mutex<Vec<(String, Secret)>>,
+}
+
+impl Joined {
+    pub(super) fn new(config: &Config<Driver>, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, String> {
+        let store = Store::new(&config.state);
+        if let Err(error) = store.prepare() {
+            tracing::warn!(
+                folder = %config.state.display(),
+                %error,
+                "the state folder can't be written: sessions are kept in memory and end with this process"
+            );
+        }
+        Ok(Self {
+            clock,
+            metrics,
+            cloud: Cloud::new()?,
+            store: Arc::new(store),
+            state: config.state.clone(),
+            certs: config.certs.clone(),
+            hostname: hostname().unwrap_or_default(),
+            sources: Mutex::default(),
+        })
+    }
+
+    /// Makes sure that no other server has the state folder. `None`: it can't be written, so there is nothing to
+    /// share.
+    ///
+    /// # Errors
+    /// Another one has it.
+    pub(super) fn lock(&self) -> Result<Option<File>, String> {
+        let Ok(file) = File::options().create(true).append(true).open(self.state.join("lock")) else {
+            return Ok(None);
+        };
+        match file.try_lock() {
+            Ok(()) => Ok(Some(file)),
+            Err(TryLockError::WouldBlock) => Err(format!(
+                "another keyward runs with the state folder {}: stop it, or give this one a `state` of its own",
+                self.state.display()
+            )),
+            Err(TryLockError::Error(error)) => {
+                tracing::warn!(%error, "the state folder can't be locked");
+                Ok(Some(file))
+            }
+        }
+    }
+
+    /// The folder of saved sessions.
+    pub fn state(&self) -> &PathBuf {
+        &self.state
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// Makes a house of a configuration. Devices that stay as they were in `former` stay with their sessions
+    /// and connections.
+    ///
+    /// # Errors
+    /// What can't be used, with the key it stands under.
+    pub(super) fn house(&self, config: Config<Driver>, former: Option<&House>) -> Result<House, String> {
+        let sources: Vec<_> =
+            config.devices.iter().map(|device| (device.name.clone(), device.source.clone())).collect();
+        let mut known = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = config.warnings;
+        let mut devices = Vec::new();
+        for device in config.devices {
+            warnings.extend(warning(&device));
+            let unchanged = known.iter().any(|(name, source)| *name == device.name && *source == device.source);
+            let kept = former.filter(|_| unchanged).and_then(|house| {
+                house.devices.iter().find(|former| former.name == device.name).cloned()
+            });
+            devices.push(match kept {
+                Some(kept) => kept,
+                None => Arc::new(self.device(device)?),
+            });
+        }
+        for gone in former.iter().flat_map(|house| &house.devices) {
+            if !devices.iter().any(|device| device.name == gone.name) {
+                self.metrics.forget(&gone.name);
+            }
+        }
+        *known = sources;
+        Ok(House {
+            devices,
+            admission: Admission {
+                hosts: config.access.hosts,
+                hostname: self.hostname.clone(),
+                allow: config.access.allow,
+            },
+            caller_idle: config.limits.idle_timeout,
+            warnings,
+        })
+    }
+
+    fn device(&self, device: config::Device<Driver>) -> Result<Device, String> {
+        let Driver { make, vendor } = device.driver;
+        let host = device.url.authority();
+        let host = HeaderValue::from_str(&host).map_err(|_| format!("devices.{}.url: {host} is no host", device.name))?;
+        let settings = upstream::Settings {
+            device: device.name.clone(),
+            url: device.url.clone(),
+            trust: device.trust,
+            connect_timeout: device.connect_timeout,
+            timeout: device.timeout,
+            idle_timeout: device.idle_timeout,
+            max_connections: device.max_connections,
+            max_waiting: device.max_waiting,
+            max_streams: device.max_streams,
+        };
+        let pin = Arc::new(Pin::new(&self.certs, &device.name, self.clock));
+        let upstream = Upstream::new(settings, pin, vendor.introduction())
+            .map_err(|error| format!("devices.{}.trust: {error}", device.name))?;
+        let figures = self.metrics.device(&device.name);
+        let keeper = Keeper::new(keeper::Parts {
+            name: device.name.clone(),
+            address: device.url.to_string(),
+            vendor: Arc::clone(&vendor),
+            upstream: Arc::clone(&upstream),
+            cloud: self.cloud.clone(),
+            clock: self.clock,
+            store: Arc::clone(&self.store),
+            figures: Arc::clone(&figures),
+        });
+        let patterns = |paths: &[&str]| paths.iter().filter_map(|path| path.parse().ok()).collect::<Vec<PathPattern>>();
+        Ok(Device {
+            name: device.name,
+            make,
+            vendor,
+            url: device.url,
+            host,
+            upstream,
+            keeper,
+            figures,
+            rights: device.access,
+            acts_on_get: device.acts_on_get,
+            private: patterns(make.private),
+            never: make.never.iter().filter_map(|(path, why)| Some((path.parse().ok()?, *why))).collect(),
+            timeout: device.timeout,
+            max_body: device.max_body,
+        })
+    }
+}
+
+/// What works, and should not be left so.
+fn warning(device: &config::Device<Driver>) -> Option<String> {
+    let name = &device.name;
+    if device.trust == Trust::Any {
+        return Some(format!(
+            "devices.{name}.trust = \"any\" accepts whoever answers at {}: everyone on the way can read its credentials",
+            device.url
+        ));
+    }
+    let has_secret = !device.driver.vendor.account().proofs.is_empty();
+    (has_secret && !device.url.is_tls() && !device.url.is_loopback()).then(|| {
+        format!("devices.{name}.url is http://: its credentials and answers can be read by everyone on the network")
+    })
+}
+
+fn hostname() -> io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_lowercase())
+}

@@ -1,0 +1,132 @@
+//! How many callers may be connected, and who goes when there are too many.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Limits;
+use crate::metrics::Metrics;
+
+/// Counts callers' connections.
+pub(super) struct Doorman {
+    pub(super) limits: Limits,
+    metrics: Arc<Metrics>,
+    state: Mutex<State>,
+    left: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    open: usize,
+    next: u64,
+    /// Connections without a complete request head, the one that has waited longest first.
+    waiting: BTreeMap<u64, CancellationToken>,
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing has come of the next request.
+    Waiting,
+    /// A part of its head has.
+    Head,
+    /// It is being answered.
+    Serving,
+}
+
+/// One connection's place.
+pub(super) struct Seat {
+    doorman: Arc<Doorman>,
+    phase: AtomicU8,
+    /// Counts the changes of phase.
+    turn: AtomicU64,
+    key: AtomicU64,
+    /// Cancelled when this connection has to give way.
+    pub(super) leave: CancellationToken,
+}
+
+impl Doorman {
+    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { limits, metrics, state: Mutex::default(), left: Notify::new() })
+    }
+
+    /// A place for one more connection: the one that has waited longest for its head gives way if need be.
+    pub(super) async fn seat(self: &Arc<Self>) -> Arc<Seat> {
+        loop {
+            let left = self.left.notified();
+            {
+                let mut state = self.lock();
+                if state.open < self.limits.connections {
+                    state.open += 1;
+                    drop(state);
+                    self.metrics.connection(1);
+                    let seat = Arc::new(Seat {
+                        doorman: Arc::clone(self),
+                        phase: AtomicU8::new(Phase::Waiting as u8),
+                        turn: AtomicU64::new(0),
+                        key: AtomicU64::new(u64::MAX),
+                        leave: CancellationToken::new(),
+                    });
+                    seat.enter(Phase::Waiting);
+                    return seat;
+                }
+                if let Some((_, slowest)) = state.waiting.pop_first() {
+                    slowest.cancel();
+                }
+            }
+            left.await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// The connection goes on to another phase.
+    pub(super) fn enter(&self, phase: Phase) {
+        {
+            let mut state = self.doorman.lock();
+            if phase == Phase::Waiting {
+                let key = state.next;
+                state.next += 1;
+                state.waiting.insert(key, self.leave.clone());
+                self.key.store(key, Ordering::Relaxed);
+            } else if phase == Phase::Serving {
+                state.waiting.remove(&self.key.load(Ordering::Relaxed));
+            }
+        }
+        self.phase.store(phase as u8, Ordering::Release);
+        self.turn.fetch_add(1, Ordering::Release);
+    }
+
+    /// The phase, and which one in order it is.
+    pub(super) fn phase(&self) -> (Phase, u64) {
+        let turn = self.turn.load(Ordering::Acquire);
+        let phase = match self.phase.load(Ordering::Acquire) {
+            phase if phase == Phase::Waiting as u8 => Phase::Waiting,
+            phase if phase == Phase::Head as u8 => Phase::Head,
+            _ => Phase::Serving,
+        };
+        (phase, turn)
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.doorman.limits
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.doorman.lock();
+        state.waiting.remove(&self.key.load(Ordering::Relaxed));
+        state.open -= 1;
+        drop(state);
+        self.doorman.metrics.connection(-1);
+        self.doorman.left.notify_one();
+    }
+}

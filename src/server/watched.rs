@@ -1,0 +1,125 @@
+//! A caller's connection under deadlines: a head that does not come, a reader that does not read.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::doorman::{Phase, Seat};
+
+/// RFC 9110 section 15.5.9.
+const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+pub(super) struct Watched {
+    stream: TcpStream,
+    seat: Arc<Seat>,
+    turn: Option<u64>,
+    alarm: Option<Pin<Box<Sleep>>>,
+    stall: Option<Pin<Box<Sleep>>>,
+    requests: u64,
+}
+
+impl Watched {
+    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>) -> Self {
+        Self { stream, seat, turn: None, alarm: None, stall: None, requests: 0 }
+    }
+
+    /// Whether the caller has taken too long to send a head.
+    fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let (phase, turn) = self.seat.phase();
+        let limits = self.seat.limits();
+        let limit = match phase {
+            Phase::Serving => return Poll::Pending,
+            // A new connection has to say something soon, one that has been served may rest.
+            Phase::Waiting if self.requests > 0 => limits.keep_alive,
+            Phase::Waiting | Phase::Head => limits.head_timeout,
+        };
+        if self.turn != Some(turn) {
+            self.turn = Some(turn);
+            arm(&mut self.alarm, limit);
+        }
+        match &mut self.alarm {
+            Some(alarm) => alarm.as_mut().poll(context),
+            None => Poll::Pending,
+        }
+    }
+
+    /// A write that does not go on for long is given up: it may hold the only connection to a device.
+    fn check_stall(&mut self, written: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.stall = None;
+            return written;
+        }
+        if self.stall.is_none() {
+            arm(&mut self.stall, self.seat.limits().idle_timeout);
+        }
+        if let Some(stall) = &mut self.stall {
+            ready!(stall.as_mut().poll(context));
+        }
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+fn arm(alarm: &mut Option<Pin<Box<Sleep>>>, limit: Duration) {
+    let deadline = Instant::now() + limit;
+    match alarm {
+        Some(alarm) => alarm.as_mut().reset(deadline),
+        None => *alarm = Some(Box::pin(sleep_until(deadline))),
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buffer.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(context, buffer) {
+            if buffer.filled().len() > before && this.seat.phase().0 == Phase::Waiting {
+                this.seat.enter(Phase::Head);
+                this.requests += 1;
+            }
+            return Poll::Ready(read);
+        }
+        ready!(this.poll_alarm(context));
+        if this.seat.phase().0 == Phase::Head {
+            // Best effort: whoever sends a byte a second may not read either.
+            drop(this.stream.try_write(TOO_LATE));
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        // Nothing was begun: the end of the connection, as if the caller had closed it.
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.check_stall(written, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.check_stall(written, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,130 @@
+//! A device that asks for HTTP Digest and has nothing but the common routes.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::Router;
+use http::HeaderMap;
+use http::request::Parts;
+
+use super::desk::Desk;
+use super::gate::{Gate, Refusal, guard};
+use super::{Journal, Twin, hold, line, token};
+use crate::secret::Secret;
+
+pub use super::desk::Algorithm;
+
+/// What a digest device is set to.
+#[derive(Clone)]
+pub struct DigestSettings {
+    /// Its user.
+    pub username: String,
+    /// The user's password.
+    pub password: Secret,
+    /// The realm of its challenge.
+    pub realm: String,
+    /// The hash of its challenge.
+    pub algorithm: Algorithm,
+    /// Whether its challenge has `qop="auth"`; without it, it is RFC 2069's.
+    pub qop: bool,
+    /// How long a nonce is good.
+    pub nonce_lifetime: Duration,
+}
+
+impl Default for DigestSettings {
+    fn default() -> Self {
+        Self {
+            username: "admin".to_owned(),
+            password: token::password(),
+            realm: "twin".to_owned(),
+            algorithm: Algorithm::Md5,
+            qop: true,
+            nonce_lifetime: Duration::from_secs(300),
+        }
+    }
+}
+
+/// A simulated device that asks for Digest and has nothing but the common routes.
+pub struct Digest {
+    settings: DigestSettings,
+    journal: Journal,
+    state: Mutex<State>,
+}
+
+struct State {
+    password: Secret,
+    desk: Desk,
+}
+
+impl Digest {
+    /// A device that was just switched on.
+    pub fn new(settings: DigestSettings) -> Arc<Self> {
+        let desk = Desk::with(&settings.realm, settings.algorithm, settings.qop, settings.nonce_lifetime);
+        let state = State { password: settings.password.clone(), desk };
+        Arc::new(Self { settings, journal: Journal::default(), state: Mutex::new(state) })
+    }
+}
+
+impl Gate for Digest {
+    fn admit(&self, head: &Parts) -> Result<HeaderMap, Refusal> {
+        let mut state = hold(&self.state);
+        let password = state.password.clone();
+        state.desk.check(head, &self.settings.username, &password)?;
+        Ok(HeaderMap::new())
+    }
+}
+
+impl Twin for Digest {
+    fn vendor(&self) -> &'static str {
+        "digest"
+    }
+
+    fn face(self: Arc<Self>) -> Router {
+        guard(self, Router::new())
+    }
+
+    fn stanza(&self) -> String {
+        line("username", &self.settings.username) + &line("password", self.settings.password.expose())
+    }
+
+    fn sample(&self) -> &'static str {
+        "/twin/sample"
+    }
+
+    fn forbidden(&self) -> Option<&'static str> {
+        Some("/twin/status?code=403")
+    }
+
+    fn lapse(&self) {
+        hold(&self.state).desk.lapse();
+    }
+
+    fn reboot(&self) {
+        hold(&self.state).desk.forget();
+    }
+
+    fn lock_out(&self) {
+        hold(&self.state).password = token::password();
+    }
+
+    fn readmit(&self) {
+        hold(&self.state).password = self.settings.password.clone();
+    }
+
+    /// Challenges: a digest login is asking for one.
+    fn logins(&self) -> usize {
+        hold(&self.state).desk.challenges()
+    }
+
+    fn renewable(&self) -> bool {
+        true
+    }
+
+    fn secrets(&self) -> Vec<Secret> {
+        vec![self.settings.password.clone()]
+    }
+
+    fn journal(&self) -> &Journal {
+        &self.journal
+    }
+}
