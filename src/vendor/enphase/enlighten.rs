@@ -72,10 +72,10 @@ pub(super) fn build(section: &mut Section<'_>, has_token: bool) -> Option<Enligh
     let password = section.secret("password");
     match (section.has("username"), section.has("password")) {
         (true, false) => {
-            section.refuse("password", "missing; an Enphase account needs both, or set `token` alone")
+            section.refuse("password", "missing; an Enphase account needs both, or set `token` alone");
         }
         (false, true) => {
-            section.refuse("username", "missing; the email of the Enphase account, beside its `password`")
+            section.refuse("username", "missing; the email of the Enphase account, beside its `password`");
         }
         (false, false) if !has_token => {
             section
