@@ -9,6 +9,7 @@ mod digest;
 mod egauge;
 mod enlighted;
 mod enphase;
+mod fixed;
 mod header;
 mod open;
 mod query;
@@ -53,13 +54,13 @@ pub trait Vendor: Send + Sync + 'static {
     /// Trades an old session for a new one otherwise than by a login; `None`: this make has no such trade.
     ///
     /// # Errors
-    /// As [`login`](Self::login); a [`Refusal::Rejected`] is followed by one login.
+    /// As [`login`](Self::login). No login follows: where one could still help, `None` asks for it.
     async fn renew(&self, visit: &Visit<'_>, old: &Session) -> Result<Option<Session>, Refusal> {
         let _ = (visit, old);
         Ok(None)
     }
 
-    /// Dresses one request. On an error the head is as it was.
+    /// Dresses one request, whose URI is the very target that goes out. On an error the head is as it was.
     ///
     /// # Errors
     /// When a credential can't be written into a header.
@@ -119,7 +120,7 @@ pub struct Asked<'a> {
 /// What is particular to one request among those of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// Counts the requests of this session, from 1.
+    /// Counts the requests of this session from 1; one that was rotated counts anew.
     pub nth: u64,
     /// The device's time as far as it is known; later than that of every earlier request.
     pub time: Timestamp,
@@ -154,6 +155,8 @@ pub enum Verdict {
     Doubt,
     /// It is good, and this is what it looks like from now on.
     Rotated(Session),
+    /// The device answers with what it wants proven, and this proves it: the same request goes out once more.
+    Challenged(Session),
     /// A credential that can't be renewed is refused.
     Refused(String),
     /// The device has not finished starting.

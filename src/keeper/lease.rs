@@ -110,7 +110,7 @@ impl Keeper {
     }
 
     /// The device's time, later than every one before.
-    fn moment(&self) -> Timestamp {
+    pub(super) fn moment(&self) -> Timestamp {
         let now = self.parts.clock.now().as_millis().saturating_add(self.skew.load(Ordering::Relaxed));
         let step = |last: i64| now.max(last.saturating_add(1));
         let last = self.last_moment.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(step(last)));

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::{header, response};
 
 use super::{Account, Asked, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed};
-use crate::config::{Section, SecretSource};
+use crate::config::{SecretSource, Section};
 
 struct Basic {
     username: String,

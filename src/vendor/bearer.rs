@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use http::{header, response};
 
 use super::{Account, Asked, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed};
-use crate::config::{Section, SecretSource};
+use crate::config::{SecretSource, Section};
 
 struct Bearer {
     token: SecretSource,

@@ -20,7 +20,7 @@ pub(super) use challenge::{Challenge, Credentials};
 
 use super::session::header_value;
 use super::{Account, Asked, Moment, Refusal, Session, Vendor, Verdict, Visit};
-use crate::config::{Section, SecretSource};
+use crate::config::{SecretSource, Section};
 use crate::secret::Secret;
 
 /// What a session's memo holds.

@@ -22,7 +22,7 @@ use serde_json::json;
 
 use super::{Account, Asked, Refusal, Session, Stamp, Vendor, Verdict, Visit};
 use crate::clock::Timestamp;
-use crate::config::{Section, SecretSource};
+use crate::config::{SecretSource, Section};
 use crate::secret::Secret;
 use crate::upstream::Answer;
 
@@ -83,7 +83,12 @@ impl Vendor for Egauge {
                 (_, Some(_)) if answer.status().is_success() => {
                     return Err(Refusal::Rejected("the meter refuses this username or password".to_owned()));
                 }
-                (_, _) => return Err(Refusal::Odd(format!("the meter answers the login with {}", answer.status()))),
+                (_, _) => {
+                    return Err(Refusal::Odd(format!(
+                        "the meter answers the login with {}",
+                        answer.status()
+                    )));
+                }
             }
         }
         Err(Refusal::Odd("the meter finds every nonce expired that it has just given out".to_owned()))
@@ -94,12 +99,12 @@ impl Vendor for Egauge {
     }
 
     async fn verify(&self, visit: &Visit<'_>, held: &Session) -> Result<Verdict, Refusal> {
-        let mut head = get("/api/auth/unauthorized")?.into_parts().0;
-        held.stamp(&mut head)?;
-        match visit.device(Request::from_parts(head, Bytes::new())).await?.status() {
+        match visit.ask("/api/auth/unauthorized", held).await?.status() {
             StatusCode::OK => Ok(Verdict::Pass),
             StatusCode::UNAUTHORIZED => Ok(Verdict::Expired),
-            other => Err(Refusal::Odd(format!("the meter answers {other} when asked whether a token is good"))),
+            other => {
+                Err(Refusal::Odd(format!("the meter answers {other} when asked whether a token is good")))
+            }
         }
     }
 
@@ -123,7 +128,9 @@ impl Vendor for Egauge {
         };
         let mut answer = Response::new(Bytes::from(body.to_string()));
         *answer.status_mut() = status;
-        answer.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        answer
+            .headers_mut()
+            .insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
         Some(answer)
     }
 
@@ -132,9 +139,7 @@ impl Vendor for Egauge {
     }
 
     async fn logout(&self, visit: &Visit<'_>, held: &Session) -> bool {
-        let Ok(request) = get("/api/auth/logout") else { return false };
-        let mut head = request.into_parts().0;
-        held.stamp(&mut head).is_ok() && visit.device(Request::from_parts(head, Bytes::new())).await.is_ok()
+        visit.ask("/api/auth/logout", held).await.is_ok()
     }
 }
 
@@ -146,12 +151,16 @@ impl Egauge {
         });
         let part = |text: String| URL_SAFE_NO_PAD.encode(text);
         let signature = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
-        format!("{}.{}.{signature}", part(json!({ "typ": "JWT", "alg": "HS256" }).to_string()), part(claims.to_string()))
+        format!(
+            "{}.{}.{signature}",
+            part(json!({ "typ": "JWT", "alg": "HS256" }).to_string()),
+            part(claims.to_string())
+        )
     }
 }
 
 async fn challenge(visit: &Visit<'_>) -> Result<Challenge, Refusal> {
-    let answer = visit.device(get("/api/auth/unauthorized")?).await?;
+    let answer = visit.ask("/api/auth/unauthorized", &Session::default()).await?;
     if answer.status() != StatusCode::UNAUTHORIZED {
         return Err(Refusal::Odd(format!("the meter answers {} instead of a nonce", answer.status())));
     }
@@ -183,10 +192,6 @@ pub(super) fn lifetime(token: &str) -> Option<u64> {
     lifetime.as_u64().or_else(|| lifetime.as_str()?.parse().ok()).filter(|seconds| *seconds > 0)
 }
 
-fn get(path: &'static str) -> Result<Request<Bytes>, Refusal> {
-    Request::get(path).body(Bytes::new()).map_err(|error| Refusal::Odd(error.to_string()))
-}
-
 fn post_json(path: &'static str, body: &serde_json::Value) -> Result<Request<Bytes>, Refusal> {
     Request::post(path)
         .header(header::CONTENT_TYPE, "application/json")
@@ -195,6 +200,10 @@ fn post_json(path: &'static str, body: &serde_json::Value) -> Result<Request<Byt
 }
 
 fn read<T: for<'de> Deserialize<'de>>(answer: &Answer) -> Result<T, Refusal> {
-    serde_json::from_slice(answer.body())
-        .map_err(|_| Refusal::Odd(format!("the meter's login answers {} with something else than it should", answer.status())))
+    serde_json::from_slice(answer.body()).map_err(|_| {
+        Refusal::Odd(format!(
+            "the meter's login answers {} with something else than it should",
+            answer.status()
+        ))
+    })
 }

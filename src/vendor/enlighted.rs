@@ -16,8 +16,10 @@ use async_trait::async_trait;
 use http::{StatusCode, request, response};
 use sha1::{Digest, Sha1};
 
-use super::{Account, Asked, Carriers, Moment, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed, visit};
-use crate::config::{Section, SecretSource};
+use super::{
+    Account, Asked, Carriers, Moment, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed, visit,
+};
+use crate::config::{SecretSource, Section};
 use crate::secret::Secret;
 
 const WRONG: &str = "wrong username or api_key: set those of the server, and `api` as its version has it";

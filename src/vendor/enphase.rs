@@ -13,6 +13,7 @@
 //! version 7 wants beside the token anyhow.
 
 mod enlighten;
+mod info;
 mod token;
 
 use std::sync::Arc;
@@ -23,13 +24,14 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, response};
 use sha2::{Digest, Sha256};
 
-pub(super) use enlighten::Enlighten;
+use enlighten::Enlighten;
+pub(super) use info::introduced;
 pub(super) use token::Token;
 
 use super::session::cookie;
 use super::{Account, Asked, Refusal, Session, Stamp, Vendor, Verdict, Visit};
 use crate::clock::Timestamp;
-use crate::config::{Section, SecretSource};
+use crate::config::{SecretSource, Section};
 use crate::secret::Secret;
 use crate::upstream::{Answer, Introduction};
 
@@ -42,7 +44,8 @@ const TOKEN: &str = "token";
 const CONFIGURED: &str = "configured";
 /// When the cloud has no better token, another hour won't bring one.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const NEW_TOKEN: &str = "set a new one from entrez.enphaseenergy.com as `token`, or set `username` and `password`";
+const NEW_TOKEN: &str =
+    "set a new one from entrez.enphaseenergy.com as `token`, or set `username` and `password`";
 
 struct Enphase {
     serial: String,
@@ -254,7 +257,10 @@ fn hash(token: &Token) -> Secret {
 }
 
 fn refused_before_its_end(token: &Token) -> Refusal {
-    Refusal::Rejected(format!("the gateway refuses `token`, though it lasts until {}: {NEW_TOKEN}", token.ends_at))
+    Refusal::Rejected(format!(
+        "the gateway refuses `token`, though it lasts until {}: {NEW_TOKEN}",
+        token.ends_at
+    ))
 }
 
 fn refused_though_new() -> Refusal {
@@ -266,32 +272,12 @@ fn refused_though_new() -> Refusal {
 fn odd(status: StatusCode) -> Refusal {
     Refusal::Odd(match status {
         StatusCode::NOT_FOUND => {
-            "the gateway knows no tokens: firmware below 7 is for vendor = \"digest\" with the user `envoy`".to_owned()
+            "the gateway knows no tokens: firmware below 7 is for vendor = \"digest\" with the user `envoy`"
+                .to_owned()
         }
-        StatusCode::SERVICE_UNAVAILABLE => "the gateway has no session left to give: ask again in a while".to_owned(),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            "the gateway has no session left to give: ask again in a while".to_owned()
+        }
         other => format!("the gateway answers {other} when asked whether a token is good"),
     })
-}
-
-/// Whether `/info` shows the serial number that is configured.
-pub(super) fn introduced(serial: &str, answer: &Answer) -> Result<(), String> {
-    let text = String::from_utf8_lossy(answer.body());
-    match serial_number(&text) {
-        Some(shown) if shown == serial => Ok(()),
-        Some(shown) => Err(format!("the device at this address is serial {shown}, `serial` says {serial}")),
-        None => Err(format!(
-            "the device at this address does not show its serial number at /info ({}): is it an IQ Gateway?",
-            answer.status()
-        )),
-    }
-}
-
-/// What stands in the first `<sn>`. That one number is all that is wanted, so nothing else in the document has to be
-/// right.
-fn serial_number(document: &str) -> Option<&str> {
-    let (_, rest) = document.split_once("<sn>")?;
-    let (number, _) = rest.split_once('<')?;
-    let number = number.trim();
-    let is_plain = !number.is_empty() && number.len() <= 32 && number.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    is_plain.then_some(number)
 }

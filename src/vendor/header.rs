@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use http::{HeaderName, response};
 
 use super::{Account, Asked, Carriers, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed};
-use crate::config::{Section, SecretSource};
+use crate::config::{SecretSource, Section};
 
 /// Headers that frame or route a message: whoever sends it sets them anew.
 const NOT_OURS: [&str; 11] = [
@@ -68,6 +68,9 @@ impl Vendor for Header {
 
     fn judge(&self, _: &Session, _: &Asked<'_>, answered: &response::Parts) -> Verdict {
         let name = &self.name;
-        fixed::judge(answered, &format!("the device refuses what it gets as {name}: set `value`, or another `name`"))
+        fixed::judge(
+            answered,
+            &format!("the device refuses what it gets as {name}: set `value`, or another `name`"),
+        )
     }
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use http::response;
 
 use super::{Account, Asked, Carriers, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed};
-use crate::config::{Section, SecretSource};
+use crate::config::{SecretSource, Section};
 
 struct Query {
     name: String,
@@ -40,6 +40,9 @@ impl Vendor for Query {
 
     fn judge(&self, _: &Session, _: &Asked<'_>, answered: &response::Parts) -> Verdict {
         let name = &self.name;
-        fixed::judge(answered, &format!("the device refuses what it gets as {name}: set `value`, or another `name`"))
+        fixed::judge(
+            answered,
+            &format!("the device refuses what it gets as {name}: set `value`, or another `name`"),
+        )
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request;
 
 use super::Refusal;
@@ -52,7 +52,8 @@ impl Session {
                 Stamp::Header(name, value) => headers.push((header_name(name)?, header_value(value)?)),
                 Stamp::Cookie(name, value) => cookies.push(format!("{name}={}", value.expose())),
                 Stamp::Query(name, value) => {
-                    query.get_or_insert_with(|| form_urlencoded::Serializer::new(String::new()))
+                    query
+                        .get_or_insert_with(|| form_urlencoded::Serializer::new(String::new()))
                         .append_pair(name, value.expose());
                 }
             }
@@ -71,6 +72,15 @@ impl Session {
         head.headers.extend(headers);
         Ok(())
     }
+}
+
+/// The value of a cookie that a device or cloud hands out; one that it takes back has none.
+pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<Secret> {
+    let mut given = headers.get_all(header::SET_COOKIE).iter().filter_map(|line| {
+        let (given, value) = line.to_str().ok()?.split(';').next()?.split_once('=')?;
+        (given.trim() == name).then(|| value.trim().trim_matches('"'))
+    });
+    given.next_back().filter(|value| !value.is_empty()).map(Secret::from)
 }
 
 /// A sensitive header value of a secret.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode, header};
+use http::{HeaderMap, Request, Uri, header};
 
 use super::{Refusal, Session};
 use crate::clock::Timestamp;
@@ -34,23 +34,23 @@ impl Visit<'_> {
         Ok(self.device.ask(question).await?)
     }
 
+    /// Asks the device for one of the make's own paths, with the stamps of a session.
+    ///
+    /// # Errors
+    /// [`Refusal::Unreachable`], or a stamp that can't stand in a request.
+    pub async fn ask(&self, path: &'static str, held: &Session) -> Result<Answer, Refusal> {
+        let (mut head, body) = Request::new(Bytes::new()).into_parts();
+        head.uri = Uri::from_static(path);
+        held.stamp(&mut head)?;
+        self.device(Request::from_parts(head, body)).await
+    }
+
     /// Asks a cloud, which has to show a certificate that chains to a public root.
     ///
     /// # Errors
-    /// [`Refusal::Unavailable`], also where the cloud answers 429 or 5xx; its `Retry-After` is in it.
+    /// [`Refusal::Unavailable`] where it does not answer. What its answers mean only the make can tell.
     pub async fn cloud(&self, question: Request<Bytes>) -> Result<Answer, Refusal> {
-        let host = question.uri().host().unwrap_or("the cloud").to_owned();
-        let answer = self
-            .cloud
-            .ask(question)
-            .await
-            .map_err(|detail| Refusal::Unavailable { detail, retry_after: None })?;
-        let status = answer.status();
-        if status == StatusCode::TOO_MANY_REQUESTS || status == StatusCode::SERVICE_UNAVAILABLE {
-            let detail = format!("{host} answers {status}: it is busy, or asked too often");
-            return Err(Refusal::Unavailable { detail, retry_after: retry_after(&answer, self.now) });
-        }
-        Ok(answer)
+        self.cloud.ask(question).await.map_err(|detail| Refusal::Unavailable { detail, retry_after: None })
     }
 
     /// Reads a secret where the configuration says it is, as it is now.
@@ -62,8 +62,14 @@ impl Visit<'_> {
     }
 }
 
+/// The clock of whoever answers, where it shows it.
+pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
+    let value = headers.get(header::DATE)?.to_str().ok()?;
+    httpdate::parse_http_date(value).ok().map(Timestamp::from)
+}
+
 /// `Retry-After` in either form (RFC 9110 section 10.2.3).
-fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
+pub(super) fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
     let value = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

@@ -16,7 +16,7 @@ use http::{StatusCode, request, response};
 
 use super::header::carrier;
 use super::{Account, Asked, Carriers, Moment, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed};
-use crate::config::{Section, SecretSource};
+use crate::config::{SecretSource, Section};
 
 /// Commands go by GET, as does putting a notification away.
 pub(super) const ACTS_ON_GET: &[&str] = &[
@@ -83,7 +83,8 @@ impl Vendor for Yombo {
         if fixed::redirected_to(answered).is_some_and(|path| path.starts_with("/user/login")) {
             return Verdict::Refused(WRONG.to_owned());
         }
-        let kind = answered.headers.get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap_or_default());
+        let kind =
+            answered.headers.get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap_or_default());
         let kind = kind.to_ascii_lowercase();
         let is_starting = match answered.status {
             StatusCode::SERVICE_UNAVAILABLE => kind.contains("json"),
@@ -102,12 +103,16 @@ impl Vendor for Yombo {
 
 /// Whether the caller leaves the form of the answer to the gateway.
 fn takes_anything(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT).iter().all(|accept| matches!(accept.as_bytes().trim_ascii(), b"" | b"*/*"))
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .all(|accept| matches!(accept.as_bytes().trim_ascii(), b"" | b"*/*"))
 }
 
 /// Whether the gateway was asked for data and not for a page.
 fn wants_data(headers: &HeaderMap) -> bool {
-    let accepts: Vec<_> = headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).collect();
+    let accepts: Vec<_> =
+        headers.get_all(header::ACCEPT).iter().filter_map(|accept| accept.to_str().ok()).collect();
     let accepts = accepts.join(",").to_ascii_lowercase();
     let names_data = accepts.contains("json") || accepts.contains("msgpack");
     takes_anything(headers) || (names_data && !accepts.contains("text/html"))

@@ -40,7 +40,8 @@ enum Algorithm {
 impl Challenge {
     /// The strongest challenge among those of a 401 that we can answer.
     pub(in crate::vendor) fn of(headers: &HeaderMap) -> Option<Self> {
-        let challenges = headers.get_all(header::WWW_AUTHENTICATE).iter().flat_map(|value| all(&ascii(value)));
+        let challenges =
+            headers.get_all(header::WWW_AUTHENTICATE).iter().flat_map(|value| all(&ascii(value)));
         challenges.max_by_key(|challenge| challenge.algorithm)
     }
 
@@ -60,7 +61,13 @@ impl Challenge {
     }
 
     /// The value of `Authorization` for one request.
-    pub(in crate::vendor) fn answer(&self, who: &Credentials<'_>, method: &str, target: &str, nth: u64) -> String {
+    pub(in crate::vendor) fn answer(
+        &self,
+        who: &Credentials<'_>,
+        method: &str,
+        target: &str,
+        nth: u64,
+    ) -> String {
         let Self { realm, nonce, .. } = self;
         let Credentials { username, password, cnonce } = who;
         let algorithm = self.algorithm.unwrap_or(Algorithm::Md5);
@@ -161,12 +168,16 @@ fn one(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
     }
     let algorithm = match parameter(challenge, "algorithm") {
         None => None,
-        Some(name) => Some(Algorithm::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(&name))?),
+        Some(name) => {
+            Some(Algorithm::ALL.into_iter().find(|known| known.name().eq_ignore_ascii_case(&name))?)
+        }
     };
     let counted = match parameter(challenge, "qop") {
         None => false,
         // `auth-int` alone would hash a body that is not at hand.
-        Some(offers) => offers.split(',').find(|offer| offer.trim().eq_ignore_ascii_case("auth")).map(|_| true)?,
+        Some(offers) => {
+            offers.split(',').find(|offer| offer.trim().eq_ignore_ascii_case("auth")).map(|_| true)?
+        }
     };
     Some(Challenge {
         realm: parameter(challenge, "realm")?,

@@ -23,7 +23,7 @@ use super::super::session::{cookie, header_value};
 use super::super::visit::{date, retry_after};
 use super::{Refusal, Token, Visit};
 use crate::clock::Timestamp;
-use crate::config::{Section, SecretSource};
+use crate::config::{SecretSource, Section};
 use crate::secret::Secret;
 use crate::upstream::Answer;
 
@@ -34,21 +34,36 @@ const SESSION: &str = "_enlighten_4_session";
 const SECOND_FACTOR: &str = "login_otp_nonce";
 /// Sessions of an account end by themselves, and until then no login helps.
 const CROWDED: Duration = Duration::from_secs(5 * 60);
-const WRONG: &str = "wrong email or password, or MFA is on: set those of the Enphase account as `username` and `password`";
+const WRONG: &str =
+    "wrong email or password, or MFA is on: set those of the Enphase account as `username` and `password`";
 
 /// An owner's account at the cloud.
-pub(in crate::vendor) struct Enlighten {
-    pub(in crate::vendor) username: String,
-    pub(in crate::vendor) password: SecretSource,
+pub(super) struct Enlighten {
+    pub(super) username: String,
+    pub(super) password: SecretSource,
     login_url: String,
     token_url: String,
     auth_token_url: String,
 }
 
 /// A login at the cloud.
-pub(in crate::vendor) struct Entered {
+struct Entered {
     session_id: Secret,
     cookie: Option<Secret>,
+}
+
+/// Why one way did not lead to a token.
+enum Missed {
+    /// No other way will either.
+    Altogether(Refusal),
+    /// Another may.
+    Here(Refusal),
+}
+
+impl From<Refusal> for Missed {
+    fn from(refusal: Refusal) -> Self {
+        Self::Here(refusal)
+    }
 }
 
 /// Reads the keys of an account; where there is none, `has_token` is to be.
@@ -56,10 +71,15 @@ pub(super) fn build(section: &mut Section<'_>, has_token: bool) -> Option<Enligh
     let username = section.text("username");
     let password = section.secret("password");
     match (section.has("username"), section.has("password")) {
-        (true, false) => section.refuse("password", "missing; an Enphase account needs both, or set `token` alone"),
-        (false, true) => section.refuse("username", "missing; the email of the Enphase account, beside its `password`"),
+        (true, false) => {
+            section.refuse("password", "missing; an Enphase account needs both, or set `token` alone");
+        }
+        (false, true) => {
+            section.refuse("username", "missing; the email of the Enphase account, beside its `password`");
+        }
         (false, false) if !has_token => {
-            section.refuse("token", "missing; set `username` and `password` of the Enphase account, or `token`");
+            section
+                .refuse("token", "missing; set `username` and `password` of the Enphase account, or `token`");
         }
         _ => {}
     }
@@ -75,21 +95,17 @@ impl Enlighten {
     /// A token for this gateway, whose end is by our clock.
     pub(super) async fn fetch(&self, visit: &Visit<'_>, serial: &str) -> Result<Token, Refusal> {
         let entered = self.enter(visit).await?;
-        let answer = self.by_session(visit, &entered, serial).await;
-        if let Some(refusal) = answer.as_ref().ok().and_then(crowded) {
-            return Err(refusal);
-        }
-        let first = match answer.and_then(|answer| token(&answer, serial, visit.now)) {
-            Err(refusal @ (Refusal::Unavailable { .. } | Refusal::Odd(_))) => refusal,
-            outcome => return outcome,
+        let first = match self.by_session(visit, &entered, serial).await {
+            Ok(token) => return Ok(token),
+            Err(Missed::Altogether(refusal)) => return Err(refusal),
+            Err(Missed::Here(refusal)) => refusal,
         };
         let Some(cookie) = entered.cookie else { return Err(first) };
-        let answer = self.by_cookie(visit, cookie, serial).await;
-        match answer.and_then(|answer| token(&answer, serial, visit.now)) {
+        self.by_cookie(visit, cookie, serial).await.map_err(|missed| match missed {
+            Missed::Altogether(refusal) => refusal,
             // The first way is the usual one: what is wrong there is more telling.
-            Err(Refusal::Unavailable { .. } | Refusal::Odd(_)) => Err(first),
-            outcome => outcome,
-        }
+            Missed::Here(_) => first,
+        })
     }
 
     async fn enter(&self, visit: &Visit<'_>) -> Result<Entered, Refusal> {
@@ -104,26 +120,27 @@ impl Enlighten {
         entered(&visit.cloud(finish(request, form)?).await?, visit.now)
     }
 
-    async fn by_session(&self, visit: &Visit<'_>, entered: &Entered, serial: &str) -> Result<Answer, Refusal> {
+    async fn by_session(&self, visit: &Visit<'_>, entered: &Entered, serial: &str) -> Result<Token, Missed> {
         let wanted = json!({
             "session_id": entered.session_id.expose(), "serial_num": serial, "username": self.username,
         });
         let request = Request::post(&self.token_url).header(header::CONTENT_TYPE, "application/json");
-        visit.cloud(finish(request, wanted.to_string())?).await
+        token(&visit.cloud(finish(request, wanted.to_string())?).await?, serial, visit.now)
     }
 
-    async fn by_cookie(&self, visit: &Visit<'_>, session: Secret, serial: &str) -> Result<Answer, Refusal> {
-        let wanted = form_urlencoded::Serializer::new(String::new()).append_pair("serial_num", serial).finish();
+    async fn by_cookie(&self, visit: &Visit<'_>, session: Secret, serial: &str) -> Result<Token, Missed> {
+        let wanted =
+            form_urlencoded::Serializer::new(String::new()).append_pair("serial_num", serial).finish();
         let cookie = header_value(&format!("{SESSION}={}", session.expose()).into())?;
         let request = Request::get(format!("{}?{wanted}", self.auth_token_url))
             .header(header::COOKIE, cookie)
             .header(header::ACCEPT, "application/json");
-        visit.cloud(finish(request, String::new())?).await
+        token(&visit.cloud(finish(request, String::new())?).await?, serial, visit.now)
     }
 }
 
 /// What the cloud says to a login.
-pub(in crate::vendor) fn entered(answer: &Answer, now: Timestamp) -> Result<Entered, Refusal> {
+fn entered(answer: &Answer, now: Timestamp) -> Result<Entered, Refusal> {
     let said: Option<Value> = serde_json::from_slice(answer.body()).ok().filter(Value::is_object);
     let field = |name: &str| said.as_ref().and_then(|said| said.get(name));
     let is_set = |name: &str| field(name).and_then(Value::as_bool) == Some(true);
@@ -145,15 +162,22 @@ pub(in crate::vendor) fn entered(answer: &Answer, now: Timestamp) -> Result<Ente
     }
     let session_id = field("session_id").and_then(Value::as_str).filter(|session| !session.is_empty());
     match session_id {
-        Some(session) => Ok(Entered { session_id: session.into(), cookie: cookie(answer.headers(), SESSION) }),
+        Some(session) => {
+            Ok(Entered { session_id: session.into(), cookie: cookie(answer.headers(), SESSION) })
+        }
         None => Err(second_factor()),
     }
 }
 
 /// What the cloud says when asked for a token, either way.
-pub(in crate::vendor) fn token(answer: &Answer, serial: &str, now: Timestamp) -> Result<Token, Refusal> {
-    if let Some(refusal) = crowded(answer).or_else(|| trouble(answer, now)) {
-        return Err(refusal);
+fn token(answer: &Answer, serial: &str, now: Timestamp) -> Result<Token, Missed> {
+    if let Some(refusal) = crowded(answer) {
+        return Err(Missed::Altogether(refusal));
+    }
+    match trouble(answer, now) {
+        Some(refusal @ Refusal::Rejected(_)) => return Err(Missed::Altogether(refusal)),
+        Some(refusal) => return Err(Missed::Here(refusal)),
+        None => {}
     }
     let text = String::from_utf8_lossy(answer.body());
     let token = Token::read(&text, serial)
@@ -161,7 +185,8 @@ pub(in crate::vendor) fn token(answer: &Answer, serial: &str, now: Timestamp) ->
     // The cloud's clock and the token's are one; ours may be years off.
     let since = date(answer.headers()).or(token.issued_at).unwrap_or(now);
     if token.ends_at <= since {
-        return Err(Refusal::Odd(format!("the cloud gives a token that ended on {}", token.ends_at)));
+        let ended = format!("the cloud gives a token that ended on {}", token.ends_at);
+        return Err(Missed::Here(Refusal::Odd(ended)));
     }
     Ok(Token { ends_at: now.plus(token.ends_at.since(since)), ..token })
 }
@@ -169,7 +194,9 @@ pub(in crate::vendor) fn token(answer: &Answer, serial: &str, now: Timestamp) ->
 fn crowded(answer: &Answer) -> Option<Refusal> {
     let text = String::from_utf8_lossy(answer.body()).to_lowercase();
     text.contains("too many active sessions").then(|| Refusal::Unavailable {
-        detail: "the Enphase account has too many active sessions: log out elsewhere, or wait for them to end".to_owned(),
+        detail:
+            "the Enphase account has too many active sessions: log out elsewhere, or wait for them to end"
+                .to_owned(),
         retry_after: Some(CROWDED),
     })
 }
@@ -180,10 +207,12 @@ fn trouble(answer: &Answer, now: Timestamp) -> Option<Refusal> {
         StatusCode::OK => None,
         StatusCode::UNAUTHORIZED => Some(Refusal::Rejected(WRONG.to_owned())),
         StatusCode::NOT_ACCEPTABLE => Some(bot_wall()),
-        _ if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => Some(Refusal::Unavailable {
-            detail: format!("the cloud of Enphase answers {status}: it is busy, or asked too often"),
-            retry_after: retry_after(answer, now),
-        }),
+        _ if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
+            Some(Refusal::Unavailable {
+                detail: format!("the cloud of Enphase answers {status}: it is busy, or asked too often"),
+                retry_after: retry_after(answer, now),
+            })
+        }
         other => Some(Refusal::Odd(format!("the cloud of Enphase answers {other}"))),
     }
 }
@@ -198,5 +227,7 @@ fn bot_wall() -> Refusal {
 }
 
 fn finish(request: http::request::Builder, body: String) -> Result<Request<Bytes>, Refusal> {
-    request.body(Bytes::from(body)).map_err(|_| Refusal::Odd("the cloud can't be asked at this address".to_owned()))
+    request
+        .body(Bytes::from(body))
+        .map_err(|_| Refusal::Odd("the cloud can't be asked at this address".to_owned()))
 }

@@ -39,15 +39,19 @@ impl Token {
         let text = wrapped.as_deref().unwrap_or(text).trim();
         let parts: Vec<_> = text.split('.').collect();
         let is_part = |part: &&str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(&byte))
+            !part.is_empty()
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_=".contains(&byte))
         };
-        let [_, claims, _] = parts.as_slice() else { return Err("not three parts with dots between".to_owned()) };
+        let [_, claims, _] = parts.as_slice() else {
+            return Err("not three parts with dots between".to_owned());
+        };
         if !parts.iter().all(is_part) {
             return Err("not of the letters that tokens are made of".to_owned());
         }
         let claims = URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok();
         let claims = claims.and_then(|claims| serde_json::from_slice::<Claims>(&claims).ok());
-        let claims = claims.ok_or("it does not say for which gateway it is (`aud`) and when it ends (`exp`)")?;
+        let claims =
+            claims.ok_or("it does not say for which gateway it is (`aud`) and when it ends (`exp`)")?;
         let is_for = |audience: &Value| audience.as_str() == Some(serial);
         if !(is_for(&claims.aud) || claims.aud.as_array().is_some_and(|all| all.iter().any(is_for))) {
             return Err(format!("it is for another gateway than `serial` says ({serial})"));

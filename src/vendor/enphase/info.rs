@@ -1,0 +1,27 @@
+//! Who a gateway says it is, before it gets a token.
+
+use crate::upstream::Answer;
+
+/// Whether `/info` shows the serial number that is configured.
+pub(in crate::vendor) fn introduced(serial: &str, answer: &Answer) -> Result<(), String> {
+    let text = String::from_utf8_lossy(answer.body());
+    match serial_number(&text) {
+        Some(shown) if shown == serial => Ok(()),
+        Some(shown) => Err(format!("the device at this address is serial {shown}, `serial` says {serial}")),
+        None => Err(format!(
+            "the device at this address does not show its serial number at /info ({}): is it an IQ Gateway?",
+            answer.status()
+        )),
+    }
+}
+
+/// What stands in the first `<sn>`. That one number is all that is wanted, so nothing else in the document has to be
+/// right.
+fn serial_number(document: &str) -> Option<&str> {
+    let (_, rest) = document.split_once("<sn>")?;
+    let (number, _) = rest.split_once('<')?;
+    let number = number.trim();
+    let is_plain =
+        !number.is_empty() && number.len() <= 32 && number.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_plain.then_some(number)
+}
