@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
@@ -124,7 +124,11 @@ impl Upstream {
     ///
     /// # Errors
     /// When what `trust` names can't be read, or the host is no name that TLS knows.
-    pub fn new(settings: Settings, pin: Arc<Pin>, introduction: Option<Introduction>) -> Result<Arc<Self>, String> {
+    pub fn new(
+        settings: Settings,
+        pin: Arc<Pin>,
+        introduction: Option<Introduction>,
+    ) -> Result<Arc<Self>, String> {
         let url = &settings.url;
         let mut held_pin = None;
         let mut name = server_name(url.host())?;
@@ -220,7 +224,16 @@ impl Upstream {
         }
     }
 
-    /// Asks one question of ours and reads the whole answer.
+    /// Where a path and query of the device's API is, base path included.
+    ///
+    /// # Errors
+    /// [`Trouble::Garbled`] when no request can ask for it.
+    pub fn locate(&self, path: &str) -> Result<Uri, Trouble> {
+        let target = format!("{}{path}", self.settings.url.path());
+        target.parse().map_err(|_| Trouble::Garbled(format!("{target} can't be asked for")))
+    }
+
+    /// Asks one question of ours, at a place that [`locate`](Self::locate) has found, and reads the whole answer.
     ///
     /// # Errors
     /// Whatever kept the answer away.
@@ -233,14 +246,11 @@ impl Upstream {
         {
             head.headers.insert(header::HOST, host);
         }
-        let path = format!("{}{}", self.settings.url.path(), head.uri);
-        head.uri = path.parse().map_err(|_| Trouble::Garbled(format!("{path} can't be asked for")))?;
         let make = || Ok::<_, Trouble>(Request::from_parts(head.clone(), Outbound::from(body.clone())));
         let (head, body) = self.send(order, make).await?.into_parts();
-        let body = Limited::new(body, MAX_ANSWER)
-            .collect()
-            .await
-            .map_err(|error| Trouble::BrokeOff(format!("the answer of {} is not complete: {error}", self.label())))?;
+        let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
+            Trouble::BrokeOff(format!("the answer of {} is not complete: {error}", self.label()))
+        })?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
 
@@ -333,7 +343,8 @@ impl Upstream {
             }
         };
         if let Some(why) = ambiguity(response.status(), response.headers(), wants_upgrade) {
-            let trouble = Trouble::Garbled(format!("what {} answers can be read in two ways: {why}", self.label()));
+            let trouble =
+                Trouble::Garbled(format!("what {} answers can be read in two ways: {why}", self.label()));
             return Err(Failed { trouble, reached: Reached::Device });
         }
         Ok((response, connection))
@@ -409,7 +420,8 @@ async fn reap(upstream: std::sync::Weak<Upstream>) {
         let Some(upstream) = upstream.upgrade() else { return };
         let kept = upstream.kept();
         let mut idle = upstream.idle();
-        idle.connections.retain(|(since, connection)| since.elapsed() < kept && !connection.sender.is_closed());
+        idle.connections
+            .retain(|(since, connection)| since.elapsed() < kept && !connection.sender.is_closed());
         if idle.connections.is_empty() {
             idle.reaped = false;
             return;

@@ -75,7 +75,9 @@ impl Kind {
             Self::BadPath => ("bad_path", S::BAD_REQUEST, "http_request_error"),
             Self::BodyTooLarge => ("body_too_large", S::PAYLOAD_TOO_LARGE, "http_request_error"),
             Self::LoginRefused => ("login_refused", S::BAD_GATEWAY, "proxy_configuration_error"),
-            Self::LoginUnavailable => ("login_unavailable", S::SERVICE_UNAVAILABLE, "destination_unavailable"),
+            Self::LoginUnavailable => {
+                ("login_unavailable", S::SERVICE_UNAVAILABLE, "destination_unavailable")
+            }
             Self::NotReplayed => ("not_replayed", S::SERVICE_UNAVAILABLE, "destination_unavailable"),
             Self::DeviceUnreachable => ("device_unreachable", S::BAD_GATEWAY, "destination_unavailable"),
             Self::CertificateChanged => ("certificate_changed", S::BAD_GATEWAY, "tls_certificate_error"),
@@ -141,7 +143,14 @@ impl Fault {
     /// A fault and what to do about it.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
         let (_, _, error) = kind.row();
-        Self { kind, detail: detail.into(), device: None, error, retry_after: kind.retry_after(), allow: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            device: None,
+            error,
+            retry_after: kind.retry_after(),
+            allow: None,
+        }
     }
 
     /// The method is not one of `allow`.
@@ -185,7 +194,7 @@ impl Fault {
             headers.insert("proxy-status", value);
         }
         if let Some(wait) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1000).max(1) as u64));
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
         }
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
@@ -202,6 +211,11 @@ impl Fault {
         let details: String = details.collect::<String>().replace('\\', "\\\\").replace('"', "\\\"");
         format!("keyward; error={}; details=\"{details}\"", self.error)
     }
+}
+
+/// Rounded up, so that who comes back then does not come too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }
 
 /// `Proxy-Status` of a refusal that is the device's own word.
@@ -236,7 +250,9 @@ impl From<Refusal> for Fault {
         match refusal {
             Refusal::Unreachable(trouble) => trouble.into(),
             Refusal::Rejected(detail) | Refusal::Person(detail) => Self::new(Kind::LoginRefused, detail),
-            Refusal::Unavailable { detail, .. } | Refusal::Odd(detail) => Self::new(Kind::LoginUnavailable, detail),
+            Refusal::Unavailable { detail, .. } | Refusal::Odd(detail) => {
+                Self::new(Kind::LoginUnavailable, detail)
+            }
         }
     }
 }

@@ -83,7 +83,9 @@ impl Body for Inbound {
             }
             Poll::Ready(Some(Err(error))) => {
                 this.held = None;
-                Poll::Ready(Some(Err(Trouble::BrokeOff(format!("the device broke off its answer ({error})")))))
+                Poll::Ready(Some(Err(Trouble::BrokeOff(format!(
+                    "the device broke off its answer ({error})"
+                )))))
             }
             Poll::Ready(None) => {
                 this.finish();

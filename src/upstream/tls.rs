@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -127,8 +129,14 @@ impl ServerCertVerifier for Verifier {
             }
             Policy::ChainUnnamed(roots) => {
                 let parsed = ParsedCertificate::try_from(end_entity)?;
-                verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, self.algorithms.all)
-                    .map_err(|error| unchained(&error))?;
+                verify_server_cert_signed_by_trust_anchor(
+                    &parsed,
+                    roots,
+                    intermediates,
+                    now,
+                    self.algorithms.all,
+                )
+                .map_err(|error| unchained(&error))?;
             }
         }
         Ok(ServerCertVerified::assertion())
@@ -168,7 +176,8 @@ impl ServerCertVerifier for Verifier {
         let shown = read(certificate)?;
         let key = SubjectPublicKeyInfoDer::from(shown.spki.as_slice());
         let proven =
-            rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms).is_ok();
+            rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
+                .is_ok();
         self.conclude(proven, &shown)
     }
 
@@ -180,7 +189,8 @@ impl ServerCertVerifier for Verifier {
 impl Verifier {
     fn conclude(&self, proven: bool, shown: &Certificate) -> Result<HandshakeSignatureValid, Error> {
         // ring checks no RSA key under 2048 bits. Who said "any" gets no worse than that word.
-        let uncheckable = matches!(self.policy, Policy::Any) && shown.rsa_bits.is_some_and(|bits| bits < 2048);
+        let uncheckable =
+            matches!(self.policy, Policy::Any) && shown.rsa_bits.is_some_and(|bits| bits < 2048);
         if proven || uncheckable { Ok(HandshakeSignatureValid::assertion()) } else { Err(bad_signature()) }
     }
 }
