@@ -14,6 +14,7 @@ mod forward;
 mod location;
 mod patience;
 mod permit;
+mod problem;
 mod respond;
 mod route;
 

@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::admit::Peer;
-use super::fault::{Fault, Kind, escape, with_type};
+use super::fault::{Fault, Kind};
+use super::problem::{escape, with_type};
 use super::{Device, Gateway, House, RequestId, refuse};
 use crate::metrics::Last;
 

@@ -14,11 +14,12 @@ use http_body_util::{BodyExt, Limited};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::authorise::nominated;
-use super::fault::{Kind, RIGHTS};
+use super::fault::Kind;
 use super::location;
+use super::problem::RIGHTS;
 use super::route::Hop;
 use crate::metrics::DeviceFigures;
-use crate::upstream::{Inbound, Trouble};
+use crate::upstream::{Inbound, Trouble, is_event_stream};
 
 /// Of a device's refusal, so much is passed on or read to keep the connection.
 const MAX_REFUSAL: usize = 64 * 1024;
@@ -157,12 +158,6 @@ fn is_document(headers: &HeaderMap) -> bool {
         || kind.ends_with("/xml")
         || kind.ends_with("+xml")
         || !kind.contains('/')
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"))
 }
 
 /// A body on its way to the caller.
