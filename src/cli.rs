@@ -103,7 +103,8 @@ pub fn main() -> ExitCode {
 }
 
 fn in_runtime<F: Future<Output = Result<(), Exit>>>(command: F) -> Result<(), Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
     let outcome = runtime.block_on(command);
     // A name being looked up can't be called off, and is nobody's business any more.
     runtime.shutdown_background();

@@ -14,6 +14,7 @@ mod forward;
 mod location;
 mod patience;
 mod permit;
+mod problem;
 mod respond;
 mod route;
 
@@ -189,14 +190,13 @@ impl Gateway {
             let verdict = device.vendor.judge(lease.session(), &asked, &head);
             let response = Response::from_parts(head, body);
             match verdict {
-                Verdict::Pass => {
+                passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
                     if response.status().is_success() {
                         device.keeper.accepted(&lease, &hop.path);
                     }
-                    return Ok(self.respond(hop, call, response));
-                }
-                Verdict::Rotated(session) => {
-                    device.keeper.rotate(&lease, session);
+                    if let Verdict::Rotated(session) = passed {
+                        device.keeper.rotate(&lease, session);
+                    }
                     return Ok(self.respond(hop, call, response));
                 }
                 Verdict::Challenged(session) => {
@@ -243,7 +243,12 @@ impl Gateway {
         }
     }
 
-    fn respond(&self, hop: &Hop, call: &mut Call, mut response: http::Response<crate::upstream::Inbound>) -> Response {
+    fn respond(
+        &self,
+        hop: &Hop,
+        call: &mut Call,
+        mut response: http::Response<crate::upstream::Inbound>,
+    ) -> Response {
         let device_side = hyper::upgrade::on(&mut response);
         if response.status() == StatusCode::SWITCHING_PROTOCOLS
             && let Some(caller_side) = call.upgrade.take()

@@ -20,8 +20,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 pub use account::fingerprint;
-pub use lease::Lease;
 use lease::Held;
+pub use lease::Lease;
 pub use rest::Failure;
 use rest::Rest;
 use store::{Record, Store};
@@ -174,8 +174,10 @@ impl Keeper {
     /// The device handed out what the session looks like from now on.
     pub fn rotate(&self, lease: &Lease, session: Session) {
         let mut state = self.lock();
-        if state.held.as_ref().is_some_and(|held| held.generation == lease.generation) {
-            self.hold(&mut state, session);
+        let generation = state.generation + 1;
+        if let Some(held) = state.held.as_mut().filter(|held| held.generation == lease.generation) {
+            *held = held.followed_by(session, generation, self.parts.clock.now());
+            state.generation = generation;
         }
     }
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -169,8 +169,27 @@ impl Metrics {
     pub fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
-        Ok(text)
+        Ok(as_prometheus(&text))
     }
+}
+
+/// The library writes OpenMetrics, which few ask for. Prometheus' own format differs in that a counter's family
+/// is named like its samples, and that it has neither units nor an end.
+fn as_prometheus(text: &str) -> String {
+    let counters: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
+        .collect();
+    let mut plain = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
+        let family = line.strip_prefix("# ").and_then(|rest| rest.split(' ').nth(1));
+        match family.filter(|family| counters.contains(family)) {
+            Some(family) => plain.push_str(&line.replacen(family, &format!("{family}_total"), 1)),
+            None => plain.push_str(line),
+        }
+        plain.push('\n');
+    }
+    plain
 }
 
 /// How the last exchange with a device ended.

@@ -42,7 +42,9 @@ pub enum StartError {
     #[error("{0}")]
     Configuration(String),
     /// The address can't be listened on.
-    #[error("{address} can't be listened on: {source}. Is another keyward running, or is `listen` not an address here?")]
+    #[error(
+        "{address} can't be listened on: {source}. Is another keyward running, or is `listen` not an address here?"
+    )]
     Listen {
         /// The address.
         address: String,
@@ -85,13 +87,21 @@ impl Server {
         let limits = config.limits.clone();
         let (host, port) = (config.listen.host.clone(), config.listen.port);
         let metrics = Arc::new(Metrics::new());
-        let joined = Arc::new(Joined::new(&config, clock, Arc::clone(&metrics)).map_err(StartError::Configuration)?);
+        let joined =
+            Arc::new(Joined::new(&config, clock, Arc::clone(&metrics)).map_err(StartError::Configuration)?);
         let lock = joined.lock().map_err(StartError::Locked)?;
         let house = joined.house(config, None).map_err(StartError::Configuration)?;
         let listener = TcpListener::bind((host.as_str(), port)).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         metrics.reloaded(true, clock.now());
-        Ok(Self { gateway: Gateway::new(house, metrics, clock), joined, listener, address, limits, _lock: lock })
+        Ok(Self {
+            gateway: Gateway::new(house, metrics, clock),
+            joined,
+            listener,
+            address,
+            limits,
+            _lock: lock,
+        })
     }
 
     /// Where it listens; with port 0 in the configuration, the port that it got.
@@ -118,7 +128,14 @@ impl Server {
         let closing = self.gateway.closing.clone();
         let control = control::listen(self.joined.state(), Arc::clone(&self.gateway))
             .inspect_err(|error| tracing::warn!(%error, "no control socket: `keyward check` and `keyward trust` work beside this process"));
-        let accepting = tokio::spawn(accept::serve(self.listener, front, doorman, closing.clone(), gone.clone(), connections.clone()));
+        let accepting = tokio::spawn(accept::serve(
+            self.listener,
+            front,
+            doorman,
+            closing.clone(),
+            gone.clone(),
+            connections.clone(),
+        ));
         stop.await;
         tracing::info!("stopping");
         closing.cancel();

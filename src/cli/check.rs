@@ -11,7 +11,11 @@ use crate::config::Environment;
 use crate::server::operate::{Order, Outcome, carry_out};
 use crate::server::{control, furnish};
 
-pub(super) async fn check(named: Option<PathBuf>, environment: Environment, offline: bool) -> Result<(), Exit> {
+pub(super) async fn check(
+    named: Option<PathBuf>,
+    environment: Environment,
+    offline: bool,
+) -> Result<(), Exit> {
     let config = load(named.as_deref(), &environment)?;
     for warning in &config.warnings {
         tell(&format!("warning: {warning}"));

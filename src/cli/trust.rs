@@ -34,7 +34,8 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
     }
     if !yes && sha256.is_none() && !stdin().is_terminal() {
         return Err(Exit::Usage(
-            "without a terminal to ask at, say --yes, or better --sha256 with the fingerprint you expect".to_owned(),
+            "without a terminal to ask at, say --yes, or better --sha256 with the fingerprint you expect"
+                .to_owned(),
         ));
     }
     let state = config.state.clone();

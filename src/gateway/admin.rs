@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::admit::Peer;
-use super::fault::{Fault, Kind, escape, with_type};
+use super::fault::{Fault, Kind};
+use super::problem::{escape, with_type};
 use super::{Device, Gateway, House, RequestId, refuse};
 use crate::metrics::Last;
 
@@ -70,8 +71,11 @@ async fn admit(State(gateway): State<Arc<Gateway>>, request: Request, next: Next
 async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
     let ready = !gateway.closing.is_cancelled();
     let house = gateway.house.load();
-    let devices: Vec<_> =
-        house.devices.iter().map(|device| json!({ "name": device.name, "state": state(device).name })).collect();
+    let devices: Vec<_> = house
+        .devices
+        .iter()
+        .map(|device| json!({ "name": device.name, "state": state(device).name }))
+        .collect();
     let mut response = as_json(&json!({ "ready": ready, "devices": devices }));
     if !ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
@@ -132,7 +136,8 @@ fn describe(device: &Device) -> Value {
     let condition = state(device);
     let session = device.keeper.snapshot();
     let pinned = device.upstream.pinned();
-    let shown = device.upstream.certificate().or_else(|| pinned.as_ref().map(|pinned| pinned.certificate.clone()));
+    let shown =
+        device.upstream.certificate().or_else(|| pinned.as_ref().map(|pinned| pinned.certificate.clone()));
     let (requests, errors, logins) = device.figures.totals();
     json!({
         "name": device.name,
@@ -176,7 +181,8 @@ fn page(house: &House) -> String {
             )
         })
         .collect();
-    let warnings: String = house.warnings.iter().map(|warning| format!("<li>{}</li>", escape(warning))).collect();
+    let warnings: String =
+        house.warnings.iter().map(|warning| format!("<li>{}</li>", escape(warning))).collect();
     let warnings = if warnings.is_empty() { warnings } else { format!("<ul>{warnings}</ul>") };
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\

@@ -121,7 +121,8 @@ fn host_of(authority: &str) -> Option<String> {
         },
     };
     let port = port?;
-    let is_port = port.is_empty() || (port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok());
+    let is_port =
+        port.is_empty() || (port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok());
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     let is_name = !host.is_empty()
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':'));
@@ -172,7 +173,8 @@ pub(super) fn admit_acting_get(asked: &request::Parts) -> Result<(), Fault> {
     let is_browser = headers
         .get(header::USER_AGENT)
         .is_some_and(|agent| agent.as_bytes().windows(8).any(|window| window == b"Mozilla/"));
-    let referred = headers.get(header::REFERER).is_some_and(|referer| is_own_referer(headers, referer.as_bytes()));
+    let referred =
+        headers.get(header::REFERER).is_some_and(|referer| is_own_referer(headers, referer.as_bytes()));
     let proven = headers.contains_key(header::ORIGIN)
         || matches!(sec_fetch_site(headers), Some("same-origin" | "none"))
         || referred;

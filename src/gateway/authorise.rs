@@ -28,7 +28,12 @@ const NOT_FORWARDED: [&str; 14] = [
 const NOT_FORWARDED_FAMILIES: [&str; 2] = ["proxy-", "x-forwarded-"];
 
 /// Dresses a caller's request with a session.
-pub(super) fn dress(hop: &Hop, asked: &request::Parts, lease: &Lease, via: &str) -> Result<request::Parts, Fault> {
+pub(super) fn dress(
+    hop: &Hop,
+    asked: &request::Parts,
+    lease: &Lease,
+    via: &str,
+) -> Result<request::Parts, Fault> {
     let mut head = bare(asked);
     head.uri = hop.target.clone();
     let carriers = hop.device.vendor.carriers();
@@ -86,11 +91,13 @@ fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
     {
         headers.insert(header::ORIGIN, origin);
     }
-    let Some(referer) = asked.get(header::REFERER).filter(|it| admit::is_own_referer(asked, it.as_bytes())) else {
+    let Some(referer) = asked.get(header::REFERER).filter(|it| admit::is_own_referer(asked, it.as_bytes()))
+    else {
         return;
     };
     let path = referer.to_str().ok().and_then(|it| it.splitn(4, '/').nth(3)).unwrap_or_default();
-    let below = path.strip_prefix(hop.device.name.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or("/");
+    let below =
+        path.strip_prefix(hop.device.name.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or("/");
     if let Ok(referer) = HeaderValue::from_str(&format!("{device}{}{below}", hop.device.url.path())) {
         headers.insert(header::REFERER, referer);
     }
@@ -99,7 +106,9 @@ fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
 /// Trailers and another protocol are wishes for every connection on the way.
 fn keep_connection_wishes(asked: &HeaderMap, nominated: &[HeaderName], headers: &mut HeaderMap) {
     let takes_trailers = asked.get_all(header::TE).iter().any(|value| {
-        value.to_str().is_ok_and(|value| value.split(',').any(|it| it.trim().eq_ignore_ascii_case("trailers")))
+        value
+            .to_str()
+            .is_ok_and(|value| value.split(',').any(|it| it.trim().eq_ignore_ascii_case("trailers")))
     });
     if takes_trailers {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
@@ -125,6 +134,9 @@ fn append_via(asked: &request::Parts, via: &str, headers: &mut HeaderMap) {
 /// Whether this request has been here before.
 pub(super) fn is_loop(asked: &request::Parts, via: &str) -> bool {
     asked.headers.get_all(header::VIA).iter().any(|value| {
-        value.as_bytes().split(|byte| matches!(byte, b',' | b' ')).any(|word| word.eq_ignore_ascii_case(via.as_bytes()))
+        value
+            .as_bytes()
+            .split(|byte| matches!(byte, b',' | b' '))
+            .any(|word| word.eq_ignore_ascii_case(via.as_bytes()))
     })
 }

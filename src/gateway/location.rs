@@ -19,7 +19,8 @@ fn below_prefix(device: &Device, location: &str) -> Option<String> {
             Some((reference, fragment)) => (reference, format!("#{fragment}")),
             None => (location, String::new()),
         };
-        let absolute = if reference.starts_with("//") { format!("http:{reference}") } else { reference.to_owned() };
+        let absolute =
+            if reference.starts_with("//") { format!("http:{reference}") } else { reference.to_owned() };
         let uri: Uri = absolute.parse().ok()?;
         let host = uri.authority()?.host().trim_matches(['[', ']']);
         let is_device = host.eq_ignore_ascii_case(device.url.host());

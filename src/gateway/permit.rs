@@ -22,7 +22,8 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
     if is_acting_get(hop, asked) {
         admit::admit_acting_get(asked)?;
     }
-    let length = asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length =
+        asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match (length, device.max_body) {
         (Some(length), Some(most)) if most < length => Err(too_large(most)),
         _ => Ok(()),
@@ -42,16 +43,24 @@ fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
     let name = &hop.device.name;
     let allow = format!("to allow it, set access = \"full\" under [devices.{name}] in proxy.toml");
     if !READING.contains(&asked.method) {
-        return Err(Fault::new(Kind::ReadOnly, format!("{name} may only be read, and {} writes: {allow}", asked.method)));
+        return Err(Fault::new(
+            Kind::ReadOnly,
+            format!("{name} may only be read, and {} writes: {allow}", asked.method),
+        ));
     }
     if is_acting_get(hop, asked) {
         return Err(Fault::new(
             Kind::ReadOnly,
-            format!("{name} may only be read, and a GET of this path changes something (`acts_on_get`): {allow}"),
+            format!(
+                "{name} may only be read, and a GET of this path changes something (`acts_on_get`): {allow}"
+            ),
         ));
     }
     if hop.device.private.iter().any(|pattern| pattern.matches(&hop.path)) {
-        return Err(Fault::new(Kind::ReadOnly, format!("{name} may only be read, and this path tells its secrets: {allow}")));
+        return Err(Fault::new(
+            Kind::ReadOnly,
+            format!("{name} may only be read, and this path tells its secrets: {allow}"),
+        ));
     }
     Ok(())
 }

@@ -14,11 +14,12 @@ use http_body_util::{BodyExt, Limited};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::authorise::nominated;
-use super::fault::{Kind, RIGHTS};
+use super::fault::Kind;
 use super::location;
+use super::problem::RIGHTS;
 use super::route::Hop;
 use crate::metrics::DeviceFigures;
-use crate::upstream::{Inbound, Trouble};
+use crate::upstream::{Inbound, Trouble, is_event_stream};
 
 /// Of a device's refusal, so much is passed on or read to keep the connection.
 const MAX_REFUSAL: usize = 64 * 1024;
@@ -57,7 +58,12 @@ pub(super) struct Refused {
 }
 
 /// Passes a response on.
-pub(super) fn pass(hop: &Hop, asked: &request::Parts, response: http::Response<Inbound>, closing: &CancellationToken) -> Response {
+pub(super) fn pass(
+    hop: &Hop,
+    asked: &request::Parts,
+    response: http::Response<Inbound>,
+    closing: &CancellationToken,
+) -> Response {
     let (head, body) = response.into_parts();
     let endless = is_event_stream(&head.headers);
     let mut passed = Response::new(Body::empty());
@@ -147,13 +153,11 @@ fn is_document(headers: &HeaderMap) -> bool {
     let Some(kind) = headers.get(header::CONTENT_TYPE) else { return true };
     let kind = kind.to_str().unwrap_or("text/html").to_ascii_lowercase();
     let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.is_empty() || kind == "text/html" || kind.ends_with("/xml") || kind.ends_with("+xml") || !kind.contains('/')
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"))
+    kind.is_empty()
+        || kind == "text/html"
+        || kind.ends_with("/xml")
+        || kind.ends_with("+xml")
+        || !kind.contains('/')
 }
 
 /// A body on its way to the caller.
@@ -169,7 +173,10 @@ impl http_body::Body for Passing {
     type Data = Bytes;
     type Error = Trouble;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Trouble>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Trouble>>> {
         let this = &mut *self;
         if let Some(closing) = &mut this.closing
             && closing.as_mut().poll(context).is_ready()

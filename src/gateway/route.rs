@@ -33,7 +33,8 @@ pub(super) fn find(house: &House, asked: &request::Parts) -> Result<Route, Fault
     let read = readable(path)?;
     let named = path.strip_prefix('/').unwrap_or(path);
     let (name, rest) = named.find('/').map_or((named, ""), |at| named.split_at(at));
-    let device = house.devices.iter().find(|device| device.name == name).ok_or_else(|| unknown(house, name))?;
+    let device =
+        house.devices.iter().find(|device| device.name == name).ok_or_else(|| unknown(house, name))?;
     if rest.is_empty() {
         let query = asked.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         return Ok(Route::Slash(format!("/{name}/{query}")));
@@ -77,11 +78,7 @@ fn without(query: &str, carriers: &[&str]) -> String {
         carriers.iter().any(|carrier| name.trim() == *carrier)
     };
     // Some servers split at semicolons too.
-    query
-        .split('&')
-        .filter(|parameter| !parameter.split(';').any(carries))
-        .collect::<Vec<_>>()
-        .join("&")
+    query.split('&').filter(|parameter| !parameter.split(';').any(carries)).collect::<Vec<_>>().join("&")
 }
 
 /// The path decoded until nothing is left to decode.

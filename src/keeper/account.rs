@@ -18,7 +18,8 @@ impl Keeper {
     /// Takes over what was saved, as far as it belongs to this account.
     pub(super) fn restore(&self, record: Record) {
         let mut state = self.lock();
-        state.salt = if record.salt.is_empty() { hex::encode(rand::random::<[u8; 16]>()) } else { record.salt };
+        state.salt =
+            if record.salt.is_empty() { hex::encode(rand::random::<[u8; 16]>()) } else { record.salt };
         let now = self.parts.clock.now();
         if record.account != self.account(&state.salt) {
             state.credentials = self.hash(&state.salt);
@@ -32,7 +33,11 @@ impl Keeper {
                 let nominal = if person { LONGEST_REST } else { after_rejections(record.rejections) };
                 let left = until.since(now).min(nominal);
                 let refusal = if person { Refusal::Person(detail) } else { Refusal::Rejected(detail) };
-                state.rest = (!left.is_zero()).then(|| Rest { refusal, until: Instant::now() + left, length: nominal });
+                state.rest = (!left.is_zero()).then(|| Rest {
+                    refusal,
+                    until: Instant::now() + left,
+                    length: nominal,
+                });
             }
         }
         if let Some((session, renewed_at)) = record.session {
@@ -103,7 +108,6 @@ impl Keeper {
         };
         self.hash(&salt) != used
     }
-
 }
 
 /// SHA-256 over the salt and the parts, each with its length before it.

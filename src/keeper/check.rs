@@ -30,14 +30,13 @@ impl Keeper {
             let status = answer.status();
             let path = self.parts.vendor.probe();
             match self.judge(&lease, &answer) {
-                Verdict::Pass => {
+                passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
                     if status.is_success() {
                         self.accepted(&lease, path);
                     }
-                    return Ok(status);
-                }
-                Verdict::Rotated(session) => {
-                    self.rotate(&lease, session);
+                    if let Verdict::Rotated(session) = passed {
+                        self.rotate(&lease, session);
+                    }
                     return Ok(status);
                 }
                 Verdict::Challenged(session) => self.rotate(&lease, session),
@@ -62,6 +61,11 @@ impl Keeper {
         let asked = Request::get(self.parts.vendor.probe()).body(Bytes::new());
         let (mut head, body) = asked.map_err(|error| passing(error.to_string()))?.into_parts();
         let refused = |refusal| Failure { refusal, ..passing(String::new()) };
+        head.uri = self
+            .parts
+            .upstream
+            .locate(self.parts.vendor.probe())
+            .map_err(|trouble| refused(trouble.into()))?;
         self.sign(lease, &mut head).map_err(refused)?;
         let answer = self.parts.upstream.ask(Request::from_parts(head, body)).await;
         answer.map_err(|trouble| refused(trouble.into()))

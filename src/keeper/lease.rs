@@ -37,8 +37,7 @@ impl Held {
         let jitter = rand::random_range(0.9..1.1);
         let lead = whole.map(|whole| (whole.mul_f64(jitter) / 3).min(MOST_LEAD));
         let over_at = left.and_then(|left| instant.checked_add(left));
-        let due_at =
-            left.zip(lead).and_then(|(left, lead)| instant.checked_add(left.saturating_sub(lead)));
+        let due_at = left.zip(lead).and_then(|(left, lead)| instant.checked_add(left.saturating_sub(lead)));
         Self {
             session: Arc::new(session),
             generation,
@@ -48,6 +47,12 @@ impl Held {
             over_at,
             due_at,
         }
+    }
+
+    /// The same session in another form: as old, and as proven, as it was.
+    pub(super) fn followed_by(&self, session: Session, generation: u64, now: Timestamp) -> Self {
+        let renewed_at = if session.expires_at == self.session.expires_at { self.renewed_at } else { now };
+        Self { accepted: Arc::clone(&self.accepted), ..Self::new(session, generation, renewed_at, now) }
     }
 
     /// Serves only as long as nothing better is to be had.
@@ -113,7 +118,8 @@ impl Keeper {
     pub(super) fn moment(&self) -> Timestamp {
         let now = self.parts.clock.now().as_millis().saturating_add(self.skew.load(Ordering::Relaxed));
         let step = |last: i64| now.max(last.saturating_add(1));
-        let last = self.last_moment.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(step(last)));
+        let last =
+            self.last_moment.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(step(last)));
         Timestamp::from_millis(step(last.unwrap_or(0)))
     }
 }

@@ -198,7 +198,11 @@ impl From<&Record> for Saved {
             stamps: session.stamps.iter().map(write_stamp).collect(),
             expires_at_ms: session.expires_at.map(Timestamp::as_millis),
             renewed_at_ms: renewed_at.as_millis(),
-            memo: session.memo.iter().map(|(name, secret)| (name.clone(), secret.expose().to_owned())).collect(),
+            memo: session
+                .memo
+                .iter()
+                .map(|(name, secret)| (name.clone(), secret.expose().to_owned()))
+                .collect(),
         });
         Self {
             version: VERSION,

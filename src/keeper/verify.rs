@@ -1,7 +1,7 @@
 //! What a refused request means: a void session, or a matter of rights.
 
-use std::collections::hash_map::RandomState;
 use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -107,7 +107,11 @@ impl Keeper {
         Err(failure)
     }
 
-    fn start_verification(self: &Arc<Self>, state: &mut super::State, lease: &Lease) -> Landing<Result<Finding, Failure>> {
+    fn start_verification(
+        self: &Arc<Self>,
+        state: &mut super::State,
+        lease: &Lease,
+    ) -> Landing<Result<Finding, Failure>> {
         if let Some(landing) = state.verification.as_ref().filter(|landing| landing.has_changed().is_ok()) {
             return landing.clone();
         }
@@ -118,7 +122,9 @@ impl Keeper {
             let visit = keeper.visit(None);
             let verdict = timeout(BUDGET, keeper.parts.vendor.verify(&visit, &lease.session))
                 .await
-                .unwrap_or_else(|_| Err(Refusal::Odd("the device did not say in time whether the session is good".to_owned())));
+                .unwrap_or_else(|_| {
+                    Err(Refusal::Odd("the device did not say in time whether the session is good".to_owned()))
+                });
             let finding = keeper.conclude(&lease, verdict).await;
             sender.send_replace(Some(finding));
         });

@@ -121,7 +121,7 @@ fn malformed(request: &Request<Incoming>) -> Option<StatusCode> {
         return Some(StatusCode::URI_TOO_LONG);
     }
     let hosts = request.headers().get_all(header::HOST).iter().count();
-    let empty = request.headers().get(header::HOST).is_some_and(|host| host.is_empty());
+    let empty = request.headers().get(header::HOST).is_some_and(HeaderValue::is_empty);
     (hosts != 1 || empty).then_some(StatusCode::BAD_REQUEST)
 }
 
@@ -150,7 +150,10 @@ impl http_body::Body for Guarded {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 

@@ -102,10 +102,11 @@ impl Joined {
         let mut devices = Vec::new();
         for device in config.devices {
             warnings.extend(warning(&device));
-            let unchanged = known.iter().any(|(name, source)| *name == device.name && *source == device.source);
-            let kept = former.filter(|_| unchanged).and_then(|house| {
-                house.devices.iter().find(|former| former.name == device.name).cloned()
-            });
+            let unchanged =
+                known.iter().any(|(name, source)| *name == device.name && *source == device.source);
+            let kept = former
+                .filter(|_| unchanged)
+                .and_then(|house| house.devices.iter().find(|former| former.name == device.name).cloned());
             devices.push(match kept {
                 Some(kept) => kept,
                 None => Arc::new(self.device(device)?),
@@ -132,7 +133,8 @@ impl Joined {
     fn device(&self, device: config::Device<Driver>) -> Result<Device, String> {
         let Driver { make, vendor } = device.driver;
         let host = device.url.authority();
-        let host = HeaderValue::from_str(&host).map_err(|_| format!("devices.{}.url: {host} is no host", device.name))?;
+        let host = HeaderValue::from_str(&host)
+            .map_err(|_| format!("devices.{}.url: {host} is no host", device.name))?;
         let settings = upstream::Settings {
             device: device.name.clone(),
             url: device.url.clone(),
@@ -158,7 +160,8 @@ impl Joined {
             store: Arc::clone(&self.store),
             figures: Arc::clone(&figures),
         });
-        let patterns = |paths: &[&str]| paths.iter().filter_map(|path| path.parse().ok()).collect::<Vec<PathPattern>>();
+        let patterns =
+            |paths: &[&str]| paths.iter().filter_map(|path| path.parse().ok()).collect::<Vec<PathPattern>>();
         Ok(Device {
             name: device.name,
             make,

@@ -59,7 +59,9 @@ async fn answer(stream: UnixStream, gateway: &Gateway) -> io::Result<()> {
     while let Some(line) = lines.next_line().await? {
         let outcome = match serde_json::from_str::<Order>(&line) {
             Ok(order) => carry_out(&gateway.house.load_full(), order).await,
-            Err(error) => Outcome::Failed(format!("the running keyward does not understand this command: {error}")),
+            Err(error) => {
+                Outcome::Failed(format!("the running keyward does not understand this command: {error}"))
+            }
         };
         let mut line = serde_json::to_vec(&outcome)?;
         line.push(b'\n');

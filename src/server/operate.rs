@@ -74,8 +74,9 @@ impl From<&Certificate> for Facts {
 
 /// Carries out an order.
 pub async fn carry_out(house: &House, order: Order) -> Outcome {
-    let (Order::Check { device: name } | Order::Certificates { device: name } | Order::Trust { device: name, .. }) =
-        &order;
+    let (Order::Check { device: name }
+    | Order::Certificates { device: name }
+    | Order::Trust { device: name, .. }) = &order;
     let Some(device) = house.devices.iter().find(|device| device.name == *name) else {
         return Outcome::Failed(format!("there is no device {name} in the configuration"));
     };
@@ -130,7 +131,9 @@ async fn trust(device: &Arc<Device>, sha256: &str) -> Result<Outcome, String> {
     let shown = presented.fingerprint();
     let plain = |text: &str| text.replace(':', "").to_ascii_lowercase();
     if plain(&shown) != plain(sha256) {
-        return Err(format!("the device shows a certificate with the fingerprint {shown}, not {sha256}: nothing is changed"));
+        return Err(format!(
+            "the device shows a certificate with the fingerprint {shown}, not {sha256}: nothing is changed"
+        ));
     }
     device.upstream.repin(&presented).await?;
     Ok(Outcome::Fine(format!("{shown} is pinned now")))

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Uri, header};
+use http::{Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -35,9 +35,9 @@ const MAX_HEAD: usize = 64 * 1024;
 pub struct Introduction {
     /// Path and query, below the base path.
     pub path: &'static str,
-    /// Whether the answer is that of the device which is configured; else who it is.
+    /// Whether the answer is that of the device which is configured; [`Trouble::WrongDevice`] if not.
     #[expect(clippy::type_complexity, reason = "a name for it would hide what is asked")]
-    pub check: Box<dyn Fn(&Answer) -> Result<(), String> + Send + Sync>,
+    pub check: Box<dyn Fn(&Answer) -> Result<(), Trouble> + Send + Sync>,
 }
 
 /// Opens connections to one device.
@@ -152,7 +152,11 @@ impl Connector {
         let Some(pin) = &self.pin else { return Ok(false) };
         match pin.current().map_err(Trouble::Certificate)? {
             None => {
-                tracing::info!(device = pin.device(), sha256 = shown.fingerprint(), "certificate pinned on first sight");
+                tracing::info!(
+                    device = pin.device(),
+                    sha256 = shown.fingerprint(),
+                    "certificate pinned on first sight"
+                );
                 pin.set(shown);
                 Ok(false)
             }
@@ -169,10 +173,13 @@ impl Connector {
     async fn introduce(&self, connection: &mut Connection, newcomer: Newcomer) -> Result<(), Trouble> {
         if let Some(introduction) = &self.introduction {
             let answer = self.first_words(connection, introduction.path).await?;
-            (introduction.check)(&answer).map_err(Trouble::WrongDevice)?;
+            (introduction.check)(&answer)?;
         } else if newcomer.successor.is_some() {
             // Without a way to tell who answers, a new certificate is a new device.
-            return Err(Trouble::Certificate(format!("{} shows another certificate than the one pinned", self.label)));
+            return Err(Trouble::Certificate(format!(
+                "{} shows another certificate than the one pinned",
+                self.label
+            )));
         }
         if let (Some(pin), Some(successor)) = (&self.pin, &newcomer.successor) {
             tracing::warn!(
@@ -187,20 +194,20 @@ impl Connector {
     }
 
     async fn first_words(&self, connection: &mut Connection, path: &str) -> Result<Answer, Trouble> {
-        let uri: Uri = format!("{}{path}", self.base_path)
-            .parse()
-            .map_err(|_| Trouble::Garbled(format!("{path} can't be asked for")))?;
-        let request = Request::get(uri)
+        let request = Request::get(format!("{}{path}", self.base_path))
             .header(header::HOST, &self.authority)
             .body(Outbound::from(Bytes::new()))
             .map_err(|error| Trouble::Garbled(error.to_string()))?;
         let exchange = async {
-            let (head, body) =
-                connection.sender.send_request(request).await.map_err(|error| self.http_trouble(&error))?.into_parts();
-            let body = Limited::new(body, MAX_ANSWER)
-                .collect()
+            let (head, body) = connection
+                .sender
+                .send_request(request)
                 .await
-                .map_err(|error| Trouble::BrokeOff(format!("the answer of {} is not complete: {error}", self.label)))?;
+                .map_err(|error| self.http_trouble(&error))?
+                .into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
+                Trouble::BrokeOff(format!("the answer of {} is not complete: {error}", self.label))
+            })?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         timeout(self.response_timeout, exchange).await.unwrap_or_else(|_| {
@@ -236,16 +243,21 @@ impl Connector {
     fn tls_trouble(&self, error: &io::Error) -> Trouble {
         let place = &self.label;
         let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-            return Trouble::Terminated(format!("{place} closed the connection during the TLS handshake ({error})"));
+            return Trouble::Terminated(format!(
+                "{place} closed the connection during the TLS handshake ({error})"
+            ));
         };
         match tls {
             rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
-                let text = other.0.downcast_ref::<Untrusted>().map_or_else(|| tls.to_string(), |it| it.0.clone());
+                let text =
+                    other.0.downcast_ref::<Untrusted>().map_or_else(|| tls.to_string(), |it| it.0.clone());
                 Trouble::Certificate(text)
             }
-            rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature) => Trouble::Certificate(
-                format!("{place} can't prove that the certificate it shows is its own, or its key is too weak to tell"),
-            ),
+            rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature) => {
+                Trouble::Certificate(format!(
+                    "{place} can't prove that the certificate it shows is its own, or its key is too weak to tell"
+                ))
+            }
             rustls::Error::InvalidCertificate(error) => {
                 Trouble::Certificate(format!("the certificate of {place} can't be used: {error:?}"))
             }

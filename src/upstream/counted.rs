@@ -24,7 +24,11 @@ impl<S> Counted<S> {
 }
 
 impl<S: AsyncRead> AsyncRead for Counted<S> {
-    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = self.project();
         let before = buffer.filled().len();
         ready!(this.stream.poll_read(context, buffer))?;

@@ -11,9 +11,9 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Upstream;
 use super::connect::Connection;
 use super::gate::Slot;
+use super::idle::Idle;
 use super::trouble::Trouble;
 
 /// A body on its way. When it is complete its connection goes back to the pool; when it is dropped before, the
@@ -29,7 +29,7 @@ pub struct Inbound {
 pub(super) struct Held {
     pub(super) connection: Connection,
     pub(super) slot: Slot,
-    pub(super) upstream: Arc<Upstream>,
+    pub(super) idle: Arc<Idle>,
 }
 
 impl Inbound {
@@ -47,8 +47,8 @@ impl Inbound {
     }
 
     fn finish(&mut self) {
-        if let Some(Held { connection, slot, upstream }) = self.held.take() {
-            upstream.keep(connection);
+        if let Some(Held { connection, slot, idle }) = self.held.take() {
+            idle.keep(connection);
             drop(slot);
         }
     }
@@ -83,7 +83,9 @@ impl Body for Inbound {
             }
             Poll::Ready(Some(Err(error))) => {
                 this.held = None;
-                Poll::Ready(Some(Err(Trouble::BrokeOff(format!("the device broke off its answer ({error})")))))
+                Poll::Ready(Some(Err(Trouble::BrokeOff(format!(
+                    "the device broke off its answer ({error})"
+                )))))
             }
             Poll::Ready(None) => {
                 this.finish();

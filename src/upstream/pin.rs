@@ -82,7 +82,11 @@ impl Pin {
 
     /// Pins a certificate by first sight or by a person's word.
     pub fn set(&self, certificate: &Certificate) {
-        self.keep(Pinned { certificate: certificate.clone(), pinned_at: self.clock.now(), taken_over_at: None });
+        self.keep(Pinned {
+            certificate: certificate.clone(),
+            pinned_at: self.clock.now(),
+            taken_over_at: None,
+        });
     }
 
     /// Lets a re-issued certificate take over.
@@ -170,7 +174,8 @@ fn read(file: &Path) -> Result<Option<Pinned>, String> {
 }
 
 fn note(text: &str, name: &str) -> Option<Timestamp> {
-    let value = text.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(name)?.strip_prefix(": "))?;
+    let value =
+        text.lines().find_map(|line| line.strip_prefix("# ")?.strip_prefix(name)?.strip_prefix(": "))?;
     let moment = OffsetDateTime::parse(value, &Rfc3339).ok()?;
     Some(Timestamp::from_seconds(moment.unix_timestamp()))
 }

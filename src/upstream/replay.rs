@@ -42,15 +42,19 @@ enum Source {
 impl Replay {
     /// Remembers up to `limit` bytes of `body`.
     pub fn hold(body: Incoming, limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(State { rest: body, read: Some(VecDeque::new()), ended: false, length: 0, limit })))
+        Self(Arc::new(Mutex::new(State {
+            rest: body,
+            read: Some(VecDeque::new()),
+            ended: false,
+            length: 0,
+            limit,
+        })))
     }
 
     /// The body from its first byte, or `None` when too much of it is gone by.
     pub fn copy(&self) -> Option<Outbound> {
         let state = lock(&self.0);
-        if state.read.is_none() {
-            return None;
-        }
+        state.read.as_ref()?;
         if state.length == 0 && state.rest.is_end_stream() {
             return Some(Outbound::from(Bytes::new()));
         }
@@ -95,7 +99,8 @@ impl Body for Outbound {
             Source::Known(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Replay { state, next } => {
                 let state = lock(state);
-                let known = state.read.iter().flatten().skip(*next).map(|bytes| bytes.len() as u64).sum::<u64>();
+                let known =
+                    state.read.iter().flatten().skip(*next).map(|bytes| bytes.len() as u64).sum::<u64>();
                 match state.rest.size_hint().exact() {
                     Some(rest) => SizeHint::with_exact(known + rest),
                     None => SizeHint::default(),

@@ -116,7 +116,8 @@ async fn multicast_lookup(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
     }
     // Its thread ends by itself; whether it could be told is of no consequence here.
     drop(daemon.shutdown());
-    let mut addresses: Vec<_> = found.into_iter().filter(is_usable).map(|ip| SocketAddr::new(ip, port)).collect();
+    let mut addresses: Vec<_> =
+        found.into_iter().filter(is_usable).map(|ip| SocketAddr::new(ip, port)).collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
     (!addresses.is_empty()).then_some(addresses)
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::ParsedCertificate;
@@ -15,6 +17,7 @@ use rustls::{
 
 use super::certificate::{Certificate, fingerprint};
 use super::pin::Pin;
+use crate::config::{CaName, Trust};
 
 /// The cryptography of every connection: ring, passed explicitly.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
@@ -47,11 +50,19 @@ pub(super) enum Policy {
 pub(super) struct Untrusted(pub(super) String);
 
 impl Policy {
-    pub(super) fn public() -> Result<Self, String> {
-        Self::chain(public_roots())
+    /// What a device's `trust` asks for. `follow`: a re-issued certificate may take over from the pinned one.
+    pub(super) fn of(trust: &Trust, pin: &Arc<Pin>, follow: bool) -> Result<Self, String> {
+        Ok(match trust {
+            Trust::Pin => Self::Pin { pin: Arc::clone(pin), follow },
+            Trust::PinStrict => Self::Pin { pin: Arc::clone(pin), follow: false },
+            Trust::Sha256(expected) => Self::Sha256(*expected),
+            Trust::Any => Self::Any,
+            Trust::Public => Self::chain(public_roots())?,
+            Trust::Ca { file, name } => Self::chain_to(file, *name != CaName::Unchecked)?,
+        })
     }
 
-    pub(super) fn chain_to(file: &Path, check_name: bool) -> Result<Self, String> {
+    fn chain_to(file: &Path, check_name: bool) -> Result<Self, String> {
         let unreadable = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
         let mut roots = RootCertStore::empty();
         for root in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(&error))? {
@@ -127,8 +138,14 @@ impl ServerCertVerifier for Verifier {
             }
             Policy::ChainUnnamed(roots) => {
                 let parsed = ParsedCertificate::try_from(end_entity)?;
-                verify_server_cert_signed_by_trust_anchor(&parsed, roots, intermediates, now, self.algorithms.all)
-                    .map_err(|error| unchained(&error))?;
+                verify_server_cert_signed_by_trust_anchor(
+                    &parsed,
+                    roots,
+                    intermediates,
+                    now,
+                    self.algorithms.all,
+                )
+                .map_err(|error| unchained(&error))?;
             }
         }
         Ok(ServerCertVerified::assertion())
@@ -168,7 +185,8 @@ impl ServerCertVerifier for Verifier {
         let shown = read(certificate)?;
         let key = SubjectPublicKeyInfoDer::from(shown.spki.as_slice());
         let proven =
-            rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms).is_ok();
+            rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
+                .is_ok();
         self.conclude(proven, &shown)
     }
 
@@ -180,7 +198,8 @@ impl ServerCertVerifier for Verifier {
 impl Verifier {
     fn conclude(&self, proven: bool, shown: &Certificate) -> Result<HandshakeSignatureValid, Error> {
         // ring checks no RSA key under 2048 bits. Who said "any" gets no worse than that word.
-        let uncheckable = matches!(self.policy, Policy::Any) && shown.rsa_bits.is_some_and(|bits| bits < 2048);
+        let uncheckable =
+            matches!(self.policy, Policy::Any) && shown.rsa_bits.is_some_and(|bits| bits < 2048);
         if proven || uncheckable { Ok(HandshakeSignatureValid::assertion()) } else { Err(bad_signature()) }
     }
 }

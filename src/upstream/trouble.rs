@@ -59,12 +59,12 @@ impl Trouble {
     pub(super) fn connecting(error: &io::Error, place: &str) -> Self {
         use io::ErrorKind::{ConnectionRefused, HostUnreachable, NetworkUnreachable, TimedOut};
         match error.kind() {
-            ConnectionRefused => Self::Refused(format!(
-                "{place} refuses connections: is the device on, and is that its port?"
-            )),
-            HostUnreachable | NetworkUnreachable => {
-                Self::Unroutable(format!("there is no route to {place}: is the device on and on this network?"))
+            ConnectionRefused => {
+                Self::Refused(format!("{place} refuses connections: is the device on, and is that its port?"))
             }
+            HostUnreachable | NetworkUnreachable => Self::Unroutable(format!(
+                "there is no route to {place}: is the device on and on this network?"
+            )),
             TimedOut => Self::ConnectTimeout(format!("{place} does not answer: is the device on?")),
             _ => Self::Terminated(format!("no connection to {place}: {error}")),
         }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, StatusCode, Uri, header, request, response};
+use http::{Request, StatusCode, header, request, response};
 
 pub(super) use challenge::{Challenge, Credentials};
 
@@ -99,14 +99,11 @@ impl Vendor for Digest {
             let said = challenge(held).is_some();
             return Ok(if said { Verdict::Rotated(fresh) } else { Verdict::Pass });
         }
-        let path = self.probe();
         let (mut head, body) = Request::new(Bytes::new()).into_parts();
-        head.uri = format!("{}{path}", visit.device.settings().url.path())
-            .parse()
-            .map_err(|_| Refusal::Odd(format!("{path} can't be asked for")))?;
+        // What is proven covers the target as it goes out.
+        head.uri = visit.device.locate(self.probe())?;
         self.sign(&fresh, Moment { nth: 1, time: visit.now }, &mut head)?;
-        head.uri = Uri::from_static(path);
-        let status = visit.device(Request::from_parts(head, body)).await?.status();
+        let status = visit.device.ask(Request::from_parts(head, body)).await?.status();
         if status == StatusCode::UNAUTHORIZED {
             let wrong = "wrong username or password: set the device's as `username` and `password`";
             return Err(Refusal::Rejected(wrong.to_owned()));

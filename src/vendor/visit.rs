@@ -31,7 +31,9 @@ impl Visit<'_> {
     /// # Errors
     /// [`Refusal::Unreachable`].
     pub async fn device(&self, question: Request<Bytes>) -> Result<Answer, Refusal> {
-        Ok(self.device.ask(question).await?)
+        let (mut head, body) = question.into_parts();
+        head.uri = self.device.locate(&head.uri.to_string())?;
+        Ok(self.device.ask(Request::from_parts(head, body)).await?)
     }
 
     /// Asks the device for one of the make's own paths, with the stamps of a session.

@@ -1,17 +1,24 @@
 //! Who a gateway says it is, before it gets a token.
 
-use crate::upstream::Answer;
+use crate::upstream::{Answer, Trouble};
 
 /// Whether `/info` shows the serial number that is configured.
-pub(in crate::vendor) fn introduced(serial: &str, answer: &Answer) -> Result<(), String> {
+pub(in crate::vendor) fn introduced(serial: &str, answer: &Answer) -> Result<(), Trouble> {
     let text = String::from_utf8_lossy(answer.body());
     match serial_number(&text) {
         Some(shown) if shown == serial => Ok(()),
-        Some(shown) => Err(format!("the device at this address is serial {shown}, `serial` says {serial}")),
-        None => Err(format!(
+        Some(shown) => Err(Trouble::WrongDevice(format!(
+            "the device at this address is serial {shown}, `serial` says {serial}: no credential was sent to it"
+        ))),
+        // Busy or just starting: it may still be the right one.
+        None if answer.status().is_server_error() => Err(Trouble::BrokeOff(format!(
+            "the device at this address answers {} when asked for its serial number",
+            answer.status()
+        ))),
+        None => Err(Trouble::WrongDevice(format!(
             "the device at this address does not show its serial number at /info ({}): is it an IQ Gateway?",
             answer.status()
-        )),
+        ))),
     }
 }
 
