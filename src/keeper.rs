@@ -240,6 +240,7 @@ impl Keeper {
 
     async fn settle(&self, outcome: Result<Session, Refusal>) -> Result<(), Failure> {
         let credentials = self.credentials();
+        let lasts = outcome.as_ref().is_ok_and(|session| session.lasts);
         let result = {
             let mut state = self.lock();
             if state.credentials != credentials {
@@ -264,7 +265,8 @@ impl Keeper {
         };
         self.parts.figures.login(result.is_ok());
         match &result {
-            Ok(()) => tracing::info!(device = self.parts.name, "session obtained"),
+            Ok(()) if lasts => tracing::info!(device = self.parts.name, "logged in"),
+            Ok(()) => {}
             Err(failure) => tracing::warn!(
                 device = self.parts.name,
                 retry_after_s = failure.retry_after.as_secs(),

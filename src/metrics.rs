@@ -176,10 +176,8 @@ impl Metrics {
 /// The library writes OpenMetrics, which few ask for. Prometheus' own format differs in that a counter's family
 /// is named like its samples, and that it has neither units nor an end.
 fn as_prometheus(text: &str) -> String {
-    let counters: Vec<_> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"))
-        .collect();
+    let counters: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
     let mut plain = String::with_capacity(text.len());
     for line in text.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
         let family = line.strip_prefix("# ").and_then(|rest| rest.split(' ').nth(1));

@@ -28,6 +28,9 @@ pub fn front(gateway: Arc<Gateway>) -> Router {
         .route("/readyz", own(get(ready)))
         .route("/metrics", own(get(metrics)))
         .route("/-/devices", own(get(list)))
+        // Browsers and crawlers ask for these by themselves; it is no mistake of theirs.
+        .route("/favicon.ico", own(get(async || StatusCode::NO_CONTENT)))
+        .route("/robots.txt", own(get(async || with_type("text/plain", "User-agent: *\nDisallow: /\n"))))
         .fallback(async move |request: Request| devices.answer(request).await)
         .layer(middleware::from_fn_with_state(Arc::clone(&gateway), admit))
         .route("/healthz", own(get(async || with_type("text/plain; charset=utf-8", "ok\n"))))

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::HeaderValue;
 
 use crate::clock::Clock;
-use crate::config::{self, Config, PathPattern, Trust};
+use crate::config::{self, Address, Config, Limits, Log, PathPattern, Trust};
 use crate::gateway::admit::Admission;
 use crate::gateway::{Device, House};
 use crate::keeper::store::Store;
@@ -19,6 +19,26 @@ use crate::upstream::cloud::Cloud;
 use crate::upstream::{self, Pin, Upstream};
 use crate::vendor::Driver;
 
+/// The keys of a configuration that are read at the start only.
+#[derive(PartialEq, Eq)]
+struct Fixed {
+    listen: Address,
+    limits: Limits,
+    log: Log,
+    folders: [PathBuf; 2],
+}
+
+impl Fixed {
+    fn of(config: &Config<Driver>) -> Self {
+        Self {
+            listen: config.listen.clone(),
+            limits: config.limits.clone(),
+            log: config.log.clone(),
+            folders: [config.state.clone(), config.certs.clone()],
+        }
+    }
+}
+
 /// What devices share, and what was joined of them.
 pub struct Joined {
     clock: Clock,
@@ -28,6 +48,8 @@ pub struct Joined {
     state: PathBuf,
     certs: PathBuf,
     hostname: String,
+    /// What only a restart can change.
+    fixed: Fixed,
     /// The configured table of each device, to tell which of them another configuration changes.
     sources: Mutex<Vec<(String, Secret)>>,
 }
@@ -50,6 +72,7 @@ impl Joined {
             state: config.state.clone(),
             certs: config.certs.clone(),
             hostname: hostname().unwrap_or_default(),
+            fixed: Fixed::of(config),
             sources: Mutex::default(),
         })
     }
@@ -98,7 +121,11 @@ impl Joined {
         let sources: Vec<_> =
             config.devices.iter().map(|device| (device.name.clone(), device.source.clone())).collect();
         let mut known = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut warnings = config.warnings;
+        let mut warnings = config.warnings.clone();
+        if Fixed::of(&config) != self.fixed {
+            warnings
+                .push("listen, state, certs, [limits] and [log] take effect at the next start".to_owned());
+        }
         let mut devices = Vec::new();
         for device in config.devices {
             warnings.extend(warning(&device));
