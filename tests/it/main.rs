@@ -1,1 +1,13 @@
-//! The tests that drive the real server.
+//! The tests that drive the real server: over loopback, with real TLS, against the twins and against devices that
+//! are worse than any twin.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what fails in a test or in what only tests use is to fail loudly"
+)]
+
+mod support;
+
+mod vendors;
