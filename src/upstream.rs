@@ -212,7 +212,14 @@ impl Upstream {
                     .await
                     .unwrap_or_else(|_| Err(self.late()))?,
             };
-            match self.exchange(connection, make()?, order.deadline).await {
+            let request = match make() {
+                Ok(request) => request,
+                Err(error) => {
+                    self.keep(connection);
+                    return Err(error);
+                }
+            };
+            match self.exchange(connection, request, order.deadline).await {
                 Ok((response, connection)) => return Ok(self.receive(response, connection, slot)?),
                 Err(Failed { reached: Reached::Nobody, .. }) if is_kept => self.forget_idle().await,
                 Err(Failed { reached: Reached::Silence, .. }) if is_kept && repeatable => {
