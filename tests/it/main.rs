@@ -10,4 +10,6 @@
 
 mod support;
 
+mod enphase;
+mod request;
 mod vendors;

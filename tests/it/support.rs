@@ -10,4 +10,5 @@ mod scripted;
 pub(crate) use client::{Ask, Line, Reply};
 pub(crate) use device::Device;
 pub(crate) use lab::{Lab, pass};
+pub(crate) use problem::has_members;
 pub(crate) use scripted::{Act, Scripted};

@@ -53,11 +53,15 @@ impl Lab {
         self.running = Some(Running { address, gateway, joined, stop, task });
     }
 
-    /// Ends it as SIGTERM does.
+    /// Tells it to stop, as SIGTERM does.
+    pub(crate) fn begin_to_stop(&self) {
+        self.running().stop.cancel();
+    }
+
+    /// Tells it to stop and waits until it has.
     pub(crate) async fn stop(&mut self) {
-        let running = self.running.take().unwrap();
-        running.stop.cancel();
-        running.task.await.unwrap();
+        self.begin_to_stop();
+        self.running.take().unwrap().task.await.unwrap();
     }
 
     /// Ends it as SIGKILL does: no session is ended, nothing is saved.

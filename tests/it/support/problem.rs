@@ -58,9 +58,7 @@ impl Reply {
         assert_eq!(self.header("cache-control"), "no-store", "{self:?}");
         assert_eq!(self.header("vary"), "Accept", "{self:?}");
         let told = self.json();
-        let names: Vec<_> = told.as_object().unwrap().keys().map(String::as_str).collect();
-        let members = ["detail", "device", "fault", "instance", "status", "title"];
-        assert!(names.len() == members.len() && members.iter().all(|name| names.contains(name)), "{told}");
+        has_members(&told, &["detail", "device", "fault", "instance", "status", "title"]);
         let text = |name: &str| told[name].as_str().unwrap().to_owned();
         assert_eq!(told["status"], self.status.as_u16());
         assert_eq!(text("title"), self.status.canonical_reason().unwrap());
@@ -96,4 +94,11 @@ fn proxy_status(value: &str) -> (String, String) {
         details.push(if letter == '\\' { letters.next().unwrap() } else { letter });
     }
     (error.to_owned(), details)
+}
+
+/// Whether an object has exactly these members, named in their order.
+pub(crate) fn has_members(object: &serde_json::Value, expected: &[&str]) {
+    let mut names: Vec<_> = object.as_object().unwrap().keys().collect();
+    names.sort_unstable();
+    assert_eq!(names, expected, "{object}");
 }

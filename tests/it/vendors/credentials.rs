@@ -122,7 +122,7 @@ async fn the_path_of_the_url_goes_before_every_path() {
         let below = Router::new().nest("/house/3", std::sync::Arc::clone(&bench.twin).face());
         let certificate = Certificate::self_signed().unwrap();
         let served = serve(below, Some(certificate), "127.0.0.1:0".parse().unwrap()).unwrap();
-        let table = bench.device.table("it", "").replace(&bench.device.served.url(), &format!("{}/house/3", served.url()));
+        let table = bench.device.table("it", "").replace(&bench.device.url(), &format!("{}/house/3", served.url()));
         let lab = Lab::new(&table).await;
         let reply = lab.send(&bench.sample()).await;
         assert_eq!(reply.status, 200, "{reply:?}");
@@ -134,7 +134,7 @@ async fn the_path_of_the_url_goes_before_every_path() {
 async fn a_digest_covers_the_path_of_the_url_too() {
     let twin = keyward::twin::digest::Digest::new(keyward::twin::digest::DigestSettings::default());
     let device = Device::new(twin);
-    let url = device.served.url();
+    let url = device.url();
     let lab = Lab::new(&device.table("it", "").replace(&url, &format!("{url}/twin"))).await;
     assert_eq!(lab.get("/it/sample").await.status, 200);
     assert_eq!(device.twin.arrivals().pop().unwrap().target, "/twin/sample");
