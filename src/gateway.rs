@@ -182,15 +182,22 @@ impl Gateway {
         }
         permit::permit(hop, &call.head)?;
         let (mut replayed, mut signed_anew) = (false, false);
+        let mut own = None;
         loop {
-            let lease = forward::lease(hop, call.deadline).await?;
-            let response =
-                forward::send(hop, &call.head, &call.body, &lease, call.deadline, &self.via).await?;
+            let lease = match own.take() {
+                Some(lease) => lease,
+                None => forward::lease(hop, call.deadline).await?,
+            };
+            let sent = forward::send(hop, &call.head, &call.body, &lease, call.deadline, &self.via).await;
+            // What the device handed out for this request outlives it.
+            let sent = sent.inspect_err(|_| device.keeper.share(&lease))?;
+            let Some(response) = sent else { continue };
             let (head, body) = response.into_parts();
             let verdict = device.vendor.judge(lease.session(), &asked, &head);
             let response = Response::from_parts(head, body);
             match verdict {
                 passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
+                    device.keeper.share(&lease);
                     if response.status().is_success() {
                         device.keeper.accepted(&lease, &hop.path);
                     }
@@ -201,10 +208,10 @@ impl Gateway {
                 }
                 Verdict::Challenged(session) => {
                     let refused = respond::take_in(response).await;
-                    device.keeper.rotate(&lease, session);
                     if replayed {
                         return Ok(respond::rights(hop, &call.head, refused));
                     }
+                    own = Some(device.keeper.own(&lease, session));
                 }
                 Verdict::Starting(detail) => return Err(Fault::new(Kind::DeviceStarting, detail)),
                 Verdict::Again { clock, wait, busy } => {

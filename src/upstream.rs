@@ -139,9 +139,9 @@ impl Upstream {
         self.connector.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What is pinned, where pinning is how this device is trusted.
+    /// What is pinned, where pinning is how this device is trusted, as of the last look at its file.
     pub fn pinned(&self) -> Option<Pinned> {
-        self.connector.pin.as_ref()?.current().ok().flatten()
+        self.connector.pin.as_ref()?.remembered()
     }
 
     /// Where a path and query of the device's API is, base path included.
@@ -185,7 +185,7 @@ impl Upstream {
         let settings = Settings { trust: Trust::Any, ..self.settings.clone() };
         let pin = Arc::new(Pin::new(Path::new(""), "", Clock::system()));
         let other = Self::new(settings, pin, None).map_err(Trouble::TlsProtocol)?;
-        other.connector.open().await?.close().await;
+        other.connector.open(0).await?.close().await;
         other.certificate().ok_or_else(|| Trouble::TlsProtocol(format!("{} does not use TLS", self.label())))
     }
 

@@ -11,7 +11,7 @@ use super::fault::{Fault, Kind};
 use super::route::Hop;
 use super::{authorise, permit};
 use crate::keeper::{Finding, Lease};
-use crate::upstream::{Inbound, Order, Replay, Urgency};
+use crate::upstream::{Inbound, Order, Replay, Trouble, Urgency};
 
 /// A session for this request.
 ///
@@ -37,7 +37,21 @@ fn no_session_yet(hop: &Hop) -> Fault {
     Fault::new(Kind::LoginUnavailable, detail)
 }
 
-/// Sends the request with this session and waits for the head of the response.
+/// Why a request was not sent.
+enum Unsent {
+    /// While it waited for its turn, its session came to an end.
+    Superseded,
+    Failed(Fault),
+}
+
+impl From<Trouble> for Unsent {
+    fn from(trouble: Trouble) -> Self {
+        Self::Failed(trouble.into())
+    }
+}
+
+/// Sends the request with this session and waits for the head of the response. `None`: when its turn came the
+/// session was no longer in force, and nothing was sent.
 pub(super) async fn send(
     hop: &Hop,
     asked: &request::Parts,
@@ -45,21 +59,30 @@ pub(super) async fn send(
     lease: &Lease,
     deadline: Instant,
     via: &str,
-) -> Result<Response<Inbound>, Fault> {
+) -> Result<Option<Response<Inbound>>, Fault> {
     let repeatable = asked.method.is_safe() && !permit::is_acting_get(hop, asked);
     let order = Order { deadline, urgency: Urgency::Request, repeatable };
     let begun = Instant::now();
-    let response = hop
+    let sent = hop
         .device
         .upstream
         .send(order, || {
-            let head = authorise::dress(hop, asked, lease, via)?;
-            let body = body.copy().ok_or_else(|| not_replayed(hop))?;
-            Ok::<_, Fault>(Request::from_parts(head, body))
+            if !hop.device.keeper.is_in_force(lease) {
+                return Err(Unsent::Superseded);
+            }
+            let head = authorise::dress(hop, asked, lease, via).map_err(Unsent::Failed)?;
+            let body = body.copy().ok_or_else(|| Unsent::Failed(not_replayed(hop)))?;
+            Ok(Request::from_parts(head, body))
         })
-        .await?;
-    hop.device.figures.exchanged(begun.elapsed());
-    Ok(response)
+        .await;
+    match sent {
+        Ok(response) => {
+            hop.device.figures.exchanged(begun.elapsed());
+            Ok(Some(response))
+        }
+        Err(Unsent::Superseded) => Ok(None),
+        Err(Unsent::Failed(fault)) => Err(fault),
+    }
 }
 
 /// The body is gone by, so the request can't go out once more.

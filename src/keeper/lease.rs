@@ -76,6 +76,8 @@ pub struct Lease {
     pub(super) generation: u64,
     pub(super) accepted: Arc<AtomicBool>,
     uses: Arc<AtomicU64>,
+    /// Whether the device handed this to one request, which nobody else's can overtake.
+    is_own: bool,
 }
 
 impl Lease {
@@ -92,7 +94,34 @@ impl Keeper {
             generation: held.generation,
             accepted: Arc::clone(&held.accepted),
             uses: Arc::clone(&held.uses),
+            is_own: false,
         }
+    }
+
+    /// A lease of what the device handed out in answer to one request, for that request alone until it is
+    /// [shared](Self::share): counted in order by the device, it must not be overtaken by what others send.
+    pub fn own(&self, lease: &Lease, session: Session) -> Lease {
+        Lease { session: Arc::new(session), uses: Arc::default(), is_own: true, ..lease.clone() }
+    }
+
+    /// What one request had alone has served it, and serves all from now on.
+    pub fn share(&self, lease: &Lease) {
+        if !lease.is_own {
+            return;
+        }
+        let mut state = self.lock();
+        let generation = state.generation + 1;
+        if let Some(held) = state.held.as_mut().filter(|held| held.generation == lease.generation) {
+            let session = lease.session.as_ref().clone();
+            let shared = held.followed_by(session, generation, self.parts.clock.now());
+            *held = Held { uses: Arc::clone(&lease.uses), ..shared };
+            state.generation = generation;
+        }
+    }
+
+    /// Whether this is still the session in force: who waited long may be left with one that was refused to others.
+    pub fn is_in_force(&self, lease: &Lease) -> bool {
+        lease.is_own || self.lock().held.as_ref().is_some_and(|held| held.generation == lease.generation)
     }
 
     /// Dresses one request with the session of a lease.

@@ -9,7 +9,7 @@ use super::Upstream;
 use super::connect::Connection;
 use super::gate::{Full, Slot, Urgency};
 use super::inbound::{Held, Inbound};
-use super::replay::Outbound;
+use super::replay::{Outbound, Sent};
 use super::trouble::Trouble;
 
 /// How one request is to be sent.
@@ -53,16 +53,25 @@ impl Upstream {
         let slot = self.slot(order).await?;
         let mut repeatable = order.repeatable;
         loop {
-            let kept = self.idle.take().await;
+            let epoch = self.idle.epoch();
+            let kept = timeout_at(order.deadline, self.idle.take()).await.map_err(|_| self.late())?;
             let is_kept = kept.is_some();
             let connection = match kept {
                 Some(connection) => connection,
-                None => timeout_at(order.deadline, self.connector.open())
+                None => timeout_at(order.deadline, self.connector.open(epoch))
                     .await
                     .unwrap_or_else(|_| Err(self.late()))?,
             };
-            match self.exchange(connection, make()?, order.deadline).await {
-                Ok((response, connection)) => return Ok(self.receive(response, connection, slot)?),
+            let request = match make() {
+                Ok(request) => request,
+                Err(error) => {
+                    self.idle.keep(connection);
+                    return Err(error);
+                }
+            };
+            let sent = request.body().sent();
+            match self.exchange(connection, request, order.deadline).await {
+                Ok((response, connection)) => return Ok(self.receive(response, connection, slot, sent)?),
                 Err(Failed { reached: Reached::Nobody, .. }) if is_kept => self.idle.clear().await,
                 Err(Failed { reached: Reached::Silence, .. }) if is_kept && repeatable => {
                     repeatable = false;
@@ -134,12 +143,13 @@ impl Upstream {
         response: Response<hyper::body::Incoming>,
         connection: Connection,
         slot: Slot,
+        sent: Sent,
     ) -> Result<Response<Inbound>, Trouble> {
         let tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
         let endless = tunnel || is_event_stream(response.headers());
         self.idle.learn(response.headers());
         let slot = if endless { self.streams.try_enter().ok_or_else(|| self.no_stream())? } else { slot };
-        let held = Held { connection, slot, idle: Arc::clone(&self.idle) };
+        let held = Held { connection, slot, sent, idle: Arc::clone(&self.idle) };
         let idle_timeout = self.settings.idle_timeout;
         let receive = if tunnel { Inbound::tunnel } else { Inbound::new };
         Ok(response.map(|body| receive(body, held, idle_timeout)))

@@ -25,6 +25,8 @@ struct State {
     kept: Option<Duration>,
     /// Whether somebody looks after them.
     reaped: bool,
+    /// Counts the times that they were all given up.
+    epoch: u64,
 }
 
 impl Idle {
@@ -46,12 +48,17 @@ impl Idle {
         }
     }
 
-    /// Puts one back.
+    /// What a connection that is opened now belongs to.
+    pub(super) fn epoch(&self) -> u64 {
+        self.lock().epoch
+    }
+
+    /// Puts one back, unless those of its time were given up while it was in use.
     pub(super) fn keep(self: &Arc<Self>, connection: Connection) {
-        if connection.sender.is_closed() {
+        let mut state = self.lock();
+        if connection.sender.is_closed() || connection.epoch != state.epoch {
             return;
         }
-        let mut state = self.lock();
         state.connections.push((Instant::now(), connection));
         if !std::mem::replace(&mut state.reaped, true) {
             tokio::spawn(reap(Arc::downgrade(self)));
@@ -67,9 +74,13 @@ impl Idle {
         }
     }
 
-    /// Closes them all.
+    /// Closes them all, and those in use as soon as they are not.
     pub(super) async fn clear(&self) {
-        let connections = std::mem::take(&mut self.lock().connections);
+        let connections = {
+            let mut state = self.lock();
+            state.epoch += 1;
+            std::mem::take(&mut state.connections)
+        };
         for (_, connection) in connections {
             connection.close().await;
         }

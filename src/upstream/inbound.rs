@@ -14,6 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::connect::Connection;
 use super::gate::Slot;
 use super::idle::Idle;
+use super::replay::Sent;
 use super::trouble::Trouble;
 
 /// A body on its way. When it is complete its connection goes back to the pool; when it is dropped before, the
@@ -29,6 +30,8 @@ pub struct Inbound {
 pub(super) struct Held {
     pub(super) connection: Connection,
     pub(super) slot: Slot,
+    /// Whether the device has got the whole request: an early answer leaves the connection busy with the rest.
+    pub(super) sent: Sent,
     pub(super) idle: Arc<Idle>,
 }
 
@@ -47,8 +50,10 @@ impl Inbound {
     }
 
     fn finish(&mut self) {
-        if let Some(Held { connection, slot, idle }) = self.held.take() {
-            idle.keep(connection);
+        if let Some(Held { connection, slot, sent, idle }) = self.held.take() {
+            if sent.is_set() {
+                idle.keep(connection);
+            }
             drop(slot);
         }
     }

@@ -1,4 +1,16 @@
-//! The tests that drive the real server, and the house rules.
-#![expect(clippy::panic, reason = "what fails in a test or in what only tests use is to fail loudly")]
+//! The tests that drive the real server: over loopback, with real TLS, against the twins and against devices that
+//! are worse than any twin. And the house rules.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "what fails in a test or in what only tests use is to fail loudly"
+)]
 
+mod support;
+
+mod enphase;
 mod house;
+mod request;
+mod vendors;

@@ -1,0 +1,194 @@
+//! keyward's own endpoints.
+
+use http::Method;
+use serde_json::Value;
+
+use super::Door;
+use crate::support::{Ask, has_members};
+
+const OWN: [&str; 5] = ["/", "/healthz", "/readyz", "/metrics", "/-/devices"];
+
+#[tokio::test]
+async fn our_endpoints_know_get_and_head_and_no_other_method() {
+    let door = Door::new().await;
+    for path in OWN {
+        let whole = door.stops(&Ask::get(path)).await;
+        assert_eq!(whole.status, 200, "{path}");
+        let head = door.stops(&Ask::new(Method::HEAD, path)).await;
+        assert_eq!((head.status.as_u16(), head.body.len()), (200, 0), "{path}");
+        assert_eq!(head.header("content-type"), whole.header("content-type"));
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
+            let reply = door.stops(&Ask::new(method.clone(), path)).await;
+            assert_eq!(
+                (reply.fault().as_str(), reply.header("allow")),
+                ("method_not_allowed", "GET, HEAD"),
+                "{method} {path}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_browser_gets_a_page_of_the_same_words_and_nobody_else_does() {
+    let door = Door::new().await;
+    let asked = |accept: &str| Ask::get("/this&that/").with("Accept", accept);
+    let problem = door.lab.send(&asked("application/json, text/html")).await.problem();
+    let page = door.lab.send(&asked("text/html,application/xhtml+xml,*/*;q=0.8")).await;
+    assert_eq!(page.status, 404);
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"));
+    assert!(page.header("proxy-status").starts_with("keyward; error=destination_not_found"));
+    assert!(page.text().contains("unknown_device") && page.text().contains("there is no device"));
+    assert!(page.text().contains("this&amp;that"), "what was asked for is not escaped: {}", page.text());
+    assert!(problem.detail.contains("/meter/"));
+}
+
+#[tokio::test]
+async fn readyz_lists_the_devices_and_is_503_from_the_first_moment_of_the_end() {
+    let mut door = Door::new().await;
+    let ready = door.lab.get("/readyz").await.json();
+    assert_eq!(ready["ready"], true);
+    assert_eq!(ready["devices"][0]["name"], "meter");
+    let mut slow = door.lab.connect().await;
+    slow.begin(&Ask::get("/meter/twin/slow?ms=700")).await;
+    door.device.twin.journal().reaches(1).await;
+    door.lab.begin_to_stop();
+    tokio::task::yield_now().await;
+    let reply = door.lab.get("/readyz").await;
+    assert_eq!((reply.status.as_u16(), &reply.json()["ready"]), (503, &Value::Bool(false)));
+    let reply = slow.reply(&Method::GET).await.unwrap();
+    assert_eq!(reply.json()["slept"], 700, "what is under way is finished");
+    door.lab.stop().await;
+}
+
+#[tokio::test]
+async fn every_line_of_the_metrics_is_prometheus_text_and_counts_what_happened() {
+    let door = Door::new().await;
+    for path in [
+        "/meter/twin/sample",
+        "/meter/twin/sample",
+        "/meter/twin/status?code=404",
+        "/meter/../x",
+        "/unknown/",
+    ] {
+        door.lab.get(path).await;
+    }
+    let reply = door.lab.get("/metrics").await;
+    assert!(reply.header("content-type").starts_with("text/plain; version=0.0.4"));
+    let mut samples = Vec::new();
+    for line in reply.text().lines() {
+        if let Some(comment) = line.strip_prefix("# ") {
+            assert!(
+                ["HELP ", "TYPE ", "UNIT ", "EOF"].iter().any(|word| comment.starts_with(word)),
+                "{line}"
+            );
+        } else {
+            samples.push(sample(line));
+        }
+    }
+    assert!(samples.iter().all(|(name, ..)| name.starts_with("keyward_")), "{samples:?}");
+    let count = |labels: &str| {
+        let is_it =
+            |(name, shown, _): &&(String, String, f64)| name == "keyward_requests_total" && shown == labels;
+        samples.iter().find(is_it).map(|(.., value)| *value)
+    };
+    assert_eq!(count(r#"device="meter",method="GET",code="200""#), Some(2.0));
+    assert_eq!(count(r#"device="meter",method="GET",code="404""#), Some(1.0));
+}
+
+/// Name, labels and value of a sample (the text format of Prometheus, version 0.0.4).
+fn sample(line: &str) -> (String, String, f64) {
+    let (metric, value) = line.rsplit_once(' ').unwrap();
+    let (name, labels) =
+        metric.split_once('{').map_or((metric, ""), |(name, rest)| (name, rest.strip_suffix('}').unwrap()));
+    assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{line}");
+    for label in labels.split("\",").filter(|label| !label.is_empty()) {
+        let (label, text) = label.split_once("=\"").unwrap_or_else(|| panic!("{line}"));
+        assert!(label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'), "{line}");
+        assert!(!text.trim_end_matches('"').contains(['"', '\n']), "{line}");
+    }
+    (name.to_owned(), labels.to_owned(), value.parse().unwrap_or_else(|_| panic!("{line}")))
+}
+
+#[tokio::test]
+async fn the_list_of_devices_has_every_key_and_null_for_what_is_not_known() {
+    let door = Door::new().await;
+    let listed = door.lab.listed("meter").await;
+    for name in ["fault", "detail"] {
+        assert_eq!(listed[name], Value::Null, "{name}");
+    }
+    assert_eq!(listed["vendor"], "open");
+    assert_eq!(listed["prefix"], "/meter/");
+    assert_eq!(listed["url"].as_str().unwrap().trim_end_matches('/'), door.device.url());
+    assert_eq!(
+        (&listed["requests"], &listed["errors"], &listed["logins"]),
+        (&0.into(), &0.into(), &0.into())
+    );
+    has_members(
+        &listed,
+        &[
+            "cache",
+            "certificate",
+            "detail",
+            "errors",
+            "fault",
+            "logins",
+            "name",
+            "prefix",
+            "requests",
+            "session",
+            "state",
+            "url",
+            "vendor",
+        ],
+    );
+    has_members(&listed["session"], &["expires_at", "renewed_at"]);
+    has_members(&listed["certificate"], &["not_after", "pinned_at", "sha256", "subject"]);
+    has_members(&listed["cache"], &["hits", "misses"]);
+    assert!(listed["certificate"].as_object().unwrap().values().all(Value::is_null));
+}
+
+#[tokio::test]
+async fn the_state_of_a_device_follows_its_last_exchange() {
+    let mut door = Door::new().await;
+    assert_eq!(door.lab.listed("meter").await["state"], "unknown");
+    door.lab.get("/meter/twin/sample").await;
+    let fine = door.lab.listed("meter").await;
+    assert_eq!((&fine["state"], &fine["requests"]), (&"ok".into(), &1.into()));
+    for name in ["not_after", "pinned_at"] {
+        let time = fine["certificate"][name].as_str().unwrap();
+        assert!(
+            time.len() == 20 && time.ends_with('Z') && &time[10..11] == "T",
+            "{name} {time} is not RFC 3339 UTC"
+        );
+    }
+    assert!(fine["certificate"]["sha256"].as_str().unwrap().contains(':'));
+    door.device.leave().await;
+    door.lab.get("/meter/twin/sample").await;
+    let down = door.lab.listed("meter").await;
+    assert_eq!((&down["state"], &down["fault"]), (&"down".into(), &"device_unreachable".into()));
+    assert!(down["detail"].as_str().unwrap().contains(&door.device.authority()));
+    door.device.come_back();
+    door.lab.get("/meter/twin/sample").await;
+    assert_eq!(door.lab.listed("meter").await["state"], "ok");
+}
+
+#[tokio::test]
+async fn a_fault_of_the_callers_is_no_state_of_the_device() {
+    let door = Door::with("access = \"read\"\nacts_on_get = []\n").await;
+    door.lab.get("/meter/twin/sample").await;
+    assert_eq!(door.lab.send(&Ask::post("/meter/twin/upload", "x")).await.fault(), "read_only");
+    let listed = door.lab.listed("meter").await;
+    assert_eq!((&listed["state"], &listed["errors"]), (&"ok".into(), &1.into()));
+}
+
+#[tokio::test]
+async fn the_first_page_shows_every_device_and_its_trouble_in_escaped_words() {
+    let door = Door::new().await;
+    let page = door.lab.get("/").await;
+    assert!(page.header("content-type").starts_with("text/html"));
+    assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"));
+    assert!(page.text().contains("meter") && page.text().contains("unknown"));
+    door.lab.get("/meter/twin/sample").await;
+    assert!(door.lab.get("/").await.text().contains("<td>ok</td>"));
+}
