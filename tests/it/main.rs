@@ -12,4 +12,5 @@ mod support;
 
 mod enphase;
 mod request;
+mod stream;
 mod vendors;
