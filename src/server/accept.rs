@@ -70,6 +70,8 @@ async fn connection(stream: TcpStream, seat: Arc<Seat>, front: Router, closing: 
     let leave = seat.leave.clone();
     let watched = Watched::new(stream, Arc::clone(&seat));
     let service = service_fn(move |request| answer(request, peer, Arc::clone(&seat), front.clone()));
+    // Who comes so late still gets one answer: /readyz has to say that this is the end.
+    let is_late = closing.is_cancelled();
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -77,12 +79,12 @@ async fn connection(stream: TcpStream, seat: Arc<Seat>, front: Router, closing: 
         .header_read_timeout(None)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD)
-        .keep_alive(!closing.is_cancelled());
+        .keep_alive(!is_late);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(watched), service).with_upgrades());
     let ended = tokio::select! {
         ended = &mut connection => ended,
         () = leave.cancelled() => return,
-        () = closing.cancelled() => {
+        () = closing.cancelled(), if !is_late => {
             connection.as_mut().graceful_shutdown();
             connection.as_mut().await
         }

@@ -13,4 +13,5 @@ mod support;
 mod enphase;
 mod house;
 mod request;
+mod stream;
 mod vendors;

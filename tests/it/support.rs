@@ -3,12 +3,25 @@
 
 mod client;
 mod device;
+mod door;
 mod lab;
 mod problem;
 mod scripted;
 
 pub(crate) use client::{Ask, Line, Reply};
 pub(crate) use device::Device;
+pub(crate) use door::Door;
 pub(crate) use lab::{Lab, pass};
 pub(crate) use problem::has_members;
 pub(crate) use scripted::{Act, Scripted};
+
+/// Waits until something is so that nobody tells of.
+pub(crate) async fn until(what: impl Fn() -> bool) {
+    for _ in 0..10_000 {
+        if what() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    panic!("it never came to be");
+}

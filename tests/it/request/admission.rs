@@ -2,8 +2,7 @@
 
 use http::Method;
 
-use super::Door;
-use crate::support::Ask;
+use crate::support::{Ask, Door};
 
 #[tokio::test]
 async fn a_name_that_nobody_can_point_here_is_answered_in_any_spelling() {

@@ -2,8 +2,7 @@
 
 use http::Method;
 
-use super::Door;
-use crate::support::{Act, Ask, Lab, Scripted};
+use crate::support::{Act, Ask, Door, Lab, Scripted};
 
 #[tokio::test]
 async fn what_concerns_one_connection_ends_there() {
@@ -140,7 +139,7 @@ async fn locations_lose_the_path_of_the_url_and_lead_nowhere_beside_it() {
         let device = Scripted::new(move |_| Act::Answer(answer.clone().into_bytes())).await;
         let reply = Lab::new(&table(&device)).await.get("/meter/y").await;
         assert_eq!((reply.status.as_u16(), reply.header("content-location")), (201, passed));
-        assert!(device.requests()[0].starts_with("GET /house/3/y HTTP/1.1\r\n"));
+        assert!(device.heard()[0].head.starts_with("GET /house/3/y HTTP/1.1\r\n"));
     }
 }
 

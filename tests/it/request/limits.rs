@@ -3,8 +3,7 @@
 use http::Method;
 use keyward::twin::noise;
 
-use super::Door;
-use crate::support::Ask;
+use crate::support::{Ask, Door};
 
 #[tokio::test]
 async fn a_body_larger_than_allowed_is_413_whether_it_says_so_or_not() {

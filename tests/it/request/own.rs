@@ -3,8 +3,7 @@
 use http::Method;
 use serde_json::Value;
 
-use super::Door;
-use crate::support::{Ask, has_members};
+use crate::support::{Ask, Door, has_members};
 
 const OWN: [&str; 5] = ["/", "/healthz", "/readyz", "/metrics", "/-/devices"];
 

@@ -1,7 +1,6 @@
 //! Which device, and nothing outside of it.
 
-use super::Door;
-use crate::support::{Ask, Device, Lab};
+use crate::support::{Ask, Device, Door, Lab};
 use keyward::twin::yombo::{Yombo, YomboSettings};
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What a connection does after a request has arrived: `None` ends it.
+/// What is done about each request, counted from 0 over all connections.
 type Script = dyn Fn(usize) -> Act + Send + Sync;
 
 /// What is done about one request.
@@ -21,10 +21,18 @@ pub(crate) enum Act {
     Hang,
 }
 
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub(crate) struct Heard {
+    /// The connection, counted from 0.
+    pub(crate) connection: usize,
+    pub(crate) head: String,
+}
+
 /// A device without TLS and without manners. It ends when this is dropped.
 pub(crate) struct Scripted {
     pub(crate) address: SocketAddr,
-    requests: watch::Receiver<Vec<String>>,
+    heard: watch::Receiver<Vec<Heard>>,
     _accepting: AbortOnDropHandle<()>,
 }
 
@@ -33,14 +41,15 @@ impl Scripted {
     pub(crate) async fn new(script: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (note, requests) = watch::channel(Vec::new());
+        let (note, heard) = watch::channel(Vec::new());
         let (note, script): (_, Arc<Script>) = (Arc::new(note), Arc::new(script));
         let accepting = tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(converse(stream, Arc::clone(&note), Arc::clone(&script)));
+            for connection in 0.. {
+                let Ok((stream, _)) = listener.accept().await else { break };
+                tokio::spawn(converse(stream, connection, Arc::clone(&note), Arc::clone(&script)));
             }
         });
-        Self { address, requests, _accepting: AbortOnDropHandle::new(accepting) }
+        Self { address, heard, _accepting: AbortOnDropHandle::new(accepting) }
     }
 
     /// A device that answers every request with these bytes and closes.
@@ -54,18 +63,18 @@ impl Scripted {
         format!("[devices.{name}]\nvendor = \"open\"\nurl = \"http://{}\"\n{more}\n", self.address)
     }
 
-    /// The head of every request that has arrived.
-    pub(crate) fn requests(&self) -> Vec<String> {
-        self.requests.borrow().clone()
+    /// Every request that has arrived.
+    pub(crate) fn heard(&self) -> Vec<Heard> {
+        self.heard.borrow().clone()
     }
 
     /// Waits until so many requests have arrived.
     pub(crate) async fn reaches(&self, count: usize) {
-        drop(self.requests.clone().wait_for(|requests| requests.len() >= count).await.unwrap());
+        drop(self.heard.clone().wait_for(|heard| heard.len() >= count).await.unwrap());
     }
 }
 
-async fn converse(mut stream: TcpStream, note: Arc<watch::Sender<Vec<String>>>, script: Arc<Script>) {
+async fn converse(mut stream: TcpStream, connection: usize, note: Arc<watch::Sender<Vec<Heard>>>, script: Arc<Script>) {
     let mut received = Vec::new();
     loop {
         while !received.windows(4).any(|end| end == b"\r\n\r\n") {
@@ -75,9 +84,9 @@ async fn converse(mut stream: TcpStream, note: Arc<watch::Sender<Vec<String>>>, 
         }
         let head = String::from_utf8_lossy(&std::mem::take(&mut received)).into_owned();
         let mut nth = 0;
-        note.send_modify(|requests| {
-            nth = requests.len();
-            requests.push(head);
+        note.send_modify(|heard| {
+            nth = heard.len();
+            heard.push(Heard { connection, head });
         });
         let (bytes, last) = match script(nth) {
             Act::Answer(bytes) => (bytes, false),
