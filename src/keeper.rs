@@ -37,6 +37,9 @@ use crate::vendor::{Refusal, Session, Vendor, Visit};
 /// A login with all its round trips takes no longer.
 const BUDGET: Duration = Duration::from_secs(120);
 
+/// A disk that takes longer is not waited for.
+const SAVED_WITHIN: Duration = Duration::from_secs(1);
+
 /// What a keeper is made of.
 pub struct Parts {
     /// Name of the device.
@@ -217,12 +220,13 @@ impl Keeper {
     /// Ends the session at the device where it can be. What is saved goes with it.
     pub async fn close(&self) {
         let held = self.lock().held.as_ref().map(|held| Arc::clone(&held.session));
-        let Some(session) = held else { return };
-        let visit = self.visit(None);
-        if self.parts.vendor.logout(&visit, &session).await {
+        if let Some(session) = held
+            && self.parts.vendor.logout(&self.visit(None), &session).await
+        {
             self.lock().give_up();
-            self.save().await;
         }
+        // A save under way would end with the process.
+        self.save().await;
     }
 
     /// Starts a login, or joins the one under way. It goes on whoever waits for it or leaves.
@@ -241,15 +245,10 @@ impl Keeper {
                 .await
                 .unwrap_or_else(|_| Err(Refusal::Odd("the login took too long".to_owned())));
             let settled = keeper.settle(credentials, outcome);
-            if settled.is_err() {
-                // A refusal is told only when a restart can't forget it.
-                keeper.save().await;
-            }
-            let is_new = settled.is_ok();
+            // It is told when a restart can't forget it, but a disk that hangs keeps nobody waiting.
+            let saving = tokio::spawn(async move { keeper.save().await });
+            drop(timeout(SAVED_WITHIN, saving).await);
             sender.send_replace(Some(settled));
-            if is_new {
-                keeper.save().await;
-            }
         });
         landing
     }

@@ -30,6 +30,7 @@ use tokio::time::{Instant, timeout_at};
 pub use certificate::Certificate;
 use connect::Connector;
 pub use connect::Introduction;
+pub(crate) use connect::keep_alive;
 pub use exchange::Order;
 pub(crate) use exchange::is_event_stream;
 use gate::Gate;

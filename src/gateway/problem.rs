@@ -14,6 +14,13 @@ impl Fault {
     /// The answer: problem details (RFC 9457), or a small page for a browser.
     pub fn answer(&self, asked: &request::Parts, id: &str) -> Response {
         let (name, status, _) = self.kind.row();
+        if self.kind == Kind::CallerLeft {
+            // The request never became whole, so there is nobody to tell more.
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = status;
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return response;
+        }
         let title = status.canonical_reason().unwrap_or("Error");
         let mut response = if wants_page(asked) {
             with_type("text/html; charset=utf-8", page(title, &self.detail, name, id))
@@ -40,9 +47,6 @@ impl Fault {
         }
         if let Some(allow) = self.allow {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
-        }
-        if self.kind == Kind::CallerLeft {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

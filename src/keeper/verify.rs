@@ -42,7 +42,7 @@ impl Keeper {
     /// # Errors
     /// When the device can't be asked.
     pub async fn doubt(self: &Arc<Self>, lease: &Lease, path: &str) -> Result<Finding, Failure> {
-        let landing = {
+        let (path, landing) = {
             let mut state = self.lock();
             if state.held_by(lease).is_none() {
                 return Ok(Finding::Void);
@@ -54,7 +54,6 @@ impl Keeper {
             }
             (path, self.start_verification(&mut state, lease))
         };
-        let (path, landing) = landing;
         let finding = land(landing).await.unwrap_or_else(|| Err(Failure::internal()));
         if finding == Ok(Finding::Rights) {
             self.lock().rights.open.remove(&path);

@@ -288,7 +288,7 @@ impl Connector {
 }
 
 /// A peer that vanished without a word is noticed on a connection that is silent by nature.
-fn keep_alive(stream: &TcpStream) {
+pub(crate) fn keep_alive(stream: &TcpStream) {
     let often = TcpKeepalive::new().with_time(PROBED_AFTER).with_interval(PROBED_AFTER / 3);
     if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&often) {
         tracing::debug!(%error, "TCP keep-alive not set");
