@@ -12,6 +12,7 @@ mod authorise;
 pub mod fault;
 mod forward;
 mod location;
+mod page;
 mod patience;
 mod permit;
 mod problem;

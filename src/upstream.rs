@@ -107,6 +107,8 @@ impl Upstream {
             true => Some((Arc::new(tls::client(policy).map_err(|error| error.to_string())?), name)),
             false => None,
         };
+        // For whoever wants to know before the first connection; that one looks again, and says what is wrong.
+        drop(pin.current());
         let is_pinned = tls.is_some() && matches!(settings.trust, Trust::Pin | Trust::PinStrict);
         let connector = Connector {
             place: Place::new(url.host(), url.port()),

@@ -97,6 +97,20 @@ impl Keeper {
         fingerprint(salt, std::iter::once(self.parts.address.as_str()).chain(account.who))
     }
 
+    /// The configuration was read again: other credentials than those used last are tried at the next request.
+    pub fn look_again(&self) {
+        if !self.credentials_changed() {
+            return;
+        }
+        let mut state = self.lock();
+        state.rest = None;
+        match &mut state.held {
+            // The old session serves as long as the new credentials come to nothing.
+            Some(held) if held.session.lasts => held.end_now(),
+            _ => drop(state.give_up()),
+        }
+    }
+
     /// Whether the credentials are others than those used last.
     pub(super) fn credentials_changed(&self) -> bool {
         let used = self.lock().credentials.clone();
