@@ -13,4 +13,5 @@ mod support;
 mod enphase;
 mod request;
 mod stream;
+mod trust;
 mod vendors;
