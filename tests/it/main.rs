@@ -11,6 +11,8 @@
 mod support;
 
 mod enphase;
+mod faults;
+mod makes;
 mod request;
 mod stream;
 mod trust;
