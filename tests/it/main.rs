@@ -11,7 +11,10 @@
 mod support;
 
 mod enphase;
+mod faults;
 mod house;
+mod makes;
 mod request;
 mod stream;
+mod trust;
 mod vendors;

@@ -1,0 +1,252 @@
+//! Devices that are off, broken or hostile.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::Method;
+use keyward::twin::generic::{Generic, Scheme};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+
+use crate::support::{Act, Ask, Device, Door, Lab, Scripted, until};
+
+const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// A port that nobody listens on.
+async fn nobody() -> std::net::SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+fn table(url: &str, more: &str) -> String {
+    format!("[devices.meter]\nvendor = \"open\"\nurl = \"{url}\"\n{more}\n")
+}
+
+#[tokio::test]
+async fn a_device_that_refuses_connections_is_told_of_at_once() {
+    let lab = Lab::new(&table(&format!("http://{}", nobody().await), "")).await;
+    let begun = Instant::now();
+    let problem = lab.get("/meter/x").await.problem();
+    assert_eq!((problem.fault.as_str(), problem.error.as_str()), ("device_unreachable", "connection_refused"));
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_device_that_takes_connections_and_hangs_is_given_up_at_the_timeout_and_others_go_on() {
+    let hanging = Scripted::new(|_| Act::Hang).await;
+    let other = Device::new(Generic::new(Scheme::Bearer));
+    let text = hanging.table("slow", "timeout = \"1s\"\n") + &other.table("other", "");
+    let lab = Lab::new(&text).await;
+    let begun = Instant::now();
+    let hung = async {
+        let problem = lab.get("/slow/x").await.problem();
+        assert_eq!((problem.fault.as_str(), problem.error.as_str()), ("device_timeout", "http_response_timeout"));
+        begun.elapsed()
+    };
+    let others = async {
+        for _ in 0..20 {
+            assert_eq!(lab.get("/other/twin/sample").await.status, 200);
+        }
+        begun.elapsed()
+    };
+    let (hung, others) = tokio::join!(hung, others);
+    assert!(others < hung, "others took {others:?}");
+    assert!((Duration::from_millis(950)..Duration::from_secs(3)).contains(&hung), "{hung:?}");
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_is_given_up_at_the_connect_timeout() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", silent.local_addr().unwrap());
+    let lab = Lab::new(&table(&url, "connect_timeout = \"300ms\"\n")).await;
+    let problem = timeout(Duration::from_secs(5), lab.get("/meter/x")).await.unwrap().problem();
+    assert_eq!((problem.fault.as_str(), problem.error.as_str()), ("device_timeout", "connection_timeout"));
+    assert!(problem.detail.contains("connect_timeout"), "{}", problem.detail);
+}
+
+#[tokio::test]
+async fn what_is_no_tls_is_told_as_that() {
+    let plain = Scripted::saying("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+    let lab = Lab::new(&table(&format!("https://{}", plain.address), "connect_timeout = \"1s\"\n")).await;
+    // It waits for the end of a head that a handshake does not have, so the port is closed on it.
+    let problem = lab.get("/meter/x").await.problem();
+    assert!(["device_timeout", "device_unreachable"].contains(&problem.fault.as_str()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let lab = Lab::new(&table(&format!("https://{}", listener.local_addr().unwrap()), "")).await;
+    let speaking = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    let problem = tokio::select! {
+        reply = lab.get("/meter/x") => reply.problem(),
+        () = speaking => unreachable!(),
+    };
+    assert_eq!((problem.fault.as_str(), problem.error.as_str()), ("device_unreachable", "tls_protocol_error"));
+    assert!(problem.detail.contains("http://"), "{}", problem.detail);
+    let lab = Lab::new(&table(&format!("https://{}", listener.local_addr().unwrap()), "")).await;
+    let leaving = async {
+        drop(listener.accept().await.unwrap());
+        std::future::pending::<()>().await;
+    };
+    let problem = tokio::select! {
+        reply = lab.get("/meter/x") => reply.problem(),
+        () = leaving => unreachable!(),
+    };
+    assert_eq!((problem.fault.as_str(), problem.error.as_str()), ("device_unreachable", "connection_terminated"));
+}
+
+#[tokio::test]
+async fn a_device_that_closes_before_its_head_is_complete_has_broken_off() {
+    for bytes in ["", "HTTP/1.1 200 OK\r\nContent-Le"] {
+        let device = Scripted::saying(bytes).await;
+        let lab = Lab::new(&device.table("meter", "")).await;
+        let problem = lab.get("/meter/x").await.problem();
+        assert_eq!(problem.fault, "device_broke_off", "{bytes:?}");
+        assert_eq!(device.heard().len(), 1, "it was asked again");
+    }
+}
+
+#[tokio::test]
+async fn what_can_be_read_in_two_ways_or_in_none_is_garbled_and_its_connection_dropped() {
+    let endless = format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "x".repeat(200 << 10));
+    let many = format!("HTTP/1.1 200 OK\r\n{}Content-Length: 0\r\n\r\n", "a: b\r\n".repeat(1000));
+    let answers = [
+        ("garbage", "SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n\r\n"),
+        ("HTTP/0.9", "<html>hello</html>\r\n\r\n"),
+        ("no status", "HTTP/1.1 OK\r\n\r\n"),
+        ("another protocol", "HTTP/3.0 200 OK\r\nContent-Length: 0\r\n\r\n"),
+        ("no colon", "HTTP/1.1 200 OK\r\nnonsense\r\n\r\n"),
+        ("a space in a name", "HTTP/1.1 200 OK\r\nContent-Length : 5\r\n\r\nhello"),
+        ("a folded line", "HTTP/1.1 200 OK\r\na: b\r\n c\r\nContent-Length: 0\r\n\r\n"),
+        ("a bare CR", "HTTP/1.1 200 OK\r\na: b\rSet-Cookie: c\r\nContent-Length: 0\r\n\r\n"),
+        ("a NUL", "HTTP/1.1 200 OK\r\na: b\0c\r\nContent-Length: 0\r\n\r\n"),
+        ("both lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"),
+        ("a list of lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello!"),
+        ("a negative length", "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"),
+        ("a signed length", "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello"),
+        ("a length past all bounds", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"),
+        ("two codings", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ("another coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"),
+        ("a coding before", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+        ("a coding with nothing before it", "HTTP/1.1 200 OK\r\nTransfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n"),
+        ("an unsolicited 101", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nbytes"),
+        ("an endless line", endless.as_str()),
+        ("a thousand lines", many.as_str()),
+    ];
+    for (what, answer) in answers {
+        println!("{what}");
+        let bytes = answer.as_bytes().to_vec();
+        let device = Scripted::new(move |nth| Act::Answer(if nth == 0 { bytes.clone() } else { FINE.to_vec() })).await;
+        let lab = Lab::new(&device.table("meter", "timeout = \"2s\"\n")).await;
+        let mut line = lab.connect().await;
+        let problem = line.ask(&Ask::get("/meter/x")).await.unwrap().problem();
+        assert_eq!(problem.fault, "device_garbled", "{}", problem.detail);
+        // The caller's connection is framed as if nothing had been; the device's is another one.
+        assert_eq!(line.ask(&Ask::get("/meter/x")).await.unwrap().text(), "ok");
+        let connections: Vec<_> = device.heard().iter().map(|heard| heard.connection).collect();
+        assert_eq!(connections, [0, 1]);
+    }
+}
+
+#[tokio::test]
+async fn a_body_whose_framing_breaks_is_seen_to_break() {
+    let bodies = [
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nnonsense\r\n",
+        "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhelloXX0\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        "Content-Length: 10\r\n\r\nhello",
+    ];
+    for body in bodies {
+        let device = Scripted::saying(format!("HTTP/1.1 200 OK\r\n{body}")).await;
+        let lab = Lab::new(&device.table("meter", "")).await;
+        let mut line = lab.connect().await;
+        let reply = line.ask(&Ask::get("/meter/x")).await;
+        // Where nothing of the body was there to be passed on, it may be a fault of its own.
+        assert!(reply.is_err() || reply.as_ref().is_ok_and(|reply| reply.status == 502), "{body:?}: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_after_an_answer_are_never_the_next_answer() {
+    let two = [FINE, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother"].concat();
+    let device = Scripted::new(move |nth| Act::Answer(if nth == 0 { two.clone() } else { FINE.to_vec() })).await;
+    let lab = Lab::new(&device.table("meter", "acts_on_get = []\n")).await;
+    for _ in 0..3 {
+        assert_eq!(lab.get("/meter/x").await.text(), "ok");
+    }
+}
+
+/// A device that closes its first connection on the second request, without a byte.
+async fn dying() -> Scripted {
+    Scripted::new(|nth| if nth == 1 { Act::Last(Vec::new()) } else { Act::Answer(FINE.to_vec()) }).await
+}
+
+#[tokio::test]
+async fn on_a_dead_connection_only_a_get_that_changes_nothing_is_repeated() {
+    let cases = [
+        (Method::GET, "/meter/read", true),
+        (Method::HEAD, "/meter/read", true),
+        (Method::GET, "/meter/act", false),
+        (Method::POST, "/meter/read", false),
+        (Method::DELETE, "/meter/read", false),
+    ];
+    for (method, path, repeated) in cases {
+        let device = dying().await;
+        let lab = Lab::new(&device.table("meter", "acts_on_get = [\"/act\"]\n")).await;
+        assert_eq!(lab.get("/meter/read").await.status, 200);
+        let reply = lab.send(&Ask::new(method.clone(), path)).await;
+        if repeated {
+            assert_eq!((reply.status.as_u16(), device.heard().len()), (200, 3), "{method} {path}");
+        } else {
+            assert_eq!((reply.fault().as_str(), device.heard().len()), ("device_broke_off", 2), "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_repeated_once() {
+    let device = Scripted::new(|nth| if nth == 0 { Act::Answer(FINE.to_vec()) } else { Act::Last(Vec::new()) }).await;
+    let lab = Lab::new(&device.table("meter", "acts_on_get = []\n")).await;
+    assert_eq!(lab.get("/meter/x").await.status, 200);
+    assert_eq!(lab.get("/meter/x").await.fault(), "device_broke_off");
+    assert_eq!(device.heard().len(), 3);
+}
+
+#[tokio::test]
+async fn a_device_that_comes_back_is_found_again() {
+    let mut door = Door::new().await;
+    for _ in 0..3 {
+        assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
+        door.device.leave().await;
+        assert_eq!(door.lab.get("/meter/twin/sample").await.fault(), "device_unreachable");
+        door.device.come_back();
+    }
+    assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_device_that_leaves_with_requests_under_way_leaves_nobody_hanging() {
+    let mut door = Door::with("max_connections = 4\n").await;
+    let asking = async { join_all((0..10).map(|_| door.lab.get("/meter/twin/slow?ms=3600000"))).await };
+    let twin = std::sync::Arc::clone(&door.device.twin);
+    let leaving = async {
+        twin.journal().reaches(4).await;
+        door.device.leave().await;
+    };
+    let (replies, ()) = tokio::join!(asking, leaving);
+    let faults: Vec<_> = replies.iter().map(|reply| reply.fault()).collect();
+    assert_eq!(faults.iter().filter(|fault| *fault == "device_broke_off").count(), 4, "{faults:?}");
+    assert_eq!(faults.iter().filter(|fault| *fault == "device_unreachable").count(), 6, "{faults:?}");
+}
+
+#[tokio::test]
+async fn connections_are_kept_and_not_one_more_than_allowed() {
+    let door = Door::with("max_connections = 3\n").await;
+    for _ in 0..5 {
+        join_all((0..12).map(|_| door.lab.get("/meter/twin/sample"))).await;
+    }
+    until(|| door.device.served().connections() <= 3).await;
+    assert!(door.device.served().peak() <= 3 && door.device.served().accepted() <= 3, "{}", door.device.served().accepted());
+}

@@ -1,0 +1,241 @@
+//! Whose certificate is accepted, and that nobody else gets to see a request.
+
+mod take_over;
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use keyward::server::operate::{Order, Outcome};
+use keyward::twin::generic::{Generic, Scheme};
+use keyward::twin::{Authority, Certificate};
+use time::{Duration, OffsetDateTime};
+
+use crate::support::{Device, Door, Lab};
+
+const DAY: Duration = Duration::DAY;
+
+fn now() -> OffsetDateTime {
+    let millis = keyward::clock::Clock::system().now().as_millis();
+    OffsetDateTime::from_unix_timestamp(millis / 1000).unwrap()
+}
+
+/// The fingerprint as openssl prints it.
+fn fingerprint(certificate: &Certificate) -> String {
+    let digits = certificate.sha256().to_uppercase();
+    let pairs: Vec<_> = digits.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap()).collect();
+    pairs.join(":")
+}
+
+/// A device that shows this certificate, known as `meter` and trusted so.
+async fn door(certificate: Certificate, trust: &str) -> Door {
+    let device = Device::showing(Generic::new(Scheme::Bearer), certificate);
+    let lab = Lab::new(&device.table("meter", &format!("trust = {trust}\n"))).await;
+    Door { device, lab }
+}
+
+async fn is_accepted(door: &Door) {
+    let reply = door.lab.get("/meter/twin/sample").await;
+    assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+/// Refused before a byte of a request came, with these words.
+async fn is_refused(door: &Door, words: &[&str]) {
+    let arrived = door.arrived();
+    let problem = door.lab.get("/meter/twin/sample").await.problem();
+    assert_eq!(problem.fault, "certificate_changed", "{}", problem.detail);
+    assert!(words.iter().all(|word| problem.detail.contains(word)), "{} lacks one of {words:?}", problem.detail);
+    assert_eq!(door.arrived(), arrived, "a request went to somebody else");
+}
+
+#[tokio::test]
+async fn the_first_certificate_seen_is_pinned_in_a_file_of_our_own() {
+    let door = Door::new().await;
+    let file = door.lab.path("certs/meter.pem");
+    assert!(!file.exists(), "pinned before anybody asked");
+    is_accepted(&door).await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(door.device.certificate.pem().trim()), "{text}");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o077, 0);
+    let listed = door.lab.listed("meter").await;
+    assert_eq!(listed["certificate"]["sha256"], fingerprint(&door.device.certificate));
+}
+
+#[tokio::test]
+async fn another_key_is_refused_with_both_fingerprints_and_the_command_that_accepts_it() {
+    let mut door = Door::new().await;
+    is_accepted(&door).await;
+    let pinned = door.device.certificate.clone();
+    let other = Certificate::self_signed().unwrap();
+    door.device.shows(other.clone()).await;
+    let words = [fingerprint(&pinned), fingerprint(&other), "keyward trust meter".to_owned()];
+    let words = words.each_ref().map(String::as_str);
+    is_refused(&door, &words).await;
+    door.lab.stop().await;
+    door.lab.start().await;
+    is_refused(&door, &words).await;
+    door.device.shows(pinned).await;
+    is_accepted(&door).await;
+}
+
+#[tokio::test]
+async fn the_pinned_key_is_accepted_whatever_names_and_dates_are_written_around_it() {
+    let mut door = Door::new().await;
+    is_accepted(&door).await;
+    let key = door.device.certificate.clone();
+    let expired = Certificate::named("another name", now() - DAY * 400, now() - DAY * 30, Some(&key)).unwrap();
+    let first_version = Certificate::version_one("device", now() - DAY, now() + DAY, Some(&key)).unwrap();
+    for certificate in [expired, first_version] {
+        door.device.shows(certificate).await;
+        is_accepted(&door).await;
+    }
+}
+
+#[tokio::test]
+async fn the_right_certificate_without_its_key_is_refused_in_every_form_of_trust() {
+    let authority = Authority::new("house").unwrap();
+    let leaf = authority.leaf(&["127.0.0.1"]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let ca = ca.display();
+    let forms = [
+        "\"pin\"".to_owned(),
+        "{ pin = \"strict\" }".to_owned(),
+        format!("{{ sha256 = \"{}\" }}", leaf.sha256()),
+        format!("{{ ca = \"{ca}\" }}"),
+        format!("{{ ca = \"{ca}\", name = false }}"),
+        "\"any\"".to_owned(),
+    ];
+    for trust in forms {
+        for tls12 in [false, true] {
+            let old = |certificate: Certificate| if tls12 { certificate.at_most_tls12() } else { certificate };
+            let mut door = door(old(leaf.clone()), &trust).await;
+            is_accepted(&door).await;
+            door.device.shows(old(leaf.stolen().unwrap())).await;
+            is_refused(&door, &[]).await;
+            door.device.shows(old(leaf.clone())).await;
+            is_accepted(&door).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn certificates_of_the_first_version_serve_over_both_versions_of_tls() {
+    let certificate = Certificate::version_one("device", now() - DAY, now() + DAY, None).unwrap();
+    for trust in ["\"pin\"".to_owned(), "\"any\"".to_owned(), format!("{{ sha256 = \"{}\" }}", certificate.sha256())] {
+        for certificate in [certificate.clone(), certificate.clone().at_most_tls12()] {
+            let door = door(certificate, &trust).await;
+            is_accepted(&door).await;
+            is_accepted(&door).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_form_of_trust_accepts_what_it_names_and_nothing_else() {
+    let authority = Authority::new("house").unwrap();
+    let ours = authority.leaf(&["127.0.0.1"]).unwrap();
+    let elsewhere = authority.leaf(&["meter.example"]).unwrap();
+    let expired = authority.leaf_until(&["127.0.0.1"], now() - DAY * 9, now() - DAY).unwrap();
+    let lone = Certificate::self_signed().unwrap();
+    let strangers = Authority::new("house").unwrap().leaf(&["127.0.0.1"]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let ca = |name: &str| format!("{{ ca = \"{}\"{name} }}", file.display());
+    let cases = [
+        (ca(""), &ours, true),
+        (ca(""), &elsewhere, false),
+        (ca(", name = \"meter.example\""), &elsewhere, true),
+        (ca(", name = \"meter.example\""), &ours, false),
+        (ca(", name = false"), &elsewhere, true),
+        (ca(""), &expired, false),
+        (ca(", name = false"), &expired, false),
+        (ca(""), &strangers, false),
+        (ca(", name = false"), &strangers, false),
+        (ca(", name = false"), &lone, false),
+        ("\"public\"".to_owned(), &lone, false),
+        ("\"public\"".to_owned(), &ours, false),
+        ("\"any\"".to_owned(), &lone, true),
+        ("\"any\"".to_owned(), &expired, true),
+        (format!("{{ sha256 = \"{}\" }}", lone.sha256()), &lone, true),
+        (format!("{{ sha256 = \"{}\" }}", fingerprint(&lone)), &lone, true),
+        (format!("{{ sha256 = \"{}\" }}", lone.sha256()), &ours, false),
+    ];
+    for (trust, certificate, accepted) in cases {
+        println!("{trust}");
+        let door = door(certificate.clone(), &trust).await;
+        if accepted { is_accepted(&door).await } else { is_refused(&door, &[]).await }
+        assert!(!door.lab.path("certs/meter.pem").exists(), "pinned though {trust}");
+    }
+}
+
+#[tokio::test]
+async fn any_certificate_is_warned_of_on_the_page() {
+    let door = door(Certificate::self_signed().unwrap(), "\"any\"").await;
+    let page = door.lab.get("/").await;
+    assert!(page.text().contains("devices.meter.trust"), "{}", page.text());
+}
+
+#[tokio::test]
+async fn an_order_to_trust_pins_what_is_shown_and_the_running_server_uses_it() {
+    let mut door = Door::new().await;
+    is_accepted(&door).await;
+    let pinned = fingerprint(&door.device.certificate);
+    door.device.shows(Certificate::self_signed().unwrap()).await;
+    is_refused(&door, &[]).await;
+    let presented = fingerprint(&door.device.certificate);
+    match door.lab.order(Order::Certificates { device: "meter".to_owned() }).await {
+        Outcome::Certificates { pinned: shown, presented: now } => {
+            assert_eq!((shown.unwrap().sha256, now.sha256), (pinned.clone(), presented.clone()));
+        }
+        other => panic!("{other:?}"),
+    }
+    let trust = |sha256: &str| Order::Trust { device: "meter".to_owned(), sha256: sha256.to_owned() };
+    let refused = door.lab.order(trust(&pinned)).await;
+    assert!(matches!(&refused, Outcome::Failed(why) if why.contains(&presented)), "{refused:?}");
+    is_refused(&door, &[]).await;
+    let taken = door.lab.order(trust(&presented.replace(':', "").to_lowercase())).await;
+    assert!(matches!(taken, Outcome::Fine(_)), "{taken:?}");
+    is_accepted(&door).await;
+    door.lab.kill().await;
+    door.lab.start().await;
+    is_accepted(&door).await;
+}
+
+#[tokio::test]
+async fn a_pin_that_was_removed_is_withdrawn() {
+    let mut door = Door::new().await;
+    is_accepted(&door).await;
+    std::fs::remove_file(door.lab.path("certs/meter.pem")).unwrap();
+    door.device.shows(Certificate::self_signed().unwrap()).await;
+    is_accepted(&door).await;
+    let text = std::fs::read_to_string(door.lab.path("certs/meter.pem")).unwrap();
+    assert!(text.contains(door.device.certificate.pem().trim()));
+}
+
+#[tokio::test]
+async fn a_pin_that_cannot_be_read_accepts_nobody_until_a_person_acts() {
+    let mut door = Door::new().await;
+    is_accepted(&door).await;
+    let file = door.lab.path("certs/meter.pem");
+    for garbage in ["", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no certificate"] {
+        std::fs::write(&file, garbage).unwrap();
+        // The connection that is open was made under the pin as it was.
+        let certificate = door.device.certificate.clone();
+        door.device.shows(certificate).await;
+        is_refused(&door, &["meter.pem", "remove it, or run `keyward trust meter`"]).await;
+    }
+    let sha256 = fingerprint(&door.device.certificate);
+    let taken = door.lab.order(Order::Trust { device: "meter".to_owned(), sha256 }).await;
+    assert!(matches!(taken, Outcome::Fine(_)), "{taken:?}");
+    is_accepted(&door).await;
+}
+
+#[tokio::test]
+async fn a_check_pins_on_first_contact_and_says_so() {
+    let door = Door::new().await;
+    let said = door.lab.check("meter").await.unwrap();
+    assert!(said.contains(&fingerprint(&door.device.certificate)) && said.contains("pinned"), "{said}");
+    assert!(door.lab.path("certs/meter.pem").exists());
+    assert!(!door.lab.check("meter").await.unwrap().contains("first contact"));
+}
