@@ -155,12 +155,12 @@ impl Gateway {
             let response = Response::from_parts(head, body);
             match verdict {
                 passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
-                    device.keeper.share(&lease);
                     if response.status().is_success() {
                         device.keeper.accepted(&lease, &hop.path);
                     }
-                    if let Verdict::Rotated(session) = passed {
-                        device.keeper.rotate(&lease, session);
+                    match passed {
+                        Verdict::Rotated(session) => device.keeper.rotate(&lease, session),
+                        _ => device.keeper.share(&lease),
                     }
                     return self.respond(hop, call, response);
                 }
