@@ -10,10 +10,12 @@
 
 mod support;
 
+mod cli;
 mod enphase;
 mod faults;
 mod makes;
 mod request;
+mod secrets;
 mod stream;
 mod trust;
 mod vendors;
