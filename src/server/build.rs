@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -60,7 +61,7 @@ impl Joined {
     /// # Errors
     /// Another one has it.
     pub(super) fn lock(&self) -> Result<Option<File>, String> {
-        let Ok(file) = File::options().create(true).append(true).open(self.state.join("lock")) else {
+        let Ok(file) = File::options().create(true).append(true).mode(0o600).open(self.state.join("lock")) else {
             return Ok(None);
         };
         match file.try_lock() {
