@@ -7,6 +7,7 @@ mod log;
 mod run;
 mod trust;
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -129,14 +130,12 @@ there is no proxy.toml here and none in /etc/keyward. Write one, for example
 
 or name one with --config. `keyward demo` shows how it works without a device.";
 
-/// A line for the person at the terminal.
-#[expect(clippy::print_stdout, reason = "what a command is asked for goes to standard output")]
+/// A line for the person at the terminal. Whoever has stopped reading (`keyward check | head`) misses nothing.
 fn say(line: &str) {
-    println!("{line}");
+    drop(writeln!(std::io::stdout(), "{line}"));
 }
 
 /// A line about what went wrong.
-#[expect(clippy::print_stderr, reason = "what goes wrong goes to standard error")]
 fn tell(line: &str) {
-    eprintln!("{line}");
+    drop(writeln!(std::io::stderr(), "{line}"));
 }

@@ -12,8 +12,10 @@ mod authorise;
 pub mod fault;
 mod forward;
 mod location;
+mod page;
 mod patience;
 mod permit;
+mod problem;
 mod respond;
 mod route;
 
@@ -38,7 +40,7 @@ use crate::clock::Clock;
 use crate::config::{BaseUrl, PathPattern, Rights};
 use crate::keeper::{Finding, Keeper};
 use crate::metrics::{DeviceFigures, Metrics};
-use crate::upstream::{Replay, Upstream};
+use crate::upstream::{Inbound, Replay, Upstream};
 use crate::vendor::{Asked, Make, Vendor, Verdict};
 
 /// Bodies up to this many bytes are kept for a second attempt.
@@ -86,6 +88,13 @@ pub struct Device {
     pub timeout: Duration,
     /// Largest request body.
     pub max_body: Option<u64>,
+}
+
+impl Device {
+    /// Scheme and authority (RFC 6454).
+    fn origin(&self) -> String {
+        format!("{}://{}", if self.url.is_tls() { "https" } else { "http" }, self.url.authority())
+    }
 }
 
 /// The gateway: answers every request, one way or another.
@@ -176,8 +185,10 @@ impl Gateway {
     async fn pass(&self, hop: &Hop, call: &mut Call) -> Result<Response, Fault> {
         let device = &hop.device;
         let asked = Asked { method: &call.head.method, path: &hop.path, headers: &call.head.headers };
-        if let Some(answer) = device.vendor.answer(&asked, self.clock.now()) {
-            return Ok(answer.map(Body::from));
+        for path in hop.paths() {
+            if let Some(answer) = device.vendor.answer(&Asked { path, ..asked }, self.clock.now()) {
+                return Ok(answer.map(Body::from));
+            }
         }
         permit::permit(hop, &call.head)?;
         let (mut replayed, mut signed_anew) = (false, false);
@@ -203,10 +214,10 @@ impl Gateway {
                     if let Verdict::Rotated(session) = passed {
                         device.keeper.rotate(&lease, session);
                     }
-                    return Ok(self.respond(hop, call, response));
+                    return self.respond(hop, call, response);
                 }
                 Verdict::Challenged(session) => {
-                    let refused = respond::take_in(response).await;
+                    let refused = respond::take_in(response, call.deadline).await;
                     if replayed {
                         return Ok(respond::rights(hop, &call.head, refused));
                     }
@@ -214,7 +225,7 @@ impl Gateway {
                 }
                 Verdict::Starting(detail) => return Err(Fault::new(Kind::DeviceStarting, detail)),
                 Verdict::Again { clock, wait, busy } => {
-                    respond::take_in(response).await;
+                    respond::take_in(response, call.deadline).await;
                     if std::mem::replace(&mut signed_anew, true) {
                         return Err(Fault::new(Kind::DeviceBusy, busy));
                     }
@@ -223,21 +234,21 @@ impl Gateway {
                     continue;
                 }
                 Verdict::Refused(detail) => {
-                    respond::take_in(response).await;
+                    respond::take_in(response, call.deadline).await;
                     device.keeper.refused(&lease, detail.clone()).await?;
                     if replayed {
                         return Err(Fault::new(Kind::LoginRefused, detail));
                     }
                 }
                 Verdict::Expired => {
-                    let refused = respond::take_in(response).await;
+                    let refused = respond::take_in(response, call.deadline).await;
                     device.keeper.expire(&lease);
                     if replayed {
                         return Ok(respond::rights(hop, &call.head, refused));
                     }
                 }
                 Verdict::Doubt => {
-                    let refused = respond::take_in(response).await;
+                    let refused = respond::take_in(response, call.deadline).await;
                     // Refused again with a session just renewed: no session opens this.
                     if replayed || forward::doubt(hop, &lease, call.deadline).await? == Finding::Rights {
                         return Ok(respond::rights(hop, &call.head, refused));
@@ -253,17 +264,21 @@ impl Gateway {
         &self,
         hop: &Hop,
         call: &mut Call,
-        mut response: http::Response<crate::upstream::Inbound>,
-    ) -> Response {
-        let device_side = hyper::upgrade::on(&mut response);
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS
-            && let Some(caller_side) = call.upgrade.take()
-        {
-            let (head, held) = response.into_parts();
-            forward::tunnel(caller_side, device_side, held, self.closing.clone());
-            return respond::switch(hop, &call.head, &head);
+        mut response: http::Response<Inbound>,
+    ) -> Result<Response, Fault> {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return Ok(respond::pass(hop, &call.head, response, &self.closing));
         }
-        respond::pass(hop, &call.head, response, &self.closing)
+        let Some(caller_side) = call.upgrade.take() else {
+            return Err(Fault::new(
+                Kind::DeviceGarbled,
+                "the device speaks another protocol than it was asked for",
+            ));
+        };
+        let device_side = hyper::upgrade::on(&mut response);
+        let (head, held) = response.into_parts();
+        forward::tunnel(caller_side, device_side, held, self.closing.clone());
+        Ok(respond::switch(hop, &call.head, &head))
     }
 }
 

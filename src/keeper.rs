@@ -36,8 +36,9 @@ use crate::vendor::{Refusal, Session, Vendor, Visit};
 
 /// A login with all its round trips takes no longer.
 const BUDGET: Duration = Duration::from_secs(120);
-/// Once told to end our sessions, we wait no longer.
-const FAREWELL: Duration = Duration::from_secs(1);
+
+/// A disk that takes longer is not waited for.
+const SAVED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a keeper is made of.
 pub struct Parts {
@@ -78,6 +79,8 @@ type Landing<T> = watch::Receiver<Option<T>>;
 struct State {
     held: Option<Held>,
     generation: u64,
+    /// The last generation that is void. A later one is in force, or was only replaced by another form of itself.
+    void: u64,
     /// What the device refused last: a login must not come back with the same.
     refused: Option<Arc<Session>>,
     rest: Option<Rest>,
@@ -90,11 +93,29 @@ struct State {
     /// Salt of the credentials' hash, and the hash of those used last.
     salt: String,
     credentials: String,
+    /// When they were last looked at while they rested.
+    looked_at: Option<Instant>,
+    /// When a credential that was fine before was refused.
+    refused_at: Option<Instant>,
     login: Option<Landing<Result<(), Failure>>>,
     verification: Option<Landing<Result<Finding, Failure>>>,
     rights: Rights,
     /// Whether what is held could not be saved.
     unsaved: bool,
+}
+
+impl State {
+    /// Gives the session up.
+    fn give_up(&mut self) -> Option<Arc<Session>> {
+        let held = self.held.take()?;
+        self.void = held.generation;
+        Some(held.session)
+    }
+
+    /// The session in force, if it is the one of this lease.
+    fn held_by(&self, lease: &Lease) -> Option<&Held> {
+        self.held.as_ref().filter(|held| held.generation == lease.generation)
+    }
 }
 
 /// What the status page says of a session.
@@ -166,8 +187,12 @@ impl Keeper {
     /// The session of this lease is void. Nobody gets it again; one got since is not touched.
     pub fn expire(&self, lease: &Lease) {
         let mut state = self.lock();
-        if state.held.as_ref().is_some_and(|held| held.generation == lease.generation) {
-            state.refused = state.held.take().map(|held| held.session);
+        if state.held_by(lease).is_some() {
+            state.refused = state.give_up();
+            // A renewal that could wait has failed for now; what is needed now is another matter.
+            if state.rest.as_ref().is_some_and(|rest| !rest.is_final()) {
+                state.rest = None;
+            }
         }
     }
 
@@ -192,15 +217,16 @@ impl Keeper {
         }
     }
 
-    /// Ends the session at the device where it can be, within a second. What is saved goes with it.
+    /// Ends the session at the device where it can be. What is saved goes with it.
     pub async fn close(&self) {
         let held = self.lock().held.as_ref().map(|held| Arc::clone(&held.session));
-        let Some(session) = held else { return };
-        let visit = self.visit(None);
-        if timeout(FAREWELL, self.parts.vendor.logout(&visit, &session)).await == Ok(true) {
-            self.lock().held = None;
-            self.save().await;
+        if let Some(session) = held
+            && self.parts.vendor.logout(&self.visit(None), &session).await
+        {
+            self.lock().give_up();
         }
+        // A save under way would end with the process.
+        self.save().await;
     }
 
     /// Starts a login, or joins the one under way. It goes on whoever waits for it or leaves.
@@ -213,10 +239,15 @@ impl Keeper {
         state.login = Some(landing.clone());
         let keeper = Arc::clone(self);
         tokio::spawn(async move {
+            // As they are now: whoever corrects a password during the login has not seen that one refused.
+            let credentials = keeper.credentials();
             let outcome = timeout(BUDGET, keeper.obtain())
                 .await
                 .unwrap_or_else(|_| Err(Refusal::Odd("the login took too long".to_owned())));
-            let settled = keeper.settle(outcome).await;
+            let settled = keeper.settle(credentials, outcome);
+            // It is told when a restart can't forget it, but a disk that hangs keeps nobody waiting.
+            let saving = tokio::spawn(async move { keeper.save().await });
+            drop(timeout(SAVED_WITHIN, saving).await);
             sender.send_replace(Some(settled));
         });
         landing
@@ -238,11 +269,11 @@ impl Keeper {
         self.parts.vendor.login(&visit).await
     }
 
-    async fn settle(&self, outcome: Result<Session, Refusal>) -> Result<(), Failure> {
-        let credentials = self.credentials();
+    fn settle(&self, credentials: Option<String>, outcome: Result<Session, Refusal>) -> Result<(), Failure> {
+        let lasts = outcome.as_ref().is_ok_and(|session| session.lasts);
         let result = {
             let mut state = self.lock();
-            if state.credentials != credentials {
+            if let Some(credentials) = credentials.filter(|now| *now != state.credentials) {
                 state.rejections = 0;
                 state.proven = false;
                 state.credentials = credentials;
@@ -264,7 +295,8 @@ impl Keeper {
         };
         self.parts.figures.login(result.is_ok());
         match &result {
-            Ok(()) => tracing::info!(device = self.parts.name, "session obtained"),
+            Ok(()) if lasts => tracing::info!(device = self.parts.name, "logged in"),
+            Ok(()) => {}
             Err(failure) => tracing::warn!(
                 device = self.parts.name,
                 retry_after_s = failure.retry_after.as_secs(),
@@ -272,7 +304,6 @@ impl Keeper {
                 failure.refusal
             ),
         }
-        self.save().await;
         result
     }
 

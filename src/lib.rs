@@ -3,11 +3,12 @@
 //! Modules stand here in the order of their layers. Imports point to an earlier one only, and no two of the same
 //! layer import each other.
 
-// 0: what everything else may use
+// 0: what everything else may use: time and secrets,
 pub mod clock;
+pub mod secret;
+// and, by themselves, what is to be done and what was done
 pub mod config;
 pub mod metrics;
-pub mod secret;
 // 1: the way to a device
 pub mod upstream;
 // 2: what is known of each make

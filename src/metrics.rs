@@ -60,6 +60,7 @@ pub struct Metrics {
     device_durations: Durations,
     up: Family<DeviceLabels, Gauge>,
     session_ends: Family<DeviceLabels, Gauge>,
+    taken_over: Family<DeviceLabels, Gauge>,
     connections: Gauge,
     reloaded: Gauge,
     reload_ok: Gauge,
@@ -101,6 +102,9 @@ impl Metrics {
         let session_ends = Family::default();
         let help = "When the session ends, in seconds since 1970";
         registry.register("session_expires_timestamp_seconds", help, session_ends.clone());
+        let taken_over = Family::default();
+        let help = "When a re-issued certificate took over by itself, in seconds since 1970";
+        registry.register("certificate_taken_over_timestamp_seconds", help, taken_over.clone());
         let connections = Gauge::default();
         registry.register("connections", "Open connections of callers", connections.clone());
         let reloaded = Gauge::default();
@@ -121,6 +125,7 @@ impl Metrics {
             device_durations,
             up,
             session_ends,
+            taken_over,
             connections,
             reloaded,
             reload_ok,
@@ -147,6 +152,7 @@ impl Metrics {
         let labels = DeviceLabels { device: name.to_owned() };
         self.up.remove(&labels);
         self.session_ends.remove(&labels);
+        self.taken_over.remove(&labels);
     }
 
     /// A caller's connection was opened (`1`) or closed (`-1`).
@@ -169,8 +175,25 @@ impl Metrics {
     pub fn text(&self) -> Result<String, fmt::Error> {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
-        Ok(text)
+        Ok(as_prometheus(&text))
     }
+}
+
+/// The library writes OpenMetrics, which few ask for. Prometheus' own format differs in that a counter's family
+/// is named like its samples, and that it has neither units nor an end.
+fn as_prometheus(text: &str) -> String {
+    let counters: Vec<_> =
+        text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+    let mut plain = String::with_capacity(text.len());
+    for line in text.lines().filter(|line| !line.starts_with("# UNIT ") && *line != "# EOF") {
+        let family = line.strip_prefix("# ").and_then(|rest| rest.split(' ').nth(1));
+        match family.filter(|family| counters.contains(family)) {
+            Some(family) => plain.push_str(&line.replacen(family, &format!("{family}_total"), 1)),
+            None => plain.push_str(line),
+        }
+        plain.push('\n');
+    }
+    plain
 }
 
 /// How the last exchange with a device ended.
@@ -249,6 +272,14 @@ impl DeviceFigures {
             None => {
                 self.all.session_ends.remove(&labels);
             }
+        }
+    }
+
+    /// When a re-issued certificate took over from the one pinned before.
+    pub fn taken_over(&self, at: Option<Timestamp>) {
+        if let Some(at) = at {
+            let labels = DeviceLabels { device: self.name.clone() };
+            self.all.taken_over.get_or_create(&labels).set(at.as_seconds());
         }
     }
 

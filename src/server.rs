@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -32,8 +32,10 @@ use doorman::Doorman;
 
 /// Requests under way have so long when keyward is told to stop.
 const DRAIN: Duration = Duration::from_secs(7);
-/// Sessions that can be ended have so long after that.
+/// Sessions that can be ended have so long after that, as far as they are not over the end.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// Everything has so long, with something left of the promised eight seconds for the process to end.
+const END: Duration = Duration::from_millis(7800);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]
@@ -140,8 +142,8 @@ impl Server {
         tracing::info!("stopping");
         closing.cancel();
         connections.close();
-        let drained = Instant::now() + DRAIN;
-        if timeout_at(drained, connections.wait()).await.is_err() {
+        let told = Instant::now();
+        if timeout_at(told + DRAIN, connections.wait()).await.is_err() {
             tracing::warn!(left = connections.len(), "requests under way were cut off");
         }
         accepting.abort();
@@ -149,7 +151,8 @@ impl Server {
         gone.cancel();
         let devices = self.gateway.house.load_full();
         let farewells = devices.devices.iter().map(|device| device.keeper.close());
-        if timeout(FAREWELL, join_all(farewells)).await.is_err() {
+        let end = (Instant::now() + FAREWELL).min(told + END);
+        if timeout_at(end, join_all(farewells)).await.is_err() {
             tracing::debug!("not every session was ended in time");
         }
     }

@@ -10,7 +10,7 @@ use super::{Exit, load, log};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::gateway::Gateway;
-use crate::server::reload::{Watch, take_over};
+use crate::server::reload::{Watch, secret_files, take_over};
 use crate::server::{Joined, Server};
 use crate::vendor::Registry;
 
@@ -61,12 +61,19 @@ async fn first(terminate: &mut Signal, interrupt: &mut Signal) {
     }
 }
 
-/// Takes over the file whenever it changes, and at SIGHUP.
+/// Takes over the file whenever it or a file of secrets changes, and at SIGHUP.
 async fn reload(file: PathBuf, environment: Environment, joined: Arc<Joined>, gateway: Arc<Gateway>) {
-    let watch = Watch::new(&file)
-        .inspect_err(|error| tracing::warn!(%error, "the file is not watched; send SIGHUP after a change"));
     let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    let mut watch = Watch::new();
     loop {
+        let files = std::iter::once(file.clone()).chain(secret_files(&gateway.house.load()));
+        let covered = watch
+            .as_mut()
+            .map_err(|error| error.to_string())
+            .and_then(|watch| watch.cover(files).map_err(|error| error.to_string()));
+        if let Err(error) = covered {
+            tracing::warn!(error, "not every file is watched; send SIGHUP after a change");
+        }
         tokio::select! {
             _ = hangup.recv() => {}
             () = changed(watch.as_ref().ok()) => {}

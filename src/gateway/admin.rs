@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::admit::Peer;
-use super::fault::{Fault, Kind, escape, with_type};
-use super::{Device, Gateway, House, RequestId, refuse};
+use super::fault::{Fault, Kind};
+use super::problem::with_type;
+use super::{Device, Gateway, RequestId, page, refuse};
 use crate::metrics::Last;
 
 /// The front: our endpoints as routes, devices for everything else.
@@ -27,6 +28,9 @@ pub fn front(gateway: Arc<Gateway>) -> Router {
         .route("/readyz", own(get(ready)))
         .route("/metrics", own(get(metrics)))
         .route("/-/devices", own(get(list)))
+        // Browsers and crawlers ask for these by themselves; it is no mistake of theirs.
+        .route("/favicon.ico", own(get(async || StatusCode::NO_CONTENT)))
+        .route("/robots.txt", own(get(async || with_type("text/plain", "User-agent: *\nDisallow: /\n"))))
         .fallback(async move |request: Request| devices.answer(request).await)
         .layer(middleware::from_fn_with_state(Arc::clone(&gateway), admit))
         .route("/healthz", own(get(async || with_type("text/plain; charset=utf-8", "ok\n"))))
@@ -85,6 +89,7 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
 async fn metrics(State(gateway): State<Arc<Gateway>>) -> Response {
     for device in &gateway.house.load().devices {
         device.figures.session_ends(device.keeper.snapshot().expires_at);
+        device.figures.taken_over(device.upstream.pinned().and_then(|pinned| pinned.taken_over_at));
     }
     match gateway.metrics.text() {
         Ok(text) => with_type("text/plain; version=0.0.4; charset=utf-8", text),
@@ -98,7 +103,7 @@ async fn list(State(gateway): State<Arc<Gateway>>) -> Response {
 }
 
 async fn first_page(State(gateway): State<Arc<Gateway>>) -> Response {
-    with_type("text/html; charset=utf-8", page(&gateway.house.load()))
+    with_type("text/html; charset=utf-8", page::page(&gateway.house.load()))
 }
 
 fn as_json(value: &Value) -> Response {
@@ -108,13 +113,13 @@ fn as_json(value: &Value) -> Response {
 }
 
 /// How a device is.
-struct Condition {
-    name: &'static str,
+pub(super) struct Condition {
+    pub(super) name: &'static str,
     fault: Option<&'static str>,
-    detail: Option<String>,
+    pub(super) detail: Option<String>,
 }
 
-fn state(device: &Device) -> Condition {
+pub(super) fn state(device: &Device) -> Condition {
     let session = device.keeper.snapshot();
     let trouble = session.failure.map(|failure| Fault::from(failure.refusal));
     let condition = |name, fault, detail| Condition { name, fault, detail };
@@ -158,40 +163,4 @@ fn describe(device: &Device) -> Value {
         "logins": logins,
         "cache": { "hits": 0, "misses": 0 },
     })
-}
-
-/// A plain list of the devices. Its links are relative, so that it works below another path.
-fn page(house: &House) -> String {
-    let rows: String = house
-        .devices
-        .iter()
-        .map(|device| {
-            let condition = state(device);
-            let (requests, errors, logins) = device.figures.totals();
-            let ends = device.keeper.snapshot().expires_at.map_or_else(|| "–".to_owned(), |end| end.to_string());
-            format!(
-                "<tr><th scope=\"row\"><a href=\"{0}/\">{0}</a></th><td>{1}</td><td>{2}</td><td>{3}</td><td>{4}</td>\
-                 <td>{requests}</td><td>{errors}</td><td>{logins}</td></tr>",
-                escape(&device.name),
-                device.make.name,
-                condition.name,
-                escape(condition.detail.as_deref().unwrap_or("")),
-                escape(&ends),
-            )
-        })
-        .collect();
-    let warnings: String =
-        house.warnings.iter().map(|warning| format!("<li>{}</li>", escape(warning))).collect();
-    let warnings = if warnings.is_empty() { warnings } else { format!("<ul>{warnings}</ul>") };
-    format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
-         <title>keyward</title>\
-         <style>body{{font:1rem/1.5 system-ui;margin:2rem auto;max-width:70rem;padding:0 1rem}}\
-         table{{border-collapse:collapse;width:100%}}th,td{{text-align:left;padding:.3rem .8rem .3rem 0;\
-         vertical-align:top}}thead th{{border-bottom:1px solid}}</style>\
-         <h1>keyward</h1>{warnings}<table><thead><tr><th>Device<th>Vendor<th>State<th>What to do<th>Session until\
-         <th>Requests<th>Errors<th>Logins</tr></thead><tbody>{rows}</tbody></table>\
-         <p><a href=\"-/devices\">JSON</a> · <a href=\"metrics\">metrics</a></p></html>\n"
-    )
 }

@@ -175,9 +175,8 @@ pub(super) fn admit_acting_get(asked: &request::Parts) -> Result<(), Fault> {
         .is_some_and(|agent| agent.as_bytes().windows(8).any(|window| window == b"Mozilla/"));
     let referred =
         headers.get(header::REFERER).is_some_and(|referer| is_own_referer(headers, referer.as_bytes()));
-    let proven = headers.contains_key(header::ORIGIN)
-        || matches!(sec_fetch_site(headers), Some("same-origin" | "none"))
-        || referred;
+    let proven =
+        headers.contains_key(header::ORIGIN) || sec_fetch_site(headers) == Some("same-origin") || referred;
     if sec_fetch_site(headers) == Some("same-site") || (is_browser && !proven) {
         return Err(foreign("a page that does not say where it is from"));
     }

@@ -60,10 +60,11 @@ fn bare(asked: &request::Parts) -> request::Parts {
     head
 }
 
-/// Header names that `Connection` nominates as the caller's own.
+/// Header names that `Connection` nominates as the sender's own.
 pub(super) fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(header::CONNECTION).into_iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+    let values = headers.get_all(header::CONNECTION).into_iter().map(HeaderValue::as_bytes);
+    let names = values.flat_map(|value| value.split(|byte| *byte == b','));
+    names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
 }
 
 /// Whether a caller's header goes to the device. A name with underscores is the same name to many servers.
@@ -84,8 +85,7 @@ fn is_for_device(name: &HeaderName, carriers: &[&str]) -> bool {
 fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
     headers.remove(header::ORIGIN);
     headers.remove(header::REFERER);
-    let url = &hop.device.url;
-    let device = format!("{}://{}", if url.is_tls() { "https" } else { "http" }, url.authority());
+    let device = hop.device.origin();
     if asked.get(header::ORIGIN).is_some_and(|origin| admit::is_own_origin(asked, origin.as_bytes()))
         && let Ok(origin) = HeaderValue::from_str(&device)
     {
@@ -103,7 +103,7 @@ fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
     }
 }
 
-/// Trailers and another protocol are wishes for every connection on the way.
+/// Trailers and WebSocket (RFC 6455) are wishes for every connection on the way.
 fn keep_connection_wishes(asked: &HeaderMap, nominated: &[HeaderName], headers: &mut HeaderMap) {
     let takes_trailers = asked.get_all(header::TE).iter().any(|value| {
         value
@@ -114,8 +114,11 @@ fn keep_connection_wishes(asked: &HeaderMap, nominated: &[HeaderName], headers: 
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         headers.append(header::CONNECTION, HeaderValue::from_static("te"));
     }
-    if let Some(protocol) = asked.get(header::UPGRADE).filter(|_| nominated.contains(&header::UPGRADE)) {
-        headers.insert(header::UPGRADE, protocol.clone());
+    // Other protocols would carry requests past everything that stands before this one.
+    let is_websocket =
+        asked.get(header::UPGRADE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    if is_websocket && nominated.contains(&header::UPGRADE) {
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.append(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
 }

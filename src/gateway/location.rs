@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Uri};
 
-use super::Device;
+use super::{Device, route};
 
 /// Rewrites a `Location` that names the device, or `localhost` as some do, to the device's prefix. Others, and
 /// relative ones, stay as they are.
@@ -12,26 +12,36 @@ pub(super) fn rewrite(device: &Device, value: &HeaderValue) -> HeaderValue {
 }
 
 fn below_prefix(device: &Device, location: &str) -> Option<String> {
-    let path = if location.starts_with('/') && !location.starts_with("//") {
-        location.to_owned()
-    } else {
-        let (reference, fragment) = match location.split_once('#') {
-            Some((reference, fragment)) => (reference, format!("#{fragment}")),
-            None => (location, String::new()),
-        };
-        let absolute =
-            if reference.starts_with("//") { format!("http:{reference}") } else { reference.to_owned() };
-        let uri: Uri = absolute.parse().ok()?;
-        let host = uri.authority()?.host().trim_matches(['[', ']']);
-        let is_device = host.eq_ignore_ascii_case(device.url.host());
-        if !is_device && !host.eq_ignore_ascii_case("localhost") {
-            return None;
-        }
-        format!("{}{fragment}", uri.path_and_query().map_or("/", |target| target.as_str()))
+    let (reference, fragment) = match location.split_once('#') {
+        Some((reference, fragment)) => (reference, format!("#{fragment}")),
+        None => (location, String::new()),
     };
-    let base = device.url.path();
-    // What lies beside the base path can't be reached through this door.
-    let rest = path.strip_prefix(base).filter(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#']))?;
-    let slash = if rest.starts_with('/') { "" } else { "/" };
-    Some(format!("/{}{slash}{rest}", device.name))
+    let is_path = reference.starts_with('/') && !reference.starts_with("//");
+    let target = if is_path { reference.to_owned() } else { on_device(device, reference)? };
+    let (path, query) = match target.split_once('?') {
+        Some((path, query)) => (path, Some(route::without(query, &device.vendor.carriers().query))),
+        None => (target.as_str(), None),
+    };
+    let query = query.filter(|query| !query.is_empty()).map(|query| format!("?{query}")).unwrap_or_default();
+    let below = path.strip_prefix(device.url.path()).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let Some(rest) = below else {
+        // What lies beside the base path is not behind this door.
+        return Some(format!("{}{path}{query}{fragment}", device.origin()));
+    };
+    let slash = if rest.is_empty() { "/" } else { "" };
+    Some(format!("/{}{rest}{slash}{query}{fragment}", device.name))
+}
+
+/// Path and query of an absolute reference, if it is to the device or to what it calls `localhost`.
+fn on_device(device: &Device, reference: &str) -> Option<String> {
+    let scheme = if device.url.is_tls() { "https" } else { "http" };
+    let absolute =
+        if reference.starts_with("//") { format!("{scheme}:{reference}") } else { reference.to_owned() };
+    let uri: Uri = absolute.parse().ok()?;
+    let host = uri.authority()?.host().trim_matches(['[', ']']);
+    // Another port may be another service; none is what a device says that knows nothing of its own.
+    let is_device = host.eq_ignore_ascii_case(device.url.host())
+        && uri.port_u16().is_none_or(|port| port == device.url.port());
+    let is_itself = host.eq_ignore_ascii_case("localhost");
+    (is_device || is_itself).then(|| uri.path_and_query().map_or("/", |target| target.as_str()).to_owned())
 }

@@ -13,7 +13,7 @@ const READING: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 /// Lets a request through to its device.
 pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
     let device = &hop.device;
-    if let Some((_, why)) = device.never.iter().find(|(pattern, _)| pattern.matches(&hop.path)) {
+    if let Some((_, why)) = device.never.iter().find(|(pattern, _)| hop.falls_under(pattern)) {
         return Err(Fault::new(Kind::ReadOnly, *why));
     }
     if device.rights == Rights::Read {
@@ -32,7 +32,7 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
 
 /// Whether this is a GET that changes something.
 pub(super) fn is_acting_get(hop: &Hop, asked: &request::Parts) -> bool {
-    asked.method.is_safe() && hop.device.acts_on_get.iter().any(|pattern| pattern.matches(&hop.path))
+    asked.method.is_safe() && hop.device.acts_on_get.iter().any(|pattern| hop.falls_under(pattern))
 }
 
 pub(super) fn too_large(most: u64) -> Fault {
@@ -48,6 +48,10 @@ fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
             format!("{name} may only be read, and {} writes: {allow}", asked.method),
         ));
     }
+    if asked.headers.contains_key(header::UPGRADE) {
+        let why = format!("{name} may only be read, and a WebSocket can write: {allow}");
+        return Err(Fault::new(Kind::ReadOnly, why));
+    }
     if is_acting_get(hop, asked) {
         return Err(Fault::new(
             Kind::ReadOnly,
@@ -56,7 +60,7 @@ fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
             ),
         ));
     }
-    if hop.device.private.iter().any(|pattern| pattern.matches(&hop.path)) {
+    if hop.device.private.iter().any(|pattern| hop.falls_under(pattern)) {
         return Err(Fault::new(
             Kind::ReadOnly,
             format!("{name} may only be read, and this path tells its secrets: {allow}"),

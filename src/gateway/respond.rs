@@ -11,14 +11,16 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, request};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::authorise::nominated;
-use super::fault::{Kind, RIGHTS};
+use super::fault::Kind;
 use super::location;
+use super::problem::RIGHTS;
 use super::route::Hop;
 use crate::metrics::DeviceFigures;
-use crate::upstream::{Inbound, Trouble};
+use crate::upstream::{Inbound, Trouble, is_event_stream};
 
 /// Of a device's refusal, so much is passed on or read to keep the connection.
 const MAX_REFUSAL: usize = 64 * 1024;
@@ -50,10 +52,27 @@ const NOT_PASSED: [&str; 21] = [
 ];
 const NOT_PASSED_FAMILY: &str = "access-control-";
 
+/// Types of content that run nothing.
+const INERT: [&str; 13] = [
+    "application/json",
+    "application/msgpack",
+    "application/octet-stream",
+    "application/x-msgpack",
+    "image/gif",
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "text/css",
+    "text/csv",
+    "text/event-stream",
+    "text/javascript",
+    "text/plain",
+];
+
 /// A device's response, read and let go of.
 pub(super) struct Refused {
     head: http::response::Parts,
-    body: Bytes,
+    body: Option<Bytes>,
 }
 
 /// Passes a response on.
@@ -86,18 +105,27 @@ pub(super) fn switch(hop: &Hop, asked: &request::Parts, head: &http::response::P
 }
 
 /// Reads a response that is not passed on as it is, so that its connection is free for what comes next.
-pub(super) async fn take_in(response: http::Response<Inbound>) -> Refused {
+pub(super) async fn take_in(response: http::Response<Inbound>, deadline: Instant) -> Refused {
     let (head, body) = response.into_parts();
-    // Of an endless or broken refusal the head has to do.
-    let body = Limited::new(body, MAX_REFUSAL).collect().await.map(http_body_util::Collected::to_bytes);
-    Refused { head, body: body.unwrap_or_default() }
+    // Of an endless, slow or broken refusal the head has to do.
+    match timeout_at(deadline, Limited::new(body, MAX_REFUSAL).collect()).await {
+        Ok(Ok(body)) => Refused { head, body: Some(body.to_bytes()) },
+        _ => Refused { head, body: None },
+    }
 }
 
 /// The session is good and has no right to this: 403 in the device's own words.
 pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Response {
-    let mut response = Response::new(Body::from(refused.body));
+    let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers(hop, asked, &refused.head);
     response.headers_mut().remove(header::WWW_AUTHENTICATE);
+    match refused.body {
+        Some(body) => *response.body_mut() = Body::from(body),
+        None => {
+            response.headers_mut().remove(header::CONTENT_ENCODING);
+            response.headers_mut().remove(header::ETAG);
+        }
+    }
     *response.status_mut() = StatusCode::FORBIDDEN;
     response.headers_mut().insert("proxy-status", RIGHTS);
     response
@@ -147,22 +175,13 @@ fn confine(headers: &mut HeaderMap) {
     headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
 }
 
-/// Whether a browser would make a page of it: HTML, SVG, XML, or what it may take for such.
+/// Whether a browser might make a page of it: everything but one plain word for what it never takes for one.
 fn is_document(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers.get(header::CONTENT_TYPE) else { return true };
-    let kind = kind.to_str().unwrap_or("text/html").to_ascii_lowercase();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    kind.is_empty()
-        || kind == "text/html"
-        || kind.ends_with("/xml")
-        || kind.ends_with("+xml")
-        || !kind.contains('/')
-}
-
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream"))
+    let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else { return true };
+    let Ok(kind) = kind.to_str() else { return true };
+    let bare = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    kind.contains(',') || !(INERT.contains(&bare.as_str()) || bare.ends_with("+json"))
 }
 
 /// A body on its way to the caller.

@@ -8,6 +8,10 @@ use percent_encoding::percent_decode;
 
 use super::fault::{Fault, Kind};
 use super::{Device, House};
+use crate::config::PathPattern;
+
+/// As often as this a path may be encoded; nobody needs more, and each round costs time.
+const MAX_DECODED: usize = 4;
 
 /// Where a request goes.
 pub(super) enum Route {
@@ -22,9 +26,24 @@ pub(super) struct Hop {
     pub(super) device: Arc<Device>,
     /// What the device is asked for: its base path and the caller's bytes.
     pub(super) target: Uri,
-    /// The path below the base path as a device may read it: decoded, without empty segments and without a
-    /// slash at the end.
+    /// The path below the base path as a device may read it: decoded, with backslashes for slashes, without
+    /// parameters, empty segments and a slash at the end.
     pub(super) path: String,
+    /// The same with the base path before it, which may be a part of the device's API or of a proxy before it.
+    whole: String,
+}
+
+impl Hop {
+    /// Whether the path falls under this pattern, wherever the device's API begins.
+    pub(super) fn falls_under(&self, pattern: &PathPattern) -> bool {
+        pattern.matches(&self.path) || pattern.matches(&self.whole)
+    }
+
+    /// The paths that this may be to the device.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        let whole = Some(self.whole.as_str()).filter(|whole| *whole != self.path);
+        std::iter::once(self.path.as_str()).chain(whole)
+    }
 }
 
 /// Finds the device whose name is the first segment.
@@ -42,7 +61,8 @@ pub(super) fn find(house: &House, asked: &request::Parts) -> Result<Route, Fault
     let target = target(device, rest, asked.uri.query()).map_err(|fault| fault.at(name))?;
     let path = read.strip_prefix('/').and_then(|read| read.strip_prefix(name)).unwrap_or_default();
     let path = if path.is_empty() { "/" } else { path }.to_owned();
-    Ok(Route::Hop(Hop { device: Arc::clone(device), target, path }))
+    let whole = format!("{}{path}", device.url.path());
+    Ok(Route::Hop(Hop { device: Arc::clone(device), target, path, whole }))
 }
 
 fn unknown(house: &House, name: &str) -> Fault {
@@ -68,7 +88,7 @@ fn target(device: &Device, rest: &str, query: Option<&str>) -> Result<Uri, Fault
 
 /// The query without the parameters that carry a credential, however their names are encoded. All other bytes
 /// stay as they are.
-fn without(query: &str, carriers: &[&str]) -> String {
+pub(super) fn without(query: &str, carriers: &[&str]) -> String {
     if carriers.is_empty() {
         return query.to_owned();
     }
@@ -88,24 +108,26 @@ fn without(query: &str, carriers: &[&str]) -> String {
 /// for slashes, or with parameters cut off.
 fn readable(path: &str) -> Result<String, Fault> {
     let mut bytes = path.as_bytes().to_vec();
-    loop {
+    for _ in 0..MAX_DECODED {
         check_segments(&bytes)?;
         let decoded: Vec<u8> = percent_decode(&bytes).collect();
         if decoded.len() == bytes.len() {
-            break;
+            let text = String::from_utf8_lossy(&bytes).replace('\\', "/");
+            let bare = |segment: &'_ str| segment.split(';').next().unwrap_or_default().to_owned();
+            let segments: Vec<_> = text.split('/').map(bare).filter(|segment| !segment.is_empty()).collect();
+            return Ok(format!("/{}", segments.join("/")));
         }
         bytes = decoded;
     }
-    let text = String::from_utf8_lossy(&bytes);
-    let segments: Vec<_> = text.split('/').filter(|segment| !segment.is_empty()).collect();
-    Ok(format!("/{}", segments.join("/")))
+    Err(Fault::new(Kind::BadPath, "the path is percent-encoded over and over; write it plainly"))
 }
 
 fn check_segments(path: &[u8]) -> Result<(), Fault> {
     let refused = |why: &str| Err(Fault::new(Kind::BadPath, format!("the path {why}; write it without")));
     // C0 and C1 occur in no valid UTF-8; decoders that are too tolerant read C0 AE as a dot, C0 AF as a slash.
-    if path.iter().any(|byte| matches!(byte, 0 | 0xC0 | 0xC1)) {
-        return refused("holds a byte that no path needs");
+    let overlong = path.windows(2).any(|pair| matches!(pair, [0xE0, 0x80..=0x9F] | [0xF0, 0x80..=0x8F]));
+    if overlong || path.iter().any(|byte| matches!(byte, 0 | 0xC0 | 0xC1)) {
+        return refused("holds bytes that no path needs");
     }
     for segment in path.split(|byte| matches!(byte, b'/' | b'\\')) {
         let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();

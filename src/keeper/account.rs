@@ -1,18 +1,16 @@
 //! What is remembered of an account between two runs, and how it is recognised.
 
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 
 use super::lease::Held;
-use super::rest::{Rest, after_rejections};
+use super::rest::{LONGEST, Rest, after_rejections};
+use super::store::{Cause, SavedRest};
 use super::{Keeper, Record};
-use crate::keeper::store::SavedRest;
+use crate::clock::Timestamp;
 use crate::vendor::Refusal;
-
-/// A longer rest than this is not believed: somebody has set the clock.
-const LONGEST_REST: Duration = Duration::from_secs(86_400);
 
 impl Keeper {
     /// Takes over what was saved, as far as it belongs to this account.
@@ -21,45 +19,45 @@ impl Keeper {
         state.salt =
             if record.salt.is_empty() { hex::encode(rand::random::<[u8; 16]>()) } else { record.salt };
         let now = self.parts.clock.now();
-        if record.account != self.account(&state.salt) {
-            state.credentials = self.hash(&state.salt);
-            return;
-        }
-        let unchanged = record.credentials == self.hash(&state.salt);
+        let hash = self.hash(&state.salt);
+        // Credentials that can't be read now are not taken for others: their rest would end.
+        let unchanged = hash.as_ref().is_none_or(|hash| *hash == record.credentials);
         if unchanged {
             state.rejections = record.rejections;
             state.proven = record.proven;
-            if let Some(SavedRest { until, person, detail }) = record.rest {
-                let nominal = if person { LONGEST_REST } else { after_rejections(record.rejections) };
-                let left = until.since(now).min(nominal);
-                let refusal = if person { Refusal::Person(detail) } else { Refusal::Rejected(detail) };
-                state.rest = (!left.is_zero()).then(|| Rest {
-                    refusal,
-                    until: Instant::now() + left,
-                    length: nominal,
-                });
-            }
+            state.rest = record.rest.and_then(|saved| restored(saved, record.rejections, now));
         }
-        if let Some((session, renewed_at)) = record.session {
+        state.credentials = if unchanged { record.credentials } else { hash.unwrap_or_default() };
+        if let Some((session, renewed_at)) = record.session
+            && record.account == self.account(&state.salt)
+        {
             state.generation += 1;
             let mut held = Held::new(session, state.generation, renewed_at, now);
+            // It served before; if it is void now, that is because of what happened since.
+            held.accepted.store(true, Ordering::Relaxed);
             if !unchanged {
                 // New credentials are tried at once; the old session serves if that fails.
                 held.end_now();
             }
             state.held = Some(held);
         }
-        state.credentials = if unchanged { record.credentials } else { self.hash(&state.salt) };
     }
 
     /// What is to be saved.
     pub(super) fn record(&self) -> Record {
         let state = self.lock();
         let now = self.parts.clock.now();
-        let rest = state.rest.as_ref().filter(|rest| rest.is_final()).map(|rest| SavedRest {
-            until: now.plus(rest.until.saturating_duration_since(Instant::now())),
-            person: matches!(rest.refusal, Refusal::Person(_)),
-            detail: rest.refusal.to_string(),
+        let rest = state.rest.as_ref().and_then(|rest| {
+            Some(SavedRest {
+                until: now.plus(rest.until.saturating_duration_since(Instant::now())),
+                cause: match rest.refusal {
+                    Refusal::Rejected(_) => Cause::Rejected,
+                    Refusal::Person(_) => Cause::Person,
+                    Refusal::Unavailable { retry_after: Some(_), .. } => Cause::Asked,
+                    _ => return None,
+                },
+                detail: rest.refusal.to_string(),
+            })
         });
         let session = state
             .held
@@ -77,21 +75,20 @@ impl Keeper {
         }
     }
 
-    /// Hash of the credentials as they are now.
-    pub(super) fn credentials(&self) -> String {
+    /// Hash of the credentials as they are now; `None` where they can't be read.
+    pub(super) fn credentials(&self) -> Option<String> {
         let salt = self.lock().salt.clone();
         self.hash(&salt)
     }
 
     /// Hash of names and secrets: it recognises credentials and tells nobody what they are.
-    pub(super) fn hash(&self, salt: &str) -> String {
+    pub(super) fn hash(&self, salt: &str) -> Option<String> {
         let account = self.parts.vendor.account();
         let mut parts: Vec<String> = account.who.iter().map(|&name| name.to_owned()).collect();
         for proof in account.proofs {
-            // One that can't be read is as different from the former as any other.
-            parts.push(proof.read().map(|secret| secret.expose().to_owned()).unwrap_or_default());
+            parts.push(proof.read().ok()?.expose().to_owned());
         }
-        fingerprint(salt, parts.iter().map(String::as_str))
+        Some(fingerprint(salt, parts.iter().map(String::as_str)))
     }
 
     /// Hash of whose session it is, whatever proves it.
@@ -100,14 +97,37 @@ impl Keeper {
         fingerprint(salt, std::iter::once(self.parts.address.as_str()).chain(account.who))
     }
 
+    /// The configuration was read again: other credentials than those used last are tried at the next request.
+    pub fn look_again(&self) {
+        if !self.credentials_changed() {
+            return;
+        }
+        let mut state = self.lock();
+        state.rest = None;
+        match &mut state.held {
+            // The old session serves as long as the new credentials come to nothing.
+            Some(held) if held.session.lasts => held.end_now(),
+            _ => drop(state.give_up()),
+        }
+    }
+
     /// Whether the credentials are others than those used last.
     pub(super) fn credentials_changed(&self) -> bool {
-        let (salt, used) = {
-            let state = self.lock();
-            (state.salt.clone(), state.credentials.clone())
-        };
-        self.hash(&salt) != used
+        let used = self.lock().credentials.clone();
+        self.credentials().is_some_and(|now| now != used)
     }
+}
+
+/// What is left of a rest. No more of it is believed than it had in the beginning: somebody may have set the clock.
+fn restored(saved: SavedRest, rejections: u32, now: Timestamp) -> Option<Rest> {
+    let SavedRest { until, cause, detail } = saved;
+    let (refusal, length) = match cause {
+        Cause::Rejected => (Refusal::Rejected(detail), after_rejections(rejections)),
+        Cause::Person => (Refusal::Person(detail), LONGEST),
+        Cause::Asked => (Refusal::Unavailable { detail, retry_after: Some(LONGEST) }, LONGEST),
+    };
+    let left = until.since(now).min(length);
+    (!left.is_zero()).then(|| Rest { refusal, until: Instant::now() + left, length })
 }
 
 /// SHA-256 over the salt and the parts, each with its length before it.

@@ -1,6 +1,7 @@
 //! An operator's look at a device: is there a session, and does the device take it?
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
@@ -9,6 +10,9 @@ use tokio::time::{Instant, sleep};
 use super::{Failure, Finding, Keeper, Lease};
 use crate::upstream::Answer;
 use crate::vendor::{Asked, Refusal, Verdict};
+
+/// A person may try the same refused credential this often.
+const TRIED_EVERY: Duration = Duration::from_secs(5 * 60);
 
 impl Keeper {
     /// Asks the device something that needs a session. Ends a rest, except that credentials which were refused
@@ -22,6 +26,14 @@ impl Keeper {
             let just_begun = state.rest.as_ref().is_some_and(|rest| rest.has_just_begun(Instant::now()));
             if !just_begun {
                 state.rest = None;
+            }
+            let again_at = state.refused_at.map(|refused_at| refused_at + TRIED_EVERY);
+            if let Some(again_at) = again_at.filter(|again_at| Instant::now() < *again_at)
+                && self.hash(&state.salt).is_none_or(|hash| hash == state.credentials)
+            {
+                let detail = "the device refused this credential a moment ago: change it, or wait".to_owned();
+                let retry_after = again_at.duration_since(Instant::now());
+                return Err(Failure { refusal: Refusal::Rejected(detail), retry_after });
             }
         }
         for _ in 0..2 {

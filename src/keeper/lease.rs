@@ -14,6 +14,9 @@ use crate::vendor::{Moment, Refusal, Session};
 /// Renewal begins no earlier than this before the end, however long a session lives.
 const MOST_LEAD: Duration = Duration::from_secs(30 * 86_400);
 
+/// A session that is void this soon after its login was void from the beginning.
+const JUST_NOW: Duration = Duration::from_secs(10);
+
 /// The session in force.
 #[derive(Clone, Debug)]
 pub(super) struct Held {
@@ -25,6 +28,7 @@ pub(super) struct Held {
     uses: Arc<AtomicU64>,
     over_at: Option<Instant>,
     due_at: Option<Instant>,
+    since: Instant,
 }
 
 impl Held {
@@ -46,13 +50,20 @@ impl Held {
             uses: Arc::default(),
             over_at,
             due_at,
+            since: instant,
         }
     }
 
     /// The same session in another form: as old, and as proven, as it was.
     pub(super) fn followed_by(&self, session: Session, generation: u64, now: Timestamp) -> Self {
         let renewed_at = if session.expires_at == self.session.expires_at { self.renewed_at } else { now };
-        Self { accepted: Arc::clone(&self.accepted), ..Self::new(session, generation, renewed_at, now) }
+        let accepted = Arc::clone(&self.accepted);
+        Self { accepted, since: self.since, ..Self::new(session, generation, renewed_at, now) }
+    }
+
+    /// Whether a login has just yielded it and no request has succeeded with it yet.
+    pub(super) fn is_untried(&self) -> bool {
+        !self.accepted.load(Ordering::Relaxed) && self.since.elapsed() < JUST_NOW
     }
 
     /// Serves only as long as nothing better is to be had.
@@ -119,9 +130,9 @@ impl Keeper {
         }
     }
 
-    /// Whether this is still the session in force: who waited long may be left with one that was refused to others.
+    /// Whether nobody has found this session void: who waited long may be left with one that was refused to others.
     pub fn is_in_force(&self, lease: &Lease) -> bool {
-        lease.is_own || self.lock().held.as_ref().is_some_and(|held| held.generation == lease.generation)
+        lease.is_own || lease.generation > self.lock().void
     }
 
     /// Dresses one request with the session of a lease.

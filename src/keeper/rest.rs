@@ -15,7 +15,10 @@ const AFTER_PERSON: Duration = Duration::from_secs(24 * 3600);
 /// After failures that pass: doubling from the first to the last.
 const PASSING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// However long a server asks for, we look in once a day.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
+/// How often credentials that rest are looked at for a change.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Why there is no session, and when it is worth asking again.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,11 +92,17 @@ impl Keeper {
     /// Whether attempts rest now. Other credentials than those refused end it.
     pub(super) fn resting(&self, state: &mut State) -> Option<Failure> {
         let rest = state.rest.as_ref()?;
-        if rest.is_final() && self.hash(&state.salt) != state.credentials {
-            state.rest = None;
-            return None;
+        let (failure, is_final) = (rest.failure(), rest.is_final());
+        let now = Instant::now();
+        // Files are read for this, so not for every request.
+        if is_final && state.looked_at.is_none_or(|looked_at| now.duration_since(looked_at) >= LOOK_EVERY) {
+            state.looked_at = Some(now);
+            if self.hash(&state.salt).is_some_and(|hash| hash != state.credentials) {
+                state.rest = None;
+                return None;
+            }
         }
-        Some(rest.failure())
+        Some(failure)
     }
 }
 

@@ -42,10 +42,22 @@ pub struct Record {
 pub struct SavedRest {
     /// Its end.
     pub until: Timestamp,
-    /// Whether a person has to act.
-    pub person: bool,
+    /// What began it.
+    pub cause: Cause,
     /// Why, in words for a person.
     pub detail: String,
+}
+
+/// What begins a rest that outlives the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Cause {
+    /// Wrong credentials.
+    Rejected,
+    /// A person has to act.
+    Person,
+    /// A cloud asked to be left alone.
+    Asked,
 }
 
 /// The folder of saved sessions.
@@ -77,7 +89,11 @@ impl Store {
         let file = self.file(device);
         match read(&file) {
             Ok(record) => record,
-            Err(why) => {
+            Err(Unusable::Unread(error)) => {
+                tracing::warn!(device, file = %file.display(), %error, "the saved session can't be read");
+                None
+            }
+            Err(Unusable::Broken(why)) => {
                 let aside = file.with_extension("unusable");
                 let moved = fs::rename(&file, &aside);
                 tracing::warn!(
@@ -128,24 +144,34 @@ impl Store {
     }
 }
 
-fn read(file: &Path) -> Result<Option<Record>, String> {
+/// Why a file is of no use.
+enum Unusable {
+    /// It may be good: it stays where it is.
+    Unread(io::Error),
+    /// It is not what we wrote.
+    Broken(String),
+}
+
+fn read(file: &Path) -> Result<Option<Record>, Unusable> {
+    let broken = |why: String| Err(Unusable::Broken(why));
     let facts = match fs::symlink_metadata(file) {
         Ok(facts) => facts,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(Unusable::Unread(error)),
     };
     if !facts.is_file() {
-        return Err("it is not a regular file".to_owned());
+        return broken("it is not a regular file".to_owned());
     }
     if facts.len() > MAX_FILE {
-        return Err(format!("it is larger than {MAX_FILE} bytes"));
+        return broken(format!("it is larger than {MAX_FILE} bytes"));
     }
-    let text = fs::read(file).map_err(|error| error.to_string())?;
+    let text = fs::read(file).map_err(Unusable::Unread)?;
     // The parser's message could repeat what stands there.
-    let saved: Saved = serde_json::from_slice(&text)
-        .map_err(|error| format!("it is broken at line {}, column {}", error.line(), error.column()))?;
+    let saved: Saved = serde_json::from_slice(&text).map_err(|error| {
+        Unusable::Broken(format!("it is broken at line {}, column {}", error.line(), error.column()))
+    })?;
     if saved.version != VERSION {
-        return Err(format!("it is of version {}", saved.version));
+        return broken(format!("it is of version {}", saved.version));
     }
     Ok(Some(saved.into()))
 }
@@ -167,7 +193,7 @@ struct Saved {
 #[derive(Serialize, Deserialize)]
 struct RestEntry {
     until_ms: i64,
-    person: bool,
+    cause: Cause,
     detail: String,
 }
 
@@ -191,7 +217,7 @@ impl From<&Record> for Saved {
     fn from(record: &Record) -> Self {
         let rest = record.rest.as_ref().map(|rest| RestEntry {
             until_ms: rest.until.as_millis(),
-            person: rest.person,
+            cause: rest.cause,
             detail: rest.detail.clone(),
         });
         let session = record.session.as_ref().map(|(session, renewed_at)| SessionEntry {
@@ -221,7 +247,7 @@ impl From<Saved> for Record {
     fn from(saved: Saved) -> Self {
         let rest = saved.rest.map(|rest| SavedRest {
             until: Timestamp::from_millis(rest.until_ms),
-            person: rest.person,
+            cause: rest.cause,
             detail: rest.detail,
         });
         let session = saved.session.map(|entry| {

@@ -383,7 +383,9 @@ async fn a_device_that_refuses_what_it_just_gave_out_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_saved_session_serves_after_a_restart_without_a_login() {
     let (make, house) = (Make::new(Some(HOUR)), House::new());
-    house.keeper(&make).lease().await.unwrap();
+    let keeper = house.keeper(&make);
+    keeper.lease().await.unwrap();
+    keeper.close().await;
     let lease = house.keeper(&make).lease().await.unwrap();
     assert_eq!(stamp(&lease), "login 1");
     assert_eq!(make.logins(), 1);
@@ -392,7 +394,9 @@ async fn a_saved_session_serves_after_a_restart_without_a_login() {
 #[tokio::test(start_paused = true)]
 async fn a_saved_session_of_other_credentials_serves_only_if_theirs_fail() {
     let (make, house) = (Make::new(Some(HOUR)), House::new());
-    house.keeper(&make).lease().await.unwrap();
+    let keeper = house.keeper(&make);
+    keeper.lease().await.unwrap();
+    keeper.close().await;
     *make.password.lock().unwrap() = SecretSource::Plain("another".into());
     make.fails_with([Refusal::Unavailable { detail: "down".to_owned(), retry_after: None }]);
     let keeper = house.keeper(&make);

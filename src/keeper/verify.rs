@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 
 use super::rest::Failure;
 use super::{BUDGET, Keeper, Landing, Lease, land};
-use crate::vendor::{Refusal, Session, Verdict};
+use crate::vendor::{Refusal, Verdict};
 
 /// For so long after the device called a session good, a refusal is a matter of rights without asking again.
 const GOOD_FOR: Duration = Duration::from_secs(5);
@@ -42,9 +42,9 @@ impl Keeper {
     /// # Errors
     /// When the device can't be asked.
     pub async fn doubt(self: &Arc<Self>, lease: &Lease, path: &str) -> Result<Finding, Failure> {
-        let landing = {
+        let (path, landing) = {
             let mut state = self.lock();
-            if state.held.as_ref().is_none_or(|held| held.generation != lease.generation) {
+            if state.held_by(lease).is_none() {
                 return Ok(Finding::Void);
             }
             let path = state.rights.hasher.hash_one(path);
@@ -52,26 +52,32 @@ impl Keeper {
             if known_good && !state.rights.open.contains(&path) {
                 return Ok(Finding::Rights);
             }
-            self.start_verification(&mut state, lease)
+            (path, self.start_verification(&mut state, lease))
         };
-        land(landing).await.unwrap_or_else(|| Err(Failure::internal()))
+        let finding = land(landing).await.unwrap_or_else(|| Err(Failure::internal()));
+        if finding == Ok(Finding::Rights) {
+            self.lock().rights.open.remove(&path);
+        }
+        finding
     }
 
     /// The device answered a request as it answers who is logged in.
     pub fn accepted(self: &Arc<Self>, lease: &Lease, path: &str) {
-        {
+        let first = {
             let mut state = self.lock();
+            // Who waited long may have succeeded with credentials that are no longer these.
+            if state.held_by(lease).is_none() {
+                return;
+            }
             let rights = &mut state.rights;
             if rights.open.len() < MAX_PATHS {
                 rights.open.insert(rights.hasher.hash_one(path));
             }
-        }
-        if lease.accepted.swap(true, Ordering::Relaxed) {
-            return;
-        }
-        let first = {
-            let mut state = self.lock();
+            if lease.accepted.swap(true, Ordering::Relaxed) {
+                return;
+            }
             state.rejections = 0;
+            state.refused_at = None;
             !std::mem::replace(&mut state.proven, true)
         };
         if first {
@@ -89,18 +95,19 @@ impl Keeper {
         let changed = self.credentials_changed();
         let failure = {
             let mut state = self.lock();
-            if state.held.as_ref().is_none_or(|held| held.generation != lease.generation) {
+            if state.held_by(lease).is_none() {
                 return Ok(());
             }
             if changed {
-                state.held = None;
+                state.give_up();
                 return Ok(());
             }
             let refusal = Refusal::Rejected(detail);
             if state.proven {
+                state.refused_at = Some(Instant::now());
                 return Err(Failure { refusal, retry_after: GOOD_FOR });
             }
-            state.held = None;
+            state.give_up();
             self.begin_rest(&mut state, refusal)
         };
         self.save().await;
@@ -132,18 +139,18 @@ impl Keeper {
     }
 
     async fn conclude(&self, lease: &Lease, verdict: Result<Verdict, Refusal>) -> Result<Finding, Failure> {
-        let finding = {
+        let failure = {
             let mut state = self.lock();
             state.verification = None;
-            let good = || Some(Instant::now() + GOOD_FOR);
+            let Some(held) = state.held_by(lease) else { return Ok(Finding::Void) };
+            let is_untried = held.is_untried();
+            let good_until = Some(Instant::now() + GOOD_FOR);
             match verdict {
-                Ok(Verdict::Expired) if !lease.accepted.load(Ordering::Relaxed) && state.rest.is_none() => {
-                    // Fresh and void at once: without a rest every request would be a login.
-                    state.refused = state.held.take().map(|held| held.session);
-                    Err(self.begin_rest(
-                        &mut state,
-                        Refusal::Odd("the device refuses a session that it has just given out".to_owned()),
-                    ))
+                Ok(Verdict::Expired) if is_untried => {
+                    // Without a rest every request would be a login.
+                    let why = "the device refuses a session that it has just given out";
+                    state.refused = state.give_up();
+                    self.begin_rest(&mut state, Refusal::Odd(why.to_owned()))
                 }
                 Ok(Verdict::Expired) => {
                     drop(state);
@@ -151,29 +158,24 @@ impl Keeper {
                     return Ok(Finding::Void);
                 }
                 Ok(Verdict::Rotated(session)) => {
-                    state.rights.good_until = good();
+                    state.rights.good_until = good_until;
                     drop(state);
-                    self.adopt(lease, session);
+                    lease.accepted.store(true, Ordering::Relaxed);
+                    self.rotate(lease, session);
                     return Ok(Finding::Void);
                 }
                 Ok(_) => {
-                    state.rights.good_until = good();
+                    state.rights.good_until = good_until;
                     return Ok(Finding::Rights);
                 }
                 Err(refusal @ (Refusal::Rejected(_) | Refusal::Person(_))) => {
-                    state.refused = state.held.take().map(|held| held.session);
-                    Err(self.begin_rest(&mut state, refusal))
+                    state.refused = state.give_up();
+                    self.begin_rest(&mut state, refusal)
                 }
                 Err(refusal) => return Err(Failure { refusal, retry_after: Duration::from_secs(1) }),
             }
         };
         self.save().await;
-        finding
-    }
-
-    /// The device says the session is good in this form.
-    fn adopt(&self, lease: &Lease, session: Session) {
-        lease.accepted.store(true, Ordering::Relaxed);
-        self.rotate(lease, session);
+        Err(failure)
     }
 }

@@ -24,6 +24,7 @@ use super::doorman::{Doorman, Phase, Seat};
 use super::watched::Watched;
 use crate::gateway::RequestId;
 use crate::gateway::admit::Peer;
+use crate::upstream::keep_alive;
 
 /// Largest head of a request.
 const MAX_HEAD: usize = 32 * 1024;
@@ -66,6 +67,7 @@ async fn connection(stream: TcpStream, seat: Arc<Seat>, front: Router, closing: 
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY not set");
     }
+    keep_alive(&stream);
     let peer = Peer { remote, local };
     let leave = seat.leave.clone();
     let watched = Watched::new(stream, Arc::clone(&seat));
@@ -121,6 +123,10 @@ fn malformed(request: &Request<Incoming>) -> Option<StatusCode> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET {
         return Some(StatusCode::URI_TOO_LONG);
+    }
+    // A container's health check need not know how it is called.
+    if request.uri().path() == "/healthz" {
+        return None;
     }
     let hosts = request.headers().get_all(header::HOST).iter().count();
     let empty = request.headers().get(header::HOST).is_some_and(HeaderValue::is_empty);

@@ -1,6 +1,6 @@
 //! From a configuration to a house of devices.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::HeaderValue;
 
 use crate::clock::Clock;
-use crate::config::{self, Config, PathPattern, Trust};
+use crate::config::{self, Address, Config, Limits, Log, PathPattern, Trust};
 use crate::gateway::admit::Admission;
 use crate::gateway::{Device, House};
 use crate::keeper::store::Store;
@@ -20,6 +20,26 @@ use crate::upstream::cloud::Cloud;
 use crate::upstream::{self, Pin, Upstream};
 use crate::vendor::Driver;
 
+/// The keys of a configuration that are read at the start only.
+#[derive(PartialEq, Eq)]
+struct Fixed {
+    listen: Address,
+    limits: Limits,
+    log: Log,
+    folders: [PathBuf; 2],
+}
+
+impl Fixed {
+    fn of(config: &Config<Driver>) -> Self {
+        Self {
+            listen: config.listen.clone(),
+            limits: config.limits.clone(),
+            log: config.log.clone(),
+            folders: [config.state.clone(), config.certs.clone()],
+        }
+    }
+}
+
 /// What devices share, and what was joined of them.
 pub struct Joined {
     clock: Clock,
@@ -29,6 +49,10 @@ pub struct Joined {
     state: PathBuf,
     certs: PathBuf,
     hostname: String,
+    /// What only a restart can change.
+    fixed: Fixed,
+    /// Folders that were found not to be writable, in words.
+    unwritable: Vec<String>,
     /// The configured table of each device, to tell which of them another configuration changes.
     sources: Mutex<Vec<(String, Secret)>>,
 }
@@ -36,12 +60,21 @@ pub struct Joined {
 impl Joined {
     pub(super) fn new(config: &Config<Driver>, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, String> {
         let store = Store::new(&config.state);
+        let mut unwritable = Vec::new();
         if let Err(error) = store.prepare() {
-            tracing::warn!(
-                folder = %config.state.display(),
-                %error,
-                "the state folder can't be written: sessions are kept in memory and end with this process"
-            );
+            unwritable.push(format!(
+                "the state folder {} can't be written ({error}): sessions are kept in memory and end with this process",
+                config.state.display()
+            ));
+        }
+        if let Err(error) =
+            fs::create_dir_all(&config.certs).and_then(|()| tempfile::tempfile_in(&config.certs))
+        {
+            unwritable.push(format!(
+                "the certs folder {} can't be written ({error}): pins are kept in memory, and after a restart the \
+                 first certificate seen is trusted anew",
+                config.certs.display()
+            ));
         }
         Ok(Self {
             clock,
@@ -51,6 +84,8 @@ impl Joined {
             state: config.state.clone(),
             certs: config.certs.clone(),
             hostname: hostname().unwrap_or_default(),
+            fixed: Fixed::of(config),
+            unwritable,
             sources: Mutex::default(),
         })
     }
@@ -61,7 +96,8 @@ impl Joined {
     /// # Errors
     /// Another one has it.
     pub(super) fn lock(&self) -> Result<Option<File>, String> {
-        let Ok(file) = File::options().create(true).append(true).mode(0o600).open(self.state.join("lock")) else {
+        let Ok(file) = File::options().create(true).append(true).mode(0o600).open(self.state.join("lock"))
+        else {
             return Ok(None);
         };
         match file.try_lock() {
@@ -99,7 +135,12 @@ impl Joined {
         let sources: Vec<_> =
             config.devices.iter().map(|device| (device.name.clone(), device.source.clone())).collect();
         let mut known = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut warnings = config.warnings;
+        let mut warnings = config.warnings.clone();
+        warnings.extend(self.unwritable.iter().cloned());
+        if Fixed::of(&config) != self.fixed {
+            warnings
+                .push("listen, state, certs, [limits] and [log] take effect at the next start".to_owned());
+        }
         let mut devices = Vec::new();
         for device in config.devices {
             warnings.extend(warning(&device));

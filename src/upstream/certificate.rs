@@ -15,6 +15,8 @@ pub struct Certificate {
     pub(super) der: Vec<u8>,
     /// The DER of its SubjectPublicKeyInfo (RFC 5280 section 4.1.2.7).
     pub(super) spki: Vec<u8>,
+    /// DER of subject and issuer, for comparing: what is printed may look the same.
+    pub(super) names: [Vec<u8>; 2],
     /// Distinguished name of whom it names.
     pub subject: String,
     /// Distinguished name of who signed it.
@@ -42,6 +44,7 @@ impl Certificate {
         Ok(Self {
             der: der.to_vec(),
             spki: parsed.public_key().raw.to_vec(),
+            names: [parsed.subject().as_raw().to_vec(), parsed.issuer().as_raw().to_vec()],
             subject: parsed.subject().to_string(),
             issuer: parsed.issuer().to_string(),
             not_before: Timestamp::from_seconds(validity.not_before.timestamp()),

@@ -14,6 +14,8 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -30,6 +32,11 @@ use super::{Answer, MAX_ANSWER};
 
 /// Most bytes of a response head; a device that sends more is broken or hostile.
 const MAX_HEAD: usize = 64 * 1024;
+
+/// Most header lines of a response.
+const MAX_HEADERS: usize = 200;
+/// After so long a silence the kernel asks whether the peer is still there.
+const PROBED_AFTER: Duration = Duration::from_secs(60);
 
 /// What is asked of a peer that was not met before, ahead of any credential.
 pub struct Introduction {
@@ -50,7 +57,7 @@ pub(super) struct Connector {
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(super) pin: Option<Arc<Pin>>,
     pub(super) introduction: Option<Introduction>,
-    /// Keys (or, without TLS, addresses) that have introduced themselves.
+    /// Public keys of peers that were met.
     pub(super) met: Mutex<HashSet<Vec<u8>>>,
     pub(super) seen: Mutex<Option<Certificate>>,
     pub(super) connect_timeout: Duration,
@@ -61,6 +68,8 @@ pub(super) struct Connector {
 /// An open connection. Dropping it closes the socket at once.
 pub(super) struct Connection {
     pub(super) sender: SendRequest<Outbound>,
+    /// See [`Idle`](super::idle::Idle).
+    pub(super) epoch: u64,
     received: Arc<AtomicU64>,
     task: AbortOnDropHandle<()>,
 }
@@ -81,9 +90,9 @@ impl Connection {
 
 impl Connector {
     /// A connection on which requests with credentials may go.
-    pub(super) async fn open(&self) -> Result<Connection, Trouble> {
-        let opened = timeout(self.connect_timeout, self.handshake()).await;
-        let (mut connection, newcomer) = match opened {
+    pub(super) async fn open(&self, epoch: u64) -> Result<Connection, Trouble> {
+        let opened = timeout(self.connect_timeout, self.handshake(epoch)).await;
+        let (mut connection, peer) = match opened {
             Ok(opened) => opened?,
             Err(_) => {
                 self.place.doubt();
@@ -93,20 +102,13 @@ impl Connector {
                 )));
             }
         };
-        if let Some(newcomer) = newcomer {
-            self.introduce(&mut connection, newcomer).await?;
-        }
+        self.meet(&mut connection, peer).await?;
         Ok(connection)
     }
 
-    async fn handshake(&self) -> Result<(Connection, Option<Newcomer>), Trouble> {
-        let (stream, address) = self.tcp().await?;
-        let received = Arc::<AtomicU64>::default();
-        let Some((client, name)) = &self.tls else {
-            let newcomer = self.unmet(address.to_string().into_bytes(), None);
-            let connection = self.http(Counted::new(stream, Arc::clone(&received)), received).await?;
-            return Ok((connection, newcomer));
-        };
+    async fn handshake(&self, epoch: u64) -> Result<(Connection, Option<Certificate>), Trouble> {
+        let stream = self.tcp().await?;
+        let Some((client, name)) = &self.tls else { return Ok((self.http(stream, epoch).await?, None)) };
         let stream = TlsConnector::from(Arc::clone(client))
             .connect(name.clone(), stream)
             .await
@@ -115,18 +117,53 @@ impl Connector {
             Some(der) => Certificate::read(der).map_err(Trouble::TlsProtocol)?,
             None => return Err(Trouble::TlsProtocol(format!("{} shows no certificate", self.label))),
         };
-        let follows = self.settle(&shown)?;
-        let mut newcomer = self.unmet(shown.spki.clone(), None);
-        if follows {
-            newcomer = Some(Newcomer { key: shown.spki.clone(), successor: Some(shown.clone()) });
-        }
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
-        let connection = self.http(Counted::new(stream, Arc::clone(&received)), received).await?;
-        Ok((connection, newcomer))
+        Ok((self.http(stream, epoch).await?, Some(shown)))
     }
 
-    async fn tcp(&self) -> Result<(TcpStream, SocketAddr), Trouble> {
-        let addresses = self.place.addresses().await?;
+    /// Makes sure that this peer is the device that is configured, and remembers it.
+    ///
+    /// Its key is proven by now. A first certificate is pinned, and one that may follow the pinned one takes over,
+    /// only after the device has said who it is, where the make has a way to ask.
+    async fn meet(&self, connection: &mut Connection, shown: Option<Certificate>) -> Result<(), Trouble> {
+        let Some(shown) = shown else {
+            // Behind the same address may be another device tomorrow, and without TLS only it can tell.
+            return self.introduce(connection).await;
+        };
+        let pinned = match &self.pin {
+            Some(pin) => pin.current().map_err(Trouble::Certificate)?,
+            None => None,
+        };
+        let follows = pinned.is_some_and(|pinned| pinned.certificate.spki != shown.spki);
+        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner).contains(&shown.spki);
+        if follows || !met {
+            self.introduce(connection).await?;
+        }
+        if let Some(pin) = &self.pin {
+            if follows {
+                tracing::warn!(
+                    device = pin.device(),
+                    sha256 = shown.fingerprint(),
+                    "the device re-issued its certificate; the new one is pinned now"
+                );
+                pin.take_over(&shown);
+            }
+            let pinned = pin.pin_first(&shown).map_err(Trouble::Certificate)?;
+            if pinned.certificate.spki != shown.spki {
+                return Err(Trouble::Certificate(format!(
+                    "{} shows two certificates at once ({} and {}): are there two devices at this address?",
+                    self.label,
+                    pinned.certificate.fingerprint(),
+                    shown.fingerprint()
+                )));
+            }
+        }
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(shown.spki.clone());
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+        Ok(())
+    }
+
+    async fn tcp(&self) -> Result<TcpStream, Trouble> {
+        let addresses = self.addresses().await?;
         // A dead address of several must not use up the time of the others.
         let share = self.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
         let mut last = None;
@@ -136,7 +173,8 @@ impl Connector {
                     if let Err(error) = stream.set_nodelay(true) {
                         tracing::debug!(%error, "TCP_NODELAY not set");
                     }
-                    return Ok((stream, address));
+                    keep_alive(&stream);
+                    return Ok(stream);
                 }
                 Ok(Err(error)) => last = Some(Trouble::connecting(&error, &self.label)),
                 Err(_) => last = Some(Trouble::connecting(&io::ErrorKind::TimedOut.into(), &self.label)),
@@ -146,51 +184,21 @@ impl Connector {
         Err(last.unwrap_or_else(|| Trouble::NameNotFound(format!("{} has no address", self.label))))
     }
 
-    /// Pins a first certificate now that the handshake has proven its key. Says whether this is one that
-    /// would take over from the pinned one.
-    fn settle(&self, shown: &Certificate) -> Result<bool, Trouble> {
-        let Some(pin) = &self.pin else { return Ok(false) };
-        match pin.current().map_err(Trouble::Certificate)? {
-            None => {
-                tracing::info!(
-                    device = pin.device(),
-                    sha256 = shown.fingerprint(),
-                    "certificate pinned on first sight"
-                );
-                pin.set(shown);
-                Ok(false)
-            }
-            Some(pinned) => Ok(pinned.certificate.spki != shown.spki),
-        }
-    }
-
-    fn unmet(&self, key: Vec<u8>, successor: Option<Certificate>) -> Option<Newcomer> {
-        self.introduction.as_ref()?;
-        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner).contains(&key);
-        (!met).then_some(Newcomer { key, successor })
-    }
-
-    async fn introduce(&self, connection: &mut Connection, newcomer: Newcomer) -> Result<(), Trouble> {
-        if let Some(introduction) = &self.introduction {
-            let answer = self.first_words(connection, introduction.path).await?;
-            (introduction.check)(&answer)?;
-        } else if newcomer.successor.is_some() {
-            // Without a way to tell who answers, a new certificate is a new device.
-            return Err(Trouble::Certificate(format!(
-                "{} shows another certificate than the one pinned",
+    /// Names get most of the time there is, so that who fails is told apart from who does not answer.
+    async fn addresses(&self) -> Result<Vec<SocketAddr>, Trouble> {
+        let patience = self.connect_timeout.mul_f64(0.9);
+        timeout(patience, self.place.addresses()).await.unwrap_or_else(|_| {
+            Err(Trouble::NameTimeout(format!(
+                "no name server says where {} is: is the network up? An address in `url` needs none",
                 self.label
-            )));
-        }
-        if let (Some(pin), Some(successor)) = (&self.pin, &newcomer.successor) {
-            tracing::warn!(
-                device = pin.device(),
-                sha256 = successor.fingerprint(),
-                "the device re-issued its certificate; the new one is pinned now"
-            );
-            pin.take_over(successor);
-        }
-        self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(newcomer.key);
-        Ok(())
+            )))
+        })
+    }
+
+    async fn introduce(&self, connection: &mut Connection) -> Result<(), Trouble> {
+        let Some(introduction) = &self.introduction else { return Ok(()) };
+        let answer = self.first_words(connection, introduction.path).await?;
+        (introduction.check)(&answer)
     }
 
     async fn first_words(&self, connection: &mut Connection, path: &str) -> Result<Answer, Trouble> {
@@ -215,17 +223,19 @@ impl Connector {
         })
     }
 
-    async fn http<S>(&self, stream: Counted<S>, received: Arc<AtomicU64>) -> Result<Connection, Trouble>
+    async fn http<S>(&self, stream: S, epoch: u64) -> Result<Connection, Trouble>
     where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let received = Arc::<AtomicU64>::default();
+        let stream = TokioIo::new(Counted::new(stream, Arc::clone(&received)));
         let mut builder = http1::Builder::new();
-        builder.max_header_size(MAX_HEAD).max_headers(200);
+        builder.max_header_size(MAX_HEAD).max_headers(MAX_HEADERS);
         let (sender, connection) =
-            builder.handshake(TokioIo::new(stream)).await.map_err(|error| self.http_trouble(&error))?;
+            builder.handshake(stream).await.map_err(|error| self.http_trouble(&error))?;
         // Its errors reach whoever waits for a response; there is nobody else to tell.
         let task = tokio::spawn(async move { drop(connection.with_upgrades().await) });
-        Ok(Connection { sender, received, task: AbortOnDropHandle::new(task) })
+        Ok(Connection { sender, received, epoch, task: AbortOnDropHandle::new(task) })
     }
 
     /// What an error of hyper's means.
@@ -277,8 +287,10 @@ impl Connector {
     }
 }
 
-/// A peer that still has to introduce itself.
-struct Newcomer {
-    key: Vec<u8>,
-    successor: Option<Certificate>,
+/// A peer that vanished without a word is noticed on a connection that is silent by nature.
+pub(crate) fn keep_alive(stream: &TcpStream) {
+    let often = TcpKeepalive::new().with_time(PROBED_AFTER).with_interval(PROBED_AFTER / 3);
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&often) {
+        tracing::debug!(%error, "TCP keep-alive not set");
+    }
 }

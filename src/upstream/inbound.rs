@@ -11,9 +11,10 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::Upstream;
 use super::connect::Connection;
 use super::gate::Slot;
+use super::idle::Idle;
+use super::replay::Sent;
 use super::trouble::Trouble;
 
 /// A body on its way. When it is complete its connection goes back to the pool; when it is dropped before, the
@@ -29,7 +30,9 @@ pub struct Inbound {
 pub(super) struct Held {
     pub(super) connection: Connection,
     pub(super) slot: Slot,
-    pub(super) upstream: Arc<Upstream>,
+    /// Whether the device has got the whole request: an early answer leaves the connection busy with the rest.
+    pub(super) sent: Sent,
+    pub(super) idle: Arc<Idle>,
 }
 
 impl Inbound {
@@ -47,8 +50,10 @@ impl Inbound {
     }
 
     fn finish(&mut self) {
-        if let Some(Held { connection, slot, upstream }) = self.held.take() {
-            upstream.keep(connection);
+        if let Some(Held { connection, slot, sent, idle }) = self.held.take() {
+            if sent.is_set() {
+                idle.keep(connection);
+            }
             drop(slot);
         }
     }

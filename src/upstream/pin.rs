@@ -39,7 +39,14 @@ pub struct Pin {
     file: PathBuf,
     device: String,
     clock: Clock,
-    memory: Mutex<Option<Pinned>>,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    pinned: Option<Pinned>,
+    /// Whether the file has ever held it: only then can somebody have removed it.
+    on_disk: bool,
 }
 
 impl Pin {
@@ -65,9 +72,9 @@ impl Pin {
     pub fn current(&self) -> Result<Option<Pinned>, String> {
         let mut memory = self.lock();
         match read(&self.file) {
-            Ok(Some(pinned)) => *memory = Some(pinned),
-            // A file that was removed is a pin that was withdrawn; one that never could be written is not.
-            Ok(None) if memory.as_ref().is_some_and(|_| self.can_write()) => *memory = None,
+            Ok(Some(pinned)) => *memory = Memory { pinned: Some(pinned), on_disk: true },
+            // A file that was removed is a pin that was withdrawn. One that could not be written is not.
+            Ok(None) if memory.on_disk => *memory = Memory::default(),
             Ok(None) => {}
             Err(error) => {
                 return Err(format!(
@@ -77,16 +84,29 @@ impl Pin {
                 ));
             }
         }
-        Ok(memory.clone())
+        Ok(memory.pinned.clone())
     }
 
-    /// Pins a certificate by first sight or by a person's word.
-    pub fn set(&self, certificate: &Certificate) {
+    /// What was pinned when it was last looked at.
+    pub fn remembered(&self) -> Option<Pinned> {
+        self.lock().pinned.clone()
+    }
+
+    /// Pins the first certificate seen. Of two that are seen at once the second is held against the first.
+    pub(super) fn pin_first(&self, certificate: &Certificate) -> Result<Pinned, String> {
+        match self.current()? {
+            Some(pinned) => Ok(pinned),
+            None => Ok(self.set(certificate)),
+        }
+    }
+
+    /// Pins a certificate by a person's word.
+    pub fn set(&self, certificate: &Certificate) -> Pinned {
         self.keep(Pinned {
             certificate: certificate.clone(),
             pinned_at: self.clock.now(),
             taken_over_at: None,
-        });
+        })
     }
 
     /// Lets a re-issued certificate take over.
@@ -102,24 +122,24 @@ impl Pin {
         let was = &old.certificate;
         was.is_valid_at(old.pinned_at)
             && now.plus(LAST_DAYS) >= was.not_after
-            && new.subject == was.subject
-            && new.issuer == was.issuer
+            && new.names == was.names
             && new.is_valid_at(now)
             && new.not_after > was.not_after
             && old.taken_over_at.is_none_or(|taken| now.since(taken) >= BETWEEN_TAKE_OVERS)
     }
 
-    fn keep(&self, pinned: Pinned) {
+    fn keep(&self, pinned: Pinned) -> Pinned {
         let mut memory = self.lock();
-        if let Err(error) = self.write(&pinned) {
+        let written = self.write(&pinned).inspect_err(|error| {
             tracing::warn!(
                 device = self.device,
                 file = %self.file.display(),
                 %error,
                 "the certificate can't be saved: after a restart the first one seen is trusted anew"
             );
-        }
-        *memory = Some(pinned);
+        });
+        *memory = Memory { pinned: Some(pinned.clone()), on_disk: written.is_ok() };
+        pinned
     }
 
     fn write(&self, pinned: &Pinned) -> io::Result<()> {
@@ -144,11 +164,7 @@ impl Pin {
         std::fs::File::open(folder)?.sync_all()
     }
 
-    fn can_write(&self) -> bool {
-        self.file.parent().is_some_and(|folder| tempfile::tempfile_in(folder).is_ok())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Pinned>> {
+    fn lock(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

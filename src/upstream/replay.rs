@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -27,16 +28,31 @@ struct State {
     ended: bool,
     length: usize,
     limit: usize,
+    /// Which copy may be read: the last one.
+    turn: u64,
 }
 
 /// One reading of a [`Replay`], or a body of known bytes.
 #[derive(Debug)]
-pub struct Outbound(Source);
+pub struct Outbound {
+    source: Source,
+    sent: Sent,
+}
+
+/// Whether a body was read to its end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sent(Arc<AtomicBool>);
+
+impl Sent {
+    pub(super) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 #[derive(Debug)]
 enum Source {
     Known(Bytes),
-    Replay { state: Arc<Mutex<State>>, next: usize },
+    Replay { state: Arc<Mutex<State>>, next: usize, turn: u64 },
 }
 
 impl Replay {
@@ -48,24 +64,44 @@ impl Replay {
             ended: false,
             length: 0,
             limit,
+            turn: 0,
         })))
     }
 
-    /// The body from its first byte, or `None` when too much of it is gone by.
+    /// The body from its first byte, or `None` when too much of it is gone by. Copies made before it come to an
+    /// error when they are read: two readers would tear the body apart.
     pub fn copy(&self) -> Option<Outbound> {
-        let state = lock(&self.0);
+        let mut state = lock(&self.0);
         state.read.as_ref()?;
+        state.turn += 1;
         if state.length == 0 && state.rest.is_end_stream() {
             return Some(Outbound::from(Bytes::new()));
         }
-        drop(state);
-        Some(Outbound(Source::Replay { state: Arc::clone(&self.0), next: 0 }))
+        let source = Source::Replay { state: Arc::clone(&self.0), next: 0, turn: state.turn };
+        Some(Outbound { source, sent: Sent::default() })
+    }
+}
+
+impl Outbound {
+    /// Tells later whether all of it was sent.
+    pub(super) fn sent(&self) -> Sent {
+        self.sent.clone()
+    }
+
+    fn poll_source(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        match &mut self.source {
+            Source::Known(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Source::Known(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Source::Replay { state, next, turn } => lock(state).poll_frame(next, *turn, context),
+        }
     }
 }
 
 impl From<Bytes> for Outbound {
     fn from(bytes: Bytes) -> Self {
-        Self(Source::Known(bytes))
+        // An empty body is never asked for its frames.
+        let sent = Sent(Arc::new(AtomicBool::new(bytes.is_empty())));
+        Self { source: Source::Known(bytes), sent }
     }
 }
 
@@ -77,17 +113,17 @@ impl Body for Outbound {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        match &mut self.0 {
-            Source::Known(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Source::Known(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Source::Replay { state, next } => lock(state).poll_frame(next, context),
+        let frame = ready!(self.poll_source(context));
+        if frame.is_none() || self.is_end_stream() {
+            self.sent.0.store(true, Ordering::Relaxed);
         }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.source {
             Source::Known(bytes) => bytes.is_empty(),
-            Source::Replay { state, next } => {
+            Source::Replay { state, next, .. } => {
                 let state = lock(state);
                 state.rest.is_end_stream() && state.read.as_ref().is_none_or(|read| *next >= read.len())
             }
@@ -95,9 +131,9 @@ impl Body for Outbound {
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.source {
             Source::Known(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Replay { state, next } => {
+            Source::Replay { state, next, .. } => {
                 let state = lock(state);
                 let known =
                     state.read.iter().flatten().skip(*next).map(|bytes| bytes.len() as u64).sum::<u64>();
@@ -114,8 +150,12 @@ impl State {
     fn poll_frame(
         &mut self,
         next: &mut usize,
+        turn: u64,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if turn != self.turn {
+            return Poll::Ready(Some(Err(axum::Error::new(Superseded))));
+        }
         if let Some(bytes) = self.read.as_ref().and_then(|read| read.get(*next)) {
             *next += 1;
             return Poll::Ready(Some(Ok(Frame::data(bytes.clone()))));
@@ -146,6 +186,10 @@ impl State {
         }
     }
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("the request goes out again on another connection")]
+struct Superseded;
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -99,10 +99,20 @@ fn is_multicast_name(host: &str) -> bool {
     host.trim_end_matches('.').to_ascii_lowercase().ends_with(".local")
 }
 
+/// A look-up's own daemon, whose thread would outlive it, also when nobody waits for the look-up any more.
+struct Daemon(ServiceDaemon);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // The thread ends by itself once it is told.
+        drop(self.0.shutdown());
+    }
+}
+
 async fn multicast_lookup(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
-    let daemon = ServiceDaemon::new().ok()?;
+    let daemon = Daemon(ServiceDaemon::new().ok()?);
     let name = format!("{}.", host.trim_end_matches('.'));
-    let events = daemon.resolve_hostname(&name, Some(3000)).ok()?;
+    let events = daemon.0.resolve_hostname(&name, Some(3000)).ok()?;
     let mut found = HashSet::new();
     while let Ok(event) = events.recv_async().await {
         match event {
@@ -114,8 +124,6 @@ async fn multicast_lookup(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
             _ => {}
         }
     }
-    // Its thread ends by itself; whether it could be told is of no consequence here.
-    drop(daemon.shutdown());
     let mut addresses: Vec<_> =
         found.into_iter().filter(is_usable).map(|ip| SocketAddr::new(ip, port)).collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);

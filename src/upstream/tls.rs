@@ -17,6 +17,7 @@ use rustls::{
 
 use super::certificate::{Certificate, fingerprint};
 use super::pin::Pin;
+use crate::config::{CaName, Trust};
 
 /// The cryptography of every connection: ring, passed explicitly.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
@@ -49,11 +50,19 @@ pub(super) enum Policy {
 pub(super) struct Untrusted(pub(super) String);
 
 impl Policy {
-    pub(super) fn public() -> Result<Self, String> {
-        Self::chain(public_roots())
+    /// What a device's `trust` asks for. `follow`: a re-issued certificate may take over from the pinned one.
+    pub(super) fn of(trust: &Trust, pin: &Arc<Pin>, follow: bool) -> Result<Self, String> {
+        Ok(match trust {
+            Trust::Pin => Self::Pin { pin: Arc::clone(pin), follow },
+            Trust::PinStrict => Self::Pin { pin: Arc::clone(pin), follow: false },
+            Trust::Sha256(expected) => Self::Sha256(*expected),
+            Trust::Any => Self::Any,
+            Trust::Public => Self::chain(public_roots())?,
+            Trust::Ca { file, name } => Self::chain_to(file, *name != CaName::Unchecked)?,
+        })
     }
 
-    pub(super) fn chain_to(file: &Path, check_name: bool) -> Result<Self, String> {
+    fn chain_to(file: &Path, check_name: bool) -> Result<Self, String> {
         let unreadable = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
         let mut roots = RootCertStore::empty();
         for root in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(&error))? {

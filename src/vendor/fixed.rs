@@ -1,8 +1,37 @@
 //! What makes have in common whose credential is what it is: nothing to log in for, nothing to renew.
 
-use http::{StatusCode, header, response};
+use http::{HeaderName, StatusCode, header, response};
 
 use super::Verdict;
+use crate::config::Section;
+
+/// Headers that frame or route a message: whoever sends it sets them anew.
+const NOT_OURS: [&str; 11] = [
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// A header's name in lower case, if that header can carry a credential.
+pub(super) fn carrier(section: &mut Section<'_>, key: &'static str, name: &str) -> Option<String> {
+    let Ok(name) = name.parse::<HeaderName>() else {
+        section.refuse(key, "this is no header name; such names are of letters, digits and `-`");
+        return None;
+    };
+    if NOT_OURS.contains(&name.as_str()) {
+        section.refuse(key, format!("`{name}` belongs to the connection and can't carry a credential"));
+        return None;
+    }
+    Some(name.to_string())
+}
 
 /// A 401 to a credential that can't be renewed means that it is wrong; `advice` says what to do.
 pub(super) fn judge(answered: &response::Parts, advice: &str) -> Verdict {

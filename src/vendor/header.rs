@@ -7,25 +7,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderName, response};
+use http::response;
 
 use super::{Account, Asked, Carriers, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed};
 use crate::config::{SecretSource, Section};
-
-/// Headers that frame or route a message: whoever sends it sets them anew.
-const NOT_OURS: [&str; 11] = [
-    "connection",
-    "content-length",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "via",
-];
 
 struct Header {
     name: String,
@@ -33,22 +18,9 @@ struct Header {
 }
 
 pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
-    let name = section.required_text("name").and_then(|name| carrier(section, "name", &name));
+    let name = section.required_text("name").and_then(|name| fixed::carrier(section, "name", &name));
     let value = section.required_secret("value");
     Some(Arc::new(Header { name: name?, value: value? }))
-}
-
-/// A header's name in lower case, if that header can carry a credential.
-pub(super) fn carrier(section: &mut Section<'_>, key: &'static str, name: &str) -> Option<String> {
-    let Ok(name) = name.parse::<HeaderName>() else {
-        section.refuse(key, "this is no header name; such names are of letters, digits and `-`");
-        return None;
-    };
-    if NOT_OURS.contains(&name.as_str()) {
-        section.refuse(key, format!("`{name}` belongs to the connection and can't carry a credential"));
-        return None;
-    }
-    Some(name.to_string())
 }
 
 #[async_trait]

@@ -58,9 +58,9 @@ impl Visit<'_> {
     /// Reads a secret where the configuration says it is, as it is now.
     ///
     /// # Errors
-    /// [`Refusal::Person`]: somebody has to put it there.
+    /// [`Refusal::Odd`], since it may be there again in a moment: files are swapped when they change.
     pub fn secret(&self, source: &SecretSource) -> Result<Secret, Refusal> {
-        source.read().map_err(|error| Refusal::Person(error.to_string()))
+        source.read().map_err(|error| Refusal::Odd(error.to_string()))
     }
 }
 

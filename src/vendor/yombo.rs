@@ -14,7 +14,6 @@ use async_trait::async_trait;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, request, response};
 
-use super::header::carrier;
 use super::{Account, Asked, Carriers, Moment, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed};
 use crate::config::{SecretSource, Section};
 
@@ -47,7 +46,7 @@ struct Yombo {
 pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
     let auth_key = section.required_secret("auth_key");
     let header = section.text("header").unwrap_or_else(|| "x-auth-key".to_owned());
-    let header = carrier(section, "header", &header);
+    let header = fixed::carrier(section, "header", &header);
     Some(Arc::new(Yombo { auth_key: auth_key?, header: header? }))
 }
 

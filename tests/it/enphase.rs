@@ -65,7 +65,9 @@ impl Home {
     fn with_token_only(&self, token: &str) -> String {
         let serial = &EnphaseSettings::default().serial;
         let url = self.device.url();
-        format!("[devices.solar]\nvendor = \"enphase\"\nurl = \"{url}\"\nserial = \"{serial}\"\ntoken = \"{token}\"\n")
+        format!(
+            "[devices.solar]\nvendor = \"enphase\"\nurl = \"{url}\"\nserial = \"{serial}\"\ntoken = \"{token}\"\n"
+        )
     }
 }
 
@@ -147,7 +149,11 @@ async fn a_restart_without_internet_serves_at_once_and_asks_no_cloud() {
     home.reads().await;
     let asked = home.asked_of_cloud();
     for end_softly in [true, false] {
-        if end_softly { home.lab.stop().await } else { home.lab.kill().await }
+        if end_softly {
+            home.lab.stop().await
+        } else {
+            home.lab.kill().await
+        }
         if end_softly {
             home.cut_off().await;
         }
@@ -161,7 +167,11 @@ async fn a_restart_without_internet_serves_at_once_and_asks_no_cloud() {
 #[tokio::test]
 async fn a_token_near_its_end_serves_on_while_the_cloud_is_down() {
     let lifetime = Some(Duration::from_secs(365 * DAY));
-    let mut home = Home::new(EnphaseSettings::default(), CloudSettings { token_lifetime: lifetime, ..CloudSettings::default() }).await;
+    let mut home = Home::new(
+        EnphaseSettings::default(),
+        CloudSettings { token_lifetime: lifetime, ..CloudSettings::default() },
+    )
+    .await;
     home.reads().await;
     home.cut_off().await;
     pass(Duration::from_secs(345 * DAY)).await;
@@ -238,7 +248,8 @@ async fn early_firmware_gets_its_cookie_beside_the_token() {
 
 #[tokio::test]
 async fn firmware_below_seven_is_reached_as_a_digest_device() {
-    let settings = EnphaseSettings { firmware: Firmware::Five, resets_reused: true, ..EnphaseSettings::default() };
+    let settings =
+        EnphaseSettings { firmware: Firmware::Five, resets_reused: true, ..EnphaseSettings::default() };
     let home = Home::new(settings, CloudSettings::default()).await;
     let token = home.cloud.mint(&EnphaseSettings::default().serial, None);
     let lab = Lab::new(&home.with_token_only(token.expose())).await;
@@ -284,7 +295,10 @@ async fn a_configured_token_needs_no_cloud() {
         let mut home = Home::usual().await;
         let token = home.cloud.mint(&EnphaseSettings::default().serial, None);
         let written = if wrapped {
-            format!("{{\\\"generation_time\\\":1,\\\"token\\\":\\\"{}\\\",\\\"expires_at\\\":2}}", token.expose())
+            format!(
+                "{{\\\"generation_time\\\":1,\\\"token\\\":\\\"{}\\\",\\\"expires_at\\\":2}}",
+                token.expose()
+            )
         } else {
             format!("  {}\\n", token.expose())
         };

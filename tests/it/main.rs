@@ -1,5 +1,5 @@
 //! The tests that drive the real server: over loopback, with real TLS, against the twins and against devices that
-//! are worse than any twin.
+//! are worse than any twin. And the house rules.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,6 +13,7 @@ mod support;
 mod cli;
 mod enphase;
 mod faults;
+mod house;
 mod makes;
 mod request;
 mod secrets;

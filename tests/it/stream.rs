@@ -35,7 +35,8 @@ async fn large_bodies_arrive_whole_both_ways() {
 #[tokio::test]
 async fn a_caller_who_does_not_read_stops_the_device_from_sending() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let table = format!("[devices.meter]\nvendor = \"open\"\nurl = \"http://{}\"\n", listener.local_addr().unwrap());
+    let table =
+        format!("[devices.meter]\nvendor = \"open\"\nurl = \"http://{}\"\n", listener.local_addr().unwrap());
     let lab = Lab::new(&table).await;
     let mut line = lab.connect().await;
     line.begin(&Ask::get("/meter/x")).await;
@@ -62,7 +63,8 @@ async fn a_caller_who_does_not_read_stops_the_device_from_sending() {
 #[tokio::test]
 async fn a_device_that_does_not_read_stops_the_caller_from_sending() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let table = format!("[devices.meter]\nvendor = \"open\"\nurl = \"http://{}\"\n", listener.local_addr().unwrap());
+    let table =
+        format!("[devices.meter]\nvendor = \"open\"\nurl = \"http://{}\"\n", listener.local_addr().unwrap());
     let lab = Lab::new(&table).await;
     let mut line = lab.connect().await;
     let total = 16 * LARGE;
@@ -111,7 +113,10 @@ async fn events_that_keep_coming_keep_coming() {
     line.begin(&Ask::get("/meter/twin/events?ms=20")).await;
     line.head(&Method::GET).await.unwrap();
     for count in 0..20 {
-        assert_eq!(line.piece().await.unwrap().unwrap(), format!("id: {count}\ndata: {{\"count\":{count}}}\n\n"));
+        assert_eq!(
+            line.piece().await.unwrap().unwrap(),
+            format!("id: {count}\ndata: {{\"count\":{count}}}\n\n")
+        );
     }
 }
 
@@ -141,11 +146,18 @@ async fn heads_ranges_tags_and_empty_answers_are_as_the_device_has_them() {
     let door = Door::new().await;
     let head = door.lab.send(&Ask::new(Method::HEAD, "/meter/twin/bytes?n=1000")).await;
     assert_eq!((head.status.as_u16(), head.header("content-length"), head.body.len()), (200, "1000", 0));
-    for (range, status, told) in [("bytes=10-19", 206, "bytes 10-19/1000"), ("bytes=-5", 206, "bytes 995-999/1000"), ("bytes=2000-", 416, "bytes */1000")] {
+    for (range, status, told) in [
+        ("bytes=10-19", 206, "bytes 10-19/1000"),
+        ("bytes=-5", 206, "bytes 995-999/1000"),
+        ("bytes=2000-", 416, "bytes */1000"),
+    ] {
         let part = door.lab.send(&Ask::get("/meter/twin/range").with("Range", range)).await;
         assert_eq!((part.status.as_u16(), part.header("content-range")), (status, told));
     }
-    assert_eq!(door.lab.send(&Ask::get("/meter/twin/range").with("Range", "bytes=10-19")).await.body, noise(10, 10));
+    assert_eq!(
+        door.lab.send(&Ask::get("/meter/twin/range").with("Range", "bytes=10-19")).await.body,
+        noise(10, 10)
+    );
     let fresh = door.lab.send(&Ask::get("/meter/twin/etag").with("If-None-Match", "\"twin-1\"")).await;
     assert_eq!((fresh.status.as_u16(), fresh.header("etag"), fresh.body.len()), (304, "\"twin-1\"", 0));
     let changed = door.lab.send(&Ask::get("/meter/twin/etag").with("If-None-Match", "\"other\"")).await;
@@ -172,7 +184,9 @@ async fn trailers_reach_who_wants_them() {
 async fn who_asks_before_sending_is_told_to_go_on_or_not() {
     let door = Door::with("max_body = 10\n").await;
     let ask = |length: usize| {
-        format!("POST /meter/twin/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n")
+        format!(
+            "POST /meter/twin/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n"
+        )
     };
     let mut line = door.lab.connect().await;
     line.write(ask(4)).await;
@@ -266,9 +280,13 @@ async fn a_queue_that_is_full_is_said_at_once() {
     holding.begin(&Ask::get("/meter/twin/slow?ms=500")).await;
     door.device.twin.journal().reaches(1).await;
     let replies = join_all((0..5).map(|_| door.lab.get("/meter/twin/sample"))).await;
-    let busy: Vec<_> = replies.iter().filter(|reply| reply.status != 200).map(|reply| reply.problem()).collect();
+    let busy: Vec<_> =
+        replies.iter().filter(|reply| reply.status != 200).map(|reply| reply.problem()).collect();
     assert_eq!(busy.len(), 3);
-    assert!(busy.iter().all(|problem| problem.fault == "device_busy" && problem.detail.contains("max_waiting")), "{busy:?}");
+    assert!(
+        busy.iter().all(|problem| problem.fault == "device_busy" && problem.detail.contains("max_waiting")),
+        "{busy:?}"
+    );
 }
 
 #[tokio::test]

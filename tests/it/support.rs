@@ -19,11 +19,12 @@ pub(crate) use scripted::{Act, Scripted};
 
 /// Waits until something is so that nobody tells of.
 pub(crate) async fn until(what: impl Fn() -> bool) {
+    let mut looks = tokio::time::interval(std::time::Duration::from_millis(1));
     for _ in 0..10_000 {
         if what() {
             return;
         }
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        looks.tick().await;
     }
     panic!("it never came to be");
 }

@@ -221,7 +221,10 @@ fn a_gateway_introduces_itself_by_its_serial() {
     assert_eq!(introduced(SERIAL, &info(right)), Ok(()));
     assert_eq!(introduced(SERIAL, &info("<a><b></a><sn> 121935144671\n</sn>& <")), Ok(()));
     let other = introduced(SERIAL, &info("<device><sn>999</sn></device>")).unwrap_err().to_string();
-    assert_eq!(other, "the device at this address is serial 999, `serial` says 121935144671");
+    assert_eq!(
+        other,
+        "the device at this address is serial 999, `serial` says 121935144671: no credential was sent to it"
+    );
     for odd in ["", "<sn></sn>", "<sn>12", "<sn><script></sn>", "<html>login</html>"] {
         assert!(introduced(SERIAL, &info(odd)).unwrap_err().to_string().contains("IQ Gateway?"), "{odd}");
     }

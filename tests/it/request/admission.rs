@@ -55,7 +55,16 @@ async fn any_other_name_is_refused_everywhere_but_at_healthz() {
     ];
     let door = Door::with("[access]\nhosts = [\"*.listed.example\"]\n").await;
     for name in NAMES {
-        for path in ["/", "/readyz", "/metrics", "/-/devices", "/meter/twin/echo", "/meter", "/meter/../x", "/unknown"] {
+        for path in [
+            "/",
+            "/readyz",
+            "/metrics",
+            "/-/devices",
+            "/meter/twin/echo",
+            "/meter",
+            "/meter/../x",
+            "/unknown",
+        ] {
             let problem = door.stops(&Ask::get(path).with("Host", name)).await.problem();
             assert_eq!(problem.fault, "host_not_allowed", "{path} of {name}");
             assert!(problem.detail.contains("hosts = ["), "{}", problem.detail);
@@ -67,7 +76,12 @@ async fn any_other_name_is_refused_everywhere_but_at_healthz() {
 #[tokio::test]
 async fn a_request_without_one_clear_host_gets_a_bare_400() {
     let door = Door::new().await;
-    for lines in ["", "Host:\r\n", "Host: localhost\r\nHost: localhost\r\n", "Host: localhost\r\nhost: rebound.example\r\n"] {
+    for lines in [
+        "",
+        "Host:\r\n",
+        "Host: localhost\r\nHost: localhost\r\n",
+        "Host: localhost\r\nhost: rebound.example\r\n",
+    ] {
         let mut line = door.lab.connect().await;
         line.write(format!("GET /meter/twin/echo HTTP/1.1\r\n{lines}\r\n")).await;
         let reply = line.reply(&Method::GET).await.unwrap();
@@ -92,7 +106,9 @@ async fn an_absolute_target_needs_an_allowed_authority() {
 #[tokio::test]
 async fn methods_that_ask_for_a_tunnel_or_an_echo_are_405() {
     let door = Door::new().await;
-    for (method, target) in [(Method::CONNECT, "localhost:443"), (Method::TRACE, "/meter/twin/echo"), (Method::TRACE, "/")] {
+    for (method, target) in
+        [(Method::CONNECT, "localhost:443"), (Method::TRACE, "/meter/twin/echo"), (Method::TRACE, "/")]
+    {
         let reply = door.stops(&Ask::new(method.clone(), target)).await;
         assert_eq!(reply.fault(), "method_not_allowed", "{method} {target}");
         assert!(reply.header("allow").contains("GET"));
@@ -130,7 +146,16 @@ async fn a_page_of_another_origin_gets_nothing_and_a_page_of_ours_everything() {
         (Method::POST, READ, &[("Sec-Fetch-Site", "same-site")], false),
         (Method::DELETE, READ, &[("Sec-Fetch-Site", "same-site")], false),
         (Method::POST, READ, &[("Sec-Fetch-Site", "cross-site")], false),
-        (Method::GET, READ, &[("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")], false),
+        (
+            Method::GET,
+            READ,
+            &[
+                ("Sec-Fetch-Site", "cross-site"),
+                ("Sec-Fetch-Mode", "navigate"),
+                ("Sec-Fetch-Dest", "document"),
+            ],
+            false,
+        ),
         // A GET that acts, from a browser that sends a plain-http address in the LAN no proof of anything.
         (Method::GET, ACT, &[], true),
         (Method::GET, ACT, &[("User-Agent", "curl/8.1")], true),
@@ -145,7 +170,12 @@ async fn a_page_of_another_origin_gets_nothing_and_a_page_of_ours_everything() {
         (Method::GET, ACT, &[("Sec-Fetch-Site", "same-site")], false),
         (Method::GET, ACT, &[("Sec-Fetch-Site", "cross-site")], false),
         // A WebSocket asks like everybody else.
-        (Method::GET, READ, &[("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Origin", "http://evil.example")], false),
+        (
+            Method::GET,
+            READ,
+            &[("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Origin", "http://evil.example")],
+            false,
+        ),
     ];
     let door = Door::with("acts_on_get = [\"/twin/slow\"]\n").await;
     for (method, path, headers, is_ours) in cases {
@@ -166,14 +196,22 @@ async fn a_page_of_another_origin_gets_nothing_and_a_page_of_ours_everything() {
 async fn a_person_may_follow_a_link_to_the_first_page_and_no_further() {
     let door = Door::new().await;
     let visit = |path: &str| {
-        let navigation = [("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document")];
+        let navigation = [
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Sec-Fetch-Mode", "navigate"),
+            ("Sec-Fetch-Dest", "document"),
+        ];
         Ask::get(path).with_all(&navigation)
     };
     assert_eq!(door.stops(&visit("/")).await.status, 200);
     for path in ["/metrics", "/-/devices", "/meter/", "/meter/twin/echo"] {
         assert_eq!(door.stops(&visit(path)).await.fault(), "origin_not_allowed", "{path}");
     }
-    let frame = Ask::get("/").with_all(&[("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "iframe")]);
+    let frame = Ask::get("/").with_all(&[
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-Dest", "iframe"),
+    ]);
     assert_eq!(door.stops(&frame).await.fault(), "origin_not_allowed");
 }
 
@@ -183,12 +221,18 @@ async fn a_device_that_may_only_be_read_is_only_read() {
     for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
         door.passes(&Ask::new(method, READ)).await;
     }
-    let writing = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::from_bytes(b"BREW").unwrap()];
-    let acting = ["/meter/twin/slow", "/meter/twin/slow/x?y", "/meter//twin/sl%6fw", "/meter/twin/7/act"].map(Ask::get);
+    let writing =
+        [Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::from_bytes(b"BREW").unwrap()];
+    let acting = ["/meter/twin/slow", "/meter/twin/slow/x?y", "/meter//twin/sl%6fw", "/meter/twin/7/act"]
+        .map(Ask::get);
     for ask in writing.into_iter().map(|method| Ask::new(method, READ)).chain(acting) {
         let problem = door.stops(&ask).await.problem();
         assert_eq!((problem.fault.as_str(), problem.device.as_deref()), ("read_only", Some("meter")));
-        assert!(problem.detail.contains("access = \"full\"") && problem.detail.contains("[devices.meter]"), "{}", problem.detail);
+        assert!(
+            problem.detail.contains("access = \"full\"") && problem.detail.contains("[devices.meter]"),
+            "{}",
+            problem.detail
+        );
     }
     door.passes(&Ask::get("/meter/twin/status?code=200&slow")).await;
 }

@@ -35,9 +35,12 @@ async fn what_concerns_one_connection_ends_there() {
 #[tokio::test]
 async fn a_wish_for_trailers_is_passed_on_and_other_transfer_codings_are_not() {
     let door = Door::new().await;
-    let arrival = door.passes(&Ask::get("/meter/twin/echo").with("TE", "gzip, trailers").with("Connection", "TE")).await;
+    let arrival = door
+        .passes(&Ask::get("/meter/twin/echo").with("TE", "gzip, trailers").with("Connection", "TE"))
+        .await;
     assert_eq!(arrival.headers["te"], "trailers");
-    let arrival = door.passes(&Ask::get("/meter/twin/echo").with("TE", "gzip").with("Connection", "TE")).await;
+    let arrival =
+        door.passes(&Ask::get("/meter/twin/echo").with("TE", "gzip").with("Connection", "TE")).await;
     assert!(!arrival.headers.contains_key("te"));
 }
 
@@ -45,12 +48,14 @@ async fn a_wish_for_trailers_is_passed_on_and_other_transfer_codings_are_not() {
 async fn via_tells_the_way_and_the_version_that_came_in() {
     let door = Door::new().await;
     let ours = |value: &str, version: &str| {
-        let name = value.strip_prefix(&format!("{version} keyward-")).unwrap_or_else(|| panic!("Via: {value}"));
+        let name =
+            value.strip_prefix(&format!("{version} keyward-")).unwrap_or_else(|| panic!("Via: {value}"));
         assert!(name.len() == 8 && name.bytes().all(|digit| digit.is_ascii_hexdigit()), "{value}");
     };
     let arrival = door.passes(&Ask::get("/meter/twin/echo")).await;
     ours(arrival.headers["via"].to_str().unwrap(), "1.1");
-    let arrival = door.passes(&Ask::get("/meter/twin/echo").with("Via", "1.0 fred, 1.1 keyward-00000000")).await;
+    let arrival =
+        door.passes(&Ask::get("/meter/twin/echo").with("Via", "1.0 fred, 1.1 keyward-00000000")).await;
     let lines: Vec<_> = arrival.headers.get_all("via").iter().map(|line| line.to_str().unwrap()).collect();
     let all = lines.join(", ");
     let (former, last) = all.rsplit_once(", ").unwrap();
@@ -87,7 +92,8 @@ async fn origin_and_referer_of_this_door_become_the_devices_and_others_go() {
     ];
     for (name, value, expected) in cases {
         let arrival = door.passes(&Ask::post("/meter/twin/echo", "x").with(name, value)).await;
-        let arrived = arrival.headers.get(name.to_lowercase()).map(|value| value.to_str().unwrap().to_owned());
+        let arrived =
+            arrival.headers.get(name.to_lowercase()).map(|value| value.to_str().unwrap().to_owned());
         assert_eq!(arrived, expected, "{name}: {value}");
     }
 }
@@ -126,11 +132,14 @@ async fn locations_lose_the_path_of_the_url_and_lead_nowhere_beside_it() {
     let table = |device: &Scripted| {
         format!("[devices.meter]\nvendor = \"open\"\nurl = \"http://{}/house/3\"\n", device.address)
     };
-    for (told, passed) in [("/house/3/x", "/meter/x"), ("/house/3", "/meter/"), ("/house/31/x", "/house/31/x")] {
+    for (told, passed) in
+        [("/house/3/x", "/meter/x"), ("/house/3", "/meter/"), ("/house/31/x", "{device}/house/31/x")]
+    {
         let answer = format!("HTTP/1.1 201 Created\r\nContent-Location: {told}\r\nContent-Length: 0\r\n\r\n");
         let device = Scripted::new(move |_| Act::Answer(answer.clone().into_bytes())).await;
         let reply = Lab::new(&table(&device)).await.get("/meter/y").await;
-        assert_eq!((reply.status.as_u16(), reply.header("content-location")), (201, passed));
+        let passed = passed.replace("{device}", &format!("http://{}", device.address));
+        assert_eq!((reply.status.as_u16(), reply.header("content-location")), (201, passed.as_str()));
         assert!(device.heard()[0].head.starts_with("GET /house/3/y HTTP/1.1\r\n"));
     }
 }
@@ -150,12 +159,16 @@ async fn a_document_of_a_device_is_confined_and_data_is_left_alone() {
 
 #[tokio::test]
 async fn what_may_pass_for_a_document_is_confined_too() {
-    for kind in ["image/svg+xml", "text/xml", "application/xhtml+xml; charset=utf-8", "TEXT/HTML", "html", ""] {
+    for kind in ["image/svg+xml", "text/xml", "application/xhtml+xml; charset=utf-8", "TEXT/HTML", "html", ""]
+    {
         let kind_line = if kind.is_empty() { String::new() } else { format!("Content-Type: {kind}\r\n") };
-        let answer = format!("HTTP/1.1 200 OK\r\n{kind_line}Content-Security-Policy: default-src *\r\nContent-Length: 0\r\n\r\n");
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\n{kind_line}Content-Security-Policy: default-src *\r\nContent-Length: 0\r\n\r\n"
+        );
         let device = Scripted::new(move |_| Act::Answer(answer.clone().into_bytes())).await;
         let reply = Lab::new(&device.table("meter", "")).await.get("/meter/x").await;
-        let policies: Vec<_> = reply.headers.get_all("content-security-policy").iter().map(|it| it.to_str().unwrap()).collect();
+        let policies: Vec<_> =
+            reply.headers.get_all("content-security-policy").iter().map(|it| it.to_str().unwrap()).collect();
         assert!(policies.iter().any(|policy| policy.starts_with("sandbox")), "{kind:?}: {policies:?}");
     }
 }

@@ -15,7 +15,10 @@ async fn a_body_larger_than_allowed_is_413_whether_it_says_so_or_not() {
     assert_eq!(door.lab.send(&Ask::post("/meter/twin/upload", noise(0, 1000))).await.json()["length"], 1000);
     for (length, fits) in [(1000, true), (1001, false), (100_000, false)] {
         let mut line = door.lab.connect().await;
-        line.write("POST /meter/twin/upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n").await;
+        line.write(
+            "POST /meter/twin/upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+        )
+        .await;
         // The server may answer and hang up in the middle.
         drop(line.try_write(chunked(&noise(0, length))).await);
         let reply = line.reply(&Method::POST).await.unwrap();

@@ -18,7 +18,11 @@ async fn our_endpoints_know_get_and_head_and_no_other_method() {
         assert_eq!(head.header("content-type"), whole.header("content-type"));
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS] {
             let reply = door.stops(&Ask::new(method.clone(), path)).await;
-            assert_eq!((reply.fault().as_str(), reply.header("allow")), ("method_not_allowed", "GET, HEAD"), "{method} {path}");
+            assert_eq!(
+                (reply.fault().as_str(), reply.header("allow")),
+                ("method_not_allowed", "GET, HEAD"),
+                "{method} {path}"
+            );
         }
     }
 }
@@ -59,7 +63,13 @@ async fn readyz_lists_the_devices_and_is_503_from_the_first_moment_of_the_end() 
 #[tokio::test]
 async fn every_line_of_the_metrics_is_prometheus_text_and_counts_what_happened() {
     let door = Door::new().await;
-    for path in ["/meter/twin/sample", "/meter/twin/sample", "/meter/twin/status?code=404", "/meter/../x", "/unknown/"] {
+    for path in [
+        "/meter/twin/sample",
+        "/meter/twin/sample",
+        "/meter/twin/status?code=404",
+        "/meter/../x",
+        "/unknown/",
+    ] {
         door.lab.get(path).await;
     }
     let reply = door.lab.get("/metrics").await;
@@ -67,14 +77,18 @@ async fn every_line_of_the_metrics_is_prometheus_text_and_counts_what_happened()
     let mut samples = Vec::new();
     for line in reply.text().lines() {
         if let Some(comment) = line.strip_prefix("# ") {
-            assert!(["HELP ", "TYPE ", "UNIT ", "EOF"].iter().any(|word| comment.starts_with(word)), "{line}");
+            assert!(
+                ["HELP ", "TYPE ", "UNIT ", "EOF"].iter().any(|word| comment.starts_with(word)),
+                "{line}"
+            );
         } else {
             samples.push(sample(line));
         }
     }
     assert!(samples.iter().all(|(name, ..)| name.starts_with("keyward_")), "{samples:?}");
     let count = |labels: &str| {
-        let is_it = |(name, shown, _): &&(String, String, f64)| name == "keyward_requests_total" && shown == labels;
+        let is_it =
+            |(name, shown, _): &&(String, String, f64)| name == "keyward_requests_total" && shown == labels;
         samples.iter().find(is_it).map(|(.., value)| *value)
     };
     assert_eq!(count(r#"device="meter",method="GET",code="200""#), Some(2.0));
@@ -84,7 +98,8 @@ async fn every_line_of_the_metrics_is_prometheus_text_and_counts_what_happened()
 /// Name, labels and value of a sample (the text format of Prometheus, version 0.0.4).
 fn sample(line: &str) -> (String, String, f64) {
     let (metric, value) = line.rsplit_once(' ').unwrap();
-    let (name, labels) = metric.split_once('{').map_or((metric, ""), |(name, rest)| (name, rest.strip_suffix('}').unwrap()));
+    let (name, labels) =
+        metric.split_once('{').map_or((metric, ""), |(name, rest)| (name, rest.strip_suffix('}').unwrap()));
     assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{line}");
     for label in labels.split("\",").filter(|label| !label.is_empty()) {
         let (label, text) = label.split_once("=\"").unwrap_or_else(|| panic!("{line}"));
@@ -104,8 +119,28 @@ async fn the_list_of_devices_has_every_key_and_null_for_what_is_not_known() {
     assert_eq!(listed["vendor"], "open");
     assert_eq!(listed["prefix"], "/meter/");
     assert_eq!(listed["url"].as_str().unwrap().trim_end_matches('/'), door.device.url());
-    assert_eq!((&listed["requests"], &listed["errors"], &listed["logins"]), (&0.into(), &0.into(), &0.into()));
-    has_members(&listed, &["cache", "certificate", "detail", "errors", "fault", "logins", "name", "prefix", "requests", "session", "state", "url", "vendor"]);
+    assert_eq!(
+        (&listed["requests"], &listed["errors"], &listed["logins"]),
+        (&0.into(), &0.into(), &0.into())
+    );
+    has_members(
+        &listed,
+        &[
+            "cache",
+            "certificate",
+            "detail",
+            "errors",
+            "fault",
+            "logins",
+            "name",
+            "prefix",
+            "requests",
+            "session",
+            "state",
+            "url",
+            "vendor",
+        ],
+    );
     has_members(&listed["session"], &["expires_at", "renewed_at"]);
     has_members(&listed["certificate"], &["not_after", "pinned_at", "sha256", "subject"]);
     has_members(&listed["cache"], &["hits", "misses"]);
@@ -121,7 +156,10 @@ async fn the_state_of_a_device_follows_its_last_exchange() {
     assert_eq!((&fine["state"], &fine["requests"]), (&"ok".into(), &1.into()));
     for name in ["not_after", "pinned_at"] {
         let time = fine["certificate"][name].as_str().unwrap();
-        assert!(time.len() == 20 && time.ends_with('Z') && &time[10..11] == "T", "{name} {time} is not RFC 3339 UTC");
+        assert!(
+            time.len() == 20 && time.ends_with('Z') && &time[10..11] == "T",
+            "{name} {time} is not RFC 3339 UTC"
+        );
     }
     assert!(fine["certificate"]["sha256"].as_str().unwrap().contains(':'));
     door.device.leave().await;

@@ -49,7 +49,9 @@ async fn a_dot_segment_in_any_reading_is_refused_and_nothing_arrives() {
 #[tokio::test]
 async fn dots_that_are_no_dot_segments_pass() {
     let door = Door::new().await;
-    for path in ["/twin/echo/...", "/twin/echo/.hidden", "/twin/echo/a..b", "/twin/echo/x.;y", "/twin/echo/%2e%2e%2e"] {
+    for path in
+        ["/twin/echo/...", "/twin/echo/.hidden", "/twin/echo/a..b", "/twin/echo/x.;y", "/twin/echo/%2e%2e%2e"]
+    {
         assert_eq!(door.passes(&Ask::get(format!("/meter{path}"))).await.target, path);
     }
 }
@@ -57,7 +59,16 @@ async fn dots_that_are_no_dot_segments_pass() {
 #[tokio::test]
 async fn the_first_segment_is_the_device_byte_for_byte() {
     let door = Door::new().await;
-    for path in ["/meter10/x", "/mete/x", "/Meter/x", "/%6deter/x", "//meter/x", "/meter%2fx", "/meter;v=1/x", "/nothing"] {
+    for path in [
+        "/meter10/x",
+        "/mete/x",
+        "/Meter/x",
+        "/%6deter/x",
+        "//meter/x",
+        "/meter%2fx",
+        "/meter;v=1/x",
+        "/nothing",
+    ] {
         let problem = door.stops(&Ask::get(path)).await.problem();
         assert_eq!((problem.fault.as_str(), problem.device), ("unknown_device", None), "{path}");
         assert!(problem.detail.contains("/meter/"), "{} does not say what there is", problem.detail);
@@ -67,7 +78,9 @@ async fn the_first_segment_is_the_device_byte_for_byte() {
 #[tokio::test]
 async fn a_device_without_its_slash_is_redirected_with_its_query() {
     let door = Door::new().await;
-    for (asked, location) in [("/meter", "/meter/"), ("/meter?inst&tot=a+b", "/meter/?inst&tot=a+b"), ("/meter?", "/meter/?")] {
+    for (asked, location) in
+        [("/meter", "/meter/"), ("/meter?inst&tot=a+b", "/meter/?inst&tot=a+b"), ("/meter?", "/meter/?")]
+    {
         let reply = door.stops(&Ask::get(asked)).await;
         assert_eq!((reply.status.as_u16(), reply.header("location")), (308, location));
     }

@@ -264,7 +264,8 @@ fn fields<'a>(lines: impl Iterator<Item = &'a str>) -> io::Result<HeaderMap> {
 /// RFC 9112 section 6.3, for a client.
 fn framing(method: &Method, status: StatusCode, headers: &HeaderMap) -> Framing {
     let is = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let bodiless = status.is_informational() || matches!(status.as_u16(), 204 | 304) || method == Method::HEAD;
+    let bodiless =
+        status.is_informational() || matches!(status.as_u16(), 204 | 304) || method == Method::HEAD;
     match (is("transfer-encoding"), is("content-length")) {
         _ if bodiless => Framing::Ended,
         (Some(_), _) => Framing::Chunked,

@@ -38,7 +38,8 @@ struct Running {
 impl Lab {
     /// A server that runs with this proxy.toml.
     pub(crate) async fn new(text: &str) -> Self {
-        let mut lab = Self { folder: tempfile::tempdir().unwrap(), text: text.to_owned(), clock: None, running: None };
+        let mut lab =
+            Self { folder: tempfile::tempdir().unwrap(), text: text.to_owned(), clock: None, running: None };
         lab.start().await;
         lab
     }

@@ -67,12 +67,20 @@ impl Reply {
         let ascii = text("detail").replace(|letter: char| !letter.is_ascii_graphic() && letter != ' ', "?");
         assert_eq!(details, ascii);
         let fault = text("fault");
-        let (_, status, errors) = FAULTS.iter().find(|(name, ..)| *name == fault).expect("a fault of the table");
+        let (_, status, errors) =
+            FAULTS.iter().find(|(name, ..)| *name == fault).expect("a fault of the table");
         assert_eq!(self.status.as_u16(), *status, "{fault}");
         assert!(errors.contains(&error.as_str()), "{fault} is told as {error}");
-        let retry_after = self.headers.get("retry-after").map(|value| value.to_str().unwrap().parse().unwrap());
+        let retry_after =
+            self.headers.get("retry-after").map(|value| value.to_str().unwrap().parse().unwrap());
         assert_eq!(retry_after.is_some(), PATIENT.contains(&fault.as_str()), "Retry-After of {fault}");
-        Problem { fault, detail: text("detail"), device: told["device"].as_str().map(str::to_owned), error, retry_after }
+        Problem {
+            fault,
+            detail: text("detail"),
+            device: told["device"].as_str().map(str::to_owned),
+            error,
+            retry_after,
+        }
     }
 
     /// The fault's name and what is said of it; everything else was checked.

@@ -74,7 +74,12 @@ impl Scripted {
     }
 }
 
-async fn converse(mut stream: TcpStream, connection: usize, note: Arc<watch::Sender<Vec<Heard>>>, script: Arc<Script>) {
+async fn converse(
+    mut stream: TcpStream,
+    connection: usize,
+    note: Arc<watch::Sender<Vec<Heard>>>,
+    script: Arc<Script>,
+) {
     let mut received = Vec::new();
     loop {
         while !received.windows(4).any(|end| end == b"\r\n\r\n") {

@@ -27,11 +27,15 @@ async fn a_callers_credentials_never_arrive_and_ours_do_exactly_once() {
     for twin in every().await.unwrap() {
         let bench = Bench::of(twin).await;
         let (headers, queries) = carriers(bench.make());
-        let usual = ["Authorization", "Cookie", "Cookie2", "Proxy-Authorization", "X-Forwarded-For", "Forwarded"];
-        let mut ask = Ask::get(format!("/it/twin/echo?a=1{}", queries.iter().fold(String::new(), |query, name| {
-            let encoded = format!("%{:02x}{}", name.as_bytes()[0], &name[1..]);
-            format!("{query}&{name}={FORGED}&{encoded}={FORGED}&{name}&b={name}")
-        })));
+        let usual =
+            ["Authorization", "Cookie", "Cookie2", "Proxy-Authorization", "X-Forwarded-For", "Forwarded"];
+        let mut ask = Ask::get(format!(
+            "/it/twin/echo?a=1{}",
+            queries.iter().fold(String::new(), |query, name| {
+                let encoded = format!("%{:02x}{}", name.as_bytes()[0], &name[1..]);
+                format!("{query}&{name}={FORGED}&{encoded}={FORGED}&{name}&b={name}")
+            })
+        ));
         for name in usual.iter().chain(headers) {
             for name in [(*name).to_owned(), name.to_lowercase(), name.replace('-', "_")] {
                 ask = ask.with(&name, &format!("twin={FORGED}"));
@@ -41,7 +45,11 @@ async fn a_callers_credentials_never_arrive_and_ours_do_exactly_once() {
         let reply = bench.lab.send(&ask.with("Accept", "application/json")).await;
         assert_eq!(reply.status, 200, "{reply:?}");
         let arrival = bench.arrivals("/twin/echo").pop().unwrap();
-        assert!(!format!("{} {:?}", arrival.target, arrival.headers).contains(FORGED), "{:?}", arrival.headers);
+        assert!(
+            !format!("{} {:?}", arrival.target, arrival.headers).contains(FORGED),
+            "{:?}",
+            arrival.headers
+        );
         assert!(arrival.target.starts_with("/twin/echo?a=1"), "{}", arrival.target);
     }
 }
@@ -51,7 +59,9 @@ async fn a_caller_cannot_have_our_credential_dropped_by_nominating_it() {
     for twin in every().await.unwrap() {
         let bench = Bench::of(twin).await;
         let (headers, _) = carriers(bench.make());
-        let nominated = headers.iter().fold("Authorization, Cookie, close".to_owned(), |all, name| format!("{all}, {name}"));
+        let nominated = headers
+            .iter()
+            .fold("Authorization, Cookie, close".to_owned(), |all, name| format!("{all}, {name}"));
         let reply = bench.lab.send(&bench.sample().with("Connection", &nominated)).await;
         assert_eq!(reply.status, 200, "{reply:?}");
     }
@@ -109,7 +119,9 @@ async fn the_bytes_of_a_path_and_query_arrive_as_they_are() {
             let arrived = bench.twin.arrivals().pop().unwrap().target;
             let ours = arrived.strip_prefix(&format!("/twin/echo{target}"));
             // A make whose key travels in the query has it there, after everything else.
-            let appended = |rest: &str| bench.make() == "query" && rest.trim_start_matches(['?', '&']).starts_with("apikey=");
+            let appended = |rest: &str| {
+                bench.make() == "query" && rest.trim_start_matches(['?', '&']).starts_with("apikey=")
+            };
             assert!(ours.is_some_and(|rest| rest.is_empty() || appended(rest)), "{target} became {arrived}");
         }
     }
@@ -122,7 +134,8 @@ async fn the_path_of_the_url_goes_before_every_path() {
         let below = Router::new().nest("/house/3", std::sync::Arc::clone(&bench.twin).face());
         let certificate = Certificate::self_signed().unwrap();
         let served = serve(below, Some(certificate), "127.0.0.1:0".parse().unwrap()).unwrap();
-        let table = bench.device.table("it", "").replace(&bench.device.url(), &format!("{}/house/3", served.url()));
+        let table =
+            bench.device.table("it", "").replace(&bench.device.url(), &format!("{}/house/3", served.url()));
         let lab = Lab::new(&table).await;
         let reply = lab.send(&bench.sample()).await;
         assert_eq!(reply.status, 200, "{reply:?}");
@@ -155,7 +168,12 @@ async fn logins_that_callers_insist_on_are_answered_here_and_end_nothing() {
             ("enphase", bearer(Ask::post("/it/auth/check_jwt", "")), 200, VALID),
         ]
     }
-    for twin in every().await.unwrap().into_iter().filter(|twin| logins().iter().any(|(make, ..)| *make == twin.vendor())) {
+    for twin in every()
+        .await
+        .unwrap()
+        .into_iter()
+        .filter(|twin| logins().iter().any(|(make, ..)| *make == twin.vendor()))
+    {
         let bench = Bench::of(twin).await;
         for (_, ask, status, holds) in logins().iter().filter(|(make, ..)| *make == bench.make()) {
             let reply = bench.lab.send(ask).await;

@@ -80,7 +80,11 @@ async fn neither_a_restart_nor_a_loop_of_them_tries_a_wrong_credential_again() {
         is_refused(&bench).await;
         let tried = attempts(&bench);
         for end_softly in [true, false, true] {
-            if end_softly { bench.lab.stop().await } else { bench.lab.kill().await }
+            if end_softly {
+                bench.lab.stop().await
+            } else {
+                bench.lab.kill().await
+            }
             bench.lab.start().await;
             is_refused(&bench).await;
         }

@@ -30,7 +30,10 @@ async fn nothing_is_asked_of_a_device_before_somebody_asks_for_it() {
         for path in ["/", "/healthz", "/readyz", "/metrics", "/-/devices"] {
             assert_eq!(bench.lab.get(path).await.status, 200, "{path}");
         }
-        assert_eq!((bench.twin.journal().total(), bench.twin.logins(), bench.device.served().accepted()), (0, 0, 0));
+        assert_eq!(
+            (bench.twin.journal().total(), bench.twin.logins(), bench.device.served().accepted()),
+            (0, 0, 0)
+        );
     }
 }
 

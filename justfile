@@ -1,0 +1,27 @@
+# What one does here, by name; `just` lists it.
+
+_default:
+    @just --list
+
+# Compiles and lints, as quick as it gets
+check:
+    cargo fmt --check
+    cargo clippy --all-targets --locked -- -D warnings
+
+# Runs all tests, or those whose name contains the argument
+test *name:
+    cargo test --locked {{name}}
+
+# Serves simulated devices, to try keyward without one
+demo *arguments:
+    cargo run --locked -- demo {{arguments}}
+
+# Everything that a change has to pass
+ci:
+    bash .ci/run
+
+# Builds the container image
+image tag="keyward":
+    docker build --tag {{tag}} \
+        --build-arg VERSION="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)" \
+        --build-arg REVISION="$(git rev-parse HEAD)" .

@@ -1,0 +1,54 @@
+//! The list of devices at `/`, for people. Its links are relative, so that it works below another path.
+
+use super::admin::state;
+use super::problem::escape;
+use super::{Device, House};
+
+/// The page.
+pub(super) fn page(house: &House) -> String {
+    let rows: String = house.devices.iter().map(|device| row(device)).collect();
+    let warnings: String =
+        house.warnings.iter().map(|warning| format!("<li>{}</li>", escape(warning))).collect();
+    let warnings = if warnings.is_empty() { warnings } else { format!("<ul>{warnings}</ul>") };
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
+         <title>keyward</title><style>{STYLE}</style>\
+         <h1>keyward</h1>{warnings}<table><thead><tr><th>Device<th>Vendor<th>State<th>What to do<th>Session until<th>Certificate\
+         <th>Requests<th>Errors<th>Logins</tr></thead><tbody>{rows}</tbody></table>\
+         <p><a href=\"-/devices\">JSON</a> · <a href=\"metrics\">metrics</a></p></html>\n"
+    )
+}
+
+const STYLE: &str = "body{font:1rem/1.5 system-ui;margin:2rem auto;max-width:75rem;padding:0 1rem}\
+    table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .8rem .3rem 0;vertical-align:top}\
+    thead th{border-bottom:1px solid}td.number{text-align:right}code{overflow-wrap:anywhere;font-size:.8rem}";
+
+fn row(device: &Device) -> String {
+    let condition = state(device);
+    let (requests, errors, logins) = device.figures.totals();
+    let ends = device.keeper.snapshot().expires_at.map_or_else(|| "–".to_owned(), |end| end.to_string());
+    let detail = condition.detail.map(|detail| escape(&detail)).unwrap_or_default();
+    format!(
+        "<tr><th scope=\"row\"><a href=\"{0}/\">{0}</a></th><td>{1}</td><td>{2}</td><td>{detail}</td>\
+         <td>{3}</td><td>{4}</td><td class=\"number\">{requests}</td><td class=\"number\">{errors}</td>\
+         <td class=\"number\">{logins}</td></tr>",
+        escape(&device.name),
+        device.make.name,
+        condition.name,
+        escape(&ends),
+        certificate(device),
+    )
+}
+
+fn certificate(device: &Device) -> String {
+    let pinned = device.upstream.pinned();
+    let taken_over = pinned.as_ref().and_then(|pinned| pinned.taken_over_at);
+    let Some(shown) = pinned.map(|pinned| pinned.certificate).or_else(|| device.upstream.certificate())
+    else {
+        return "–".to_owned();
+    };
+    let followed =
+        taken_over.map(|at| format!(", re-issued by the device, taken over {at}")).unwrap_or_default();
+    format!("<code>{}</code> until {}{followed}", shown.fingerprint(), shown.not_after)
+}

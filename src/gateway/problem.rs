@@ -1,0 +1,108 @@
+//! How a fault is told: problem details for programs, a small page for people.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, request};
+use serde_json::json;
+
+use super::fault::{Fault, Kind};
+
+impl Fault {
+    /// The answer: problem details (RFC 9457), or a small page for a browser.
+    pub fn answer(&self, asked: &request::Parts, id: &str) -> Response {
+        let (name, status, _) = self.kind.row();
+        if self.kind == Kind::CallerLeft {
+            // The request never became whole, so there is nobody to tell more.
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = status;
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            return response;
+        }
+        let title = status.canonical_reason().unwrap_or("Error");
+        let mut response = if wants_page(asked) {
+            with_type("text/html; charset=utf-8", page(title, &self.detail, name, id))
+        } else {
+            let problem = json!({
+                "title": title,
+                "status": status.as_u16(),
+                "detail": self.detail,
+                "device": self.device,
+                "fault": name,
+                "instance": id,
+            });
+            with_type("application/problem+json", problem.to_string())
+        };
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+        if let Ok(value) = HeaderValue::from_str(&self.proxy_status()) {
+            headers.insert("proxy-status", value);
+        }
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+        }
+        response
+    }
+
+    /// RFC 9209: a token, and a string of printable ASCII.
+    fn proxy_status(&self) -> String {
+        let details = self.detail.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
+        let details: String = details.collect::<String>().replace('\\', "\\\\").replace('"', "\\\"");
+        format!("keyward; error={}; details=\"{details}\"", self.error)
+    }
+}
+
+/// Rounded up, so that who comes back then does not come too early.
+fn whole_seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
+}
+
+/// `Proxy-Status` of a refusal that is the device's own word.
+pub(super) const RIGHTS: HeaderValue = HeaderValue::from_static("keyward; received-status=401");
+
+/// Whether HTML is what the caller would rather have: the first of its `Accept`.
+fn wants_page(asked: &request::Parts) -> bool {
+    asked.method != Method::HEAD
+        && first_accepted(&asked.headers).is_some_and(|kind| kind.eq_ignore_ascii_case("text/html"))
+}
+
+fn first_accepted(headers: &HeaderMap) -> Option<&str> {
+    let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
+    accept.split([',', ';']).next().map(str::trim)
+}
+
+fn page(title: &str, detail: &str, name: &str, id: &str) -> String {
+    let (title, detail) = (escape(title), escape(detail));
+    format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
+         <title>{title} · keyward</title>\
+         <style>body{{font:1rem/1.5 system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}}</style>\
+         <h1>{title}</h1><p>{detail}</p><p><small>{name} · {id}</small></p></html>\n"
+    )
+}
+
+/// Text as it may stand in HTML.
+pub(super) fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// A response of our own.
+pub(super) fn with_type(kind: &'static str, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    );
+    response
+}

@@ -1,0 +1,116 @@
+//! Connections that nobody uses now, until the device would close them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::time::{Instant, sleep};
+
+use super::connect::Connection;
+
+/// How long an unused connection is kept where the device does not say.
+const KEPT: Duration = Duration::from_secs(30);
+/// A device closes when its time is over; we do so a little earlier.
+const MARGIN: Duration = Duration::from_secs(1);
+
+/// Unused connections to one device.
+#[derive(Default)]
+pub(super) struct Idle(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// The one used last at the end.
+    connections: Vec<(Instant, Connection)>,
+    /// How long the device keeps them, as far as it has said.
+    kept: Option<Duration>,
+    /// Whether somebody looks after them.
+    reaped: bool,
+    /// Counts the times that they were all given up.
+    epoch: u64,
+}
+
+impl Idle {
+    /// A connection that is still good, as far as can be told without using it.
+    pub(super) async fn take(&self) -> Option<Connection> {
+        loop {
+            let (since, mut connection, kept) = {
+                let mut state = self.lock();
+                let (since, connection) = state.connections.pop()?;
+                (since, connection, state.kept())
+            };
+            if since.elapsed() < kept
+                && !connection.sender.is_closed()
+                && connection.sender.ready().await.is_ok()
+            {
+                return Some(connection);
+            }
+            connection.close().await;
+        }
+    }
+
+    /// What a connection that is opened now belongs to.
+    pub(super) fn epoch(&self) -> u64 {
+        self.lock().epoch
+    }
+
+    /// Puts one back, unless those of its time were given up while it was in use.
+    pub(super) fn keep(self: &Arc<Self>, connection: Connection) {
+        let mut state = self.lock();
+        if connection.sender.is_closed() || connection.epoch != state.epoch {
+            return;
+        }
+        state.connections.push((Instant::now(), connection));
+        if !std::mem::replace(&mut state.reaped, true) {
+            tokio::spawn(reap(Arc::downgrade(self)));
+        }
+    }
+
+    /// Takes the device's word on how long it keeps a connection: `Keep-Alive: timeout=5`.
+    pub(super) fn learn(&self, headers: &HeaderMap) {
+        let Some(value) = headers.get("keep-alive").and_then(|value| value.to_str().ok()) else { return };
+        let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="));
+        if let Some(seconds) = seconds.and_then(|seconds| seconds.trim().parse().ok()) {
+            self.lock().kept = Some(Duration::from_secs(seconds));
+        }
+    }
+
+    /// Closes them all, and those in use as soon as they are not.
+    pub(super) async fn clear(&self) {
+        let connections = {
+            let mut state = self.lock();
+            state.epoch += 1;
+            std::mem::take(&mut state.connections)
+        };
+        for (_, connection) in connections {
+            connection.close().await;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn kept(&self) -> Duration {
+        self.kept.map_or(KEPT, |said| said.saturating_sub(MARGIN).min(KEPT))
+    }
+}
+
+/// Closes connections before the device does, and ends with the last of them.
+async fn reap(idle: Weak<Idle>) {
+    loop {
+        let Some(wait) = idle.upgrade().map(|idle| idle.lock().kept()) else { return };
+        sleep(wait.max(MARGIN)).await;
+        let Some(idle) = idle.upgrade() else { return };
+        let mut state = idle.lock();
+        let kept = state.kept();
+        state
+            .connections
+            .retain(|(since, connection)| since.elapsed() < kept && !connection.sender.is_closed());
+        if state.connections.is_empty() {
+            state.reaped = false;
+            return;
+        }
+    }
+}
