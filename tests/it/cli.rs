@@ -5,10 +5,11 @@ mod run;
 
 use keyward::twin::generic::{Generic, Scheme};
 
-use crate::support::{Device, Line, Process, Ask, address_in};
+use crate::support::{Ask, Device, Line, Process, address_in};
 
 /// A device whose key stands in the environment of nobody.
-const SECRETLESS: &str = "[devices.meter]\nvendor = \"bearer\"\nurl = \"http://127.0.0.1:9\"\ntoken = { env = \"NOT_SET\" }\n";
+const SECRETLESS: &str =
+    "[devices.meter]\nvendor = \"bearer\"\nurl = \"http://127.0.0.1:9\"\ntoken = { env = \"NOT_SET\" }\n";
 
 #[test]
 fn what_is_printed_is_what_is_written_down() {
@@ -43,7 +44,8 @@ async fn the_demo_prints_what_to_try_and_leaves_nothing_behind() {
     demo.signal("TERM").await;
     assert_eq!(demo.ends().await.code, Some(0));
     assert_eq!(std::fs::read_dir(process.path("tmp")).unwrap().count(), 0);
-    let left: Vec<_> = std::fs::read_dir(process.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(process.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "beside proxy.toml and tmp: {left:?}");
 }
 

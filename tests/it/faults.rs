@@ -8,7 +8,7 @@ use keyward::twin::generic::{Generic, Scheme};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Act, Ask, Device, Door, Lab, Scripted, until};
+use crate::support::{Act, Ask, Device, Door, Lab, Reply, Scripted, until};
 
 const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -26,7 +26,10 @@ async fn a_device_that_refuses_connections_is_told_of_at_once() {
     let lab = Lab::new(&table(&format!("http://{}", nobody().await), "")).await;
     let begun = Instant::now();
     let problem = lab.get("/meter/x").await.problem();
-    assert_eq!((problem.fault.as_str(), problem.error.as_str()), ("device_unreachable", "connection_refused"));
+    assert_eq!(
+        (problem.fault.as_str(), problem.error.as_str()),
+        ("device_unreachable", "connection_refused")
+    );
     assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
 }
 
@@ -39,7 +42,10 @@ async fn a_device_that_takes_connections_and_hangs_is_given_up_at_the_timeout_an
     let begun = Instant::now();
     let hung = async {
         let problem = lab.get("/slow/x").await.problem();
-        assert_eq!((problem.fault.as_str(), problem.error.as_str()), ("device_timeout", "http_response_timeout"));
+        assert_eq!(
+            (problem.fault.as_str(), problem.error.as_str()),
+            ("device_timeout", "http_response_timeout")
+        );
         begun.elapsed()
     };
     let others = async {
@@ -81,7 +87,10 @@ async fn what_is_no_tls_is_told_as_that() {
         reply = lab.get("/meter/x") => reply.problem(),
         () = speaking => unreachable!(),
     };
-    assert_eq!((problem.fault.as_str(), problem.error.as_str()), ("device_unreachable", "tls_protocol_error"));
+    assert_eq!(
+        (problem.fault.as_str(), problem.error.as_str()),
+        ("device_unreachable", "tls_protocol_error")
+    );
     assert!(problem.detail.contains("http://"), "{}", problem.detail);
     let lab = Lab::new(&table(&format!("https://{}", listener.local_addr().unwrap()), "")).await;
     let leaving = async {
@@ -92,7 +101,10 @@ async fn what_is_no_tls_is_told_as_that() {
         reply = lab.get("/meter/x") => reply.problem(),
         () = leaving => unreachable!(),
     };
-    assert_eq!((problem.fault.as_str(), problem.error.as_str()), ("device_unreachable", "connection_terminated"));
+    assert_eq!(
+        (problem.fault.as_str(), problem.error.as_str()),
+        ("device_unreachable", "connection_terminated")
+    );
 }
 
 #[tokio::test]
@@ -120,24 +132,37 @@ async fn what_can_be_read_in_two_ways_or_in_none_is_garbled_and_its_connection_d
         ("a folded line", "HTTP/1.1 200 OK\r\na: b\r\n c\r\nContent-Length: 0\r\n\r\n"),
         ("a bare CR", "HTTP/1.1 200 OK\r\na: b\rSet-Cookie: c\r\nContent-Length: 0\r\n\r\n"),
         ("a NUL", "HTTP/1.1 200 OK\r\na: b\0c\r\nContent-Length: 0\r\n\r\n"),
-        ("both lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (
+            "both lengths",
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
         ("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"),
         ("a list of lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5, 6\r\n\r\nhello!"),
         ("a negative length", "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"),
         ("a signed length", "HTTP/1.1 200 OK\r\nContent-Length: +5\r\n\r\nhello"),
         ("a length past all bounds", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999999\r\n\r\n"),
-        ("two codings", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        (
+            "two codings",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ),
         ("another coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"),
         ("a coding before", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
-        ("a coding with nothing before it", "HTTP/1.1 200 OK\r\nTransfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n"),
-        ("an unsolicited 101", "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nbytes"),
+        (
+            "a coding with nothing before it",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: ,chunked\r\n\r\n0\r\n\r\n",
+        ),
+        (
+            "an unsolicited 101",
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nbytes",
+        ),
         ("an endless line", endless.as_str()),
         ("a thousand lines", many.as_str()),
     ];
     for (what, answer) in answers {
         println!("{what}");
         let bytes = answer.as_bytes().to_vec();
-        let device = Scripted::new(move |nth| Act::Answer(if nth == 0 { bytes.clone() } else { FINE.to_vec() })).await;
+        let device =
+            Scripted::new(move |nth| Act::Answer(if nth == 0 { bytes.clone() } else { FINE.to_vec() })).await;
         let lab = Lab::new(&device.table("meter", "timeout = \"2s\"\n")).await;
         let mut line = lab.connect().await;
         let problem = line.ask(&Ask::get("/meter/x")).await.unwrap().problem();
@@ -164,14 +189,18 @@ async fn a_body_whose_framing_breaks_is_seen_to_break() {
         let mut line = lab.connect().await;
         let reply = line.ask(&Ask::get("/meter/x")).await;
         // Where nothing of the body was there to be passed on, it may be a fault of its own.
-        assert!(reply.is_err() || reply.as_ref().is_ok_and(|reply| reply.status == 502), "{body:?}: {reply:?}");
+        assert!(
+            reply.is_err() || reply.as_ref().is_ok_and(|reply| reply.status == 502),
+            "{body:?}: {reply:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn bytes_after_an_answer_are_never_the_next_answer() {
     let two = [FINE, b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother"].concat();
-    let device = Scripted::new(move |nth| Act::Answer(if nth == 0 { two.clone() } else { FINE.to_vec() })).await;
+    let device =
+        Scripted::new(move |nth| Act::Answer(if nth == 0 { two.clone() } else { FINE.to_vec() })).await;
     let lab = Lab::new(&device.table("meter", "acts_on_get = []\n")).await;
     for _ in 0..3 {
         assert_eq!(lab.get("/meter/x").await.text(), "ok");
@@ -200,14 +229,19 @@ async fn on_a_dead_connection_only_a_get_that_changes_nothing_is_repeated() {
         if repeated {
             assert_eq!((reply.status.as_u16(), device.heard().len()), (200, 3), "{method} {path}");
         } else {
-            assert_eq!((reply.fault().as_str(), device.heard().len()), ("device_broke_off", 2), "{method} {path}");
+            assert_eq!(
+                (reply.fault().as_str(), device.heard().len()),
+                ("device_broke_off", 2),
+                "{method} {path}"
+            );
         }
     }
 }
 
 #[tokio::test]
 async fn a_repeated_request_is_repeated_once() {
-    let device = Scripted::new(|nth| if nth == 0 { Act::Answer(FINE.to_vec()) } else { Act::Last(Vec::new()) }).await;
+    let device =
+        Scripted::new(|nth| if nth == 0 { Act::Answer(FINE.to_vec()) } else { Act::Last(Vec::new()) }).await;
     let lab = Lab::new(&device.table("meter", "acts_on_get = []\n")).await;
     assert_eq!(lab.get("/meter/x").await.status, 200);
     assert_eq!(lab.get("/meter/x").await.fault(), "device_broke_off");
@@ -236,7 +270,7 @@ async fn a_device_that_leaves_with_requests_under_way_leaves_nobody_hanging() {
         door.device.leave().await;
     };
     let (replies, ()) = tokio::join!(asking, leaving);
-    let faults: Vec<_> = replies.iter().map(|reply| reply.fault()).collect();
+    let faults: Vec<_> = replies.iter().map(Reply::fault).collect();
     assert_eq!(faults.iter().filter(|fault| *fault == "device_broke_off").count(), 4, "{faults:?}");
     assert_eq!(faults.iter().filter(|fault| *fault == "device_unreachable").count(), 6, "{faults:?}");
 }
@@ -248,5 +282,9 @@ async fn connections_are_kept_and_not_one_more_than_allowed() {
         join_all((0..12).map(|_| door.lab.get("/meter/twin/sample"))).await;
     }
     until(|| door.device.served().connections() <= 3).await;
-    assert!(door.device.served().peak() <= 3 && door.device.served().accepted() <= 3, "{}", door.device.served().accepted());
+    assert!(
+        door.device.served().peak() <= 3 && door.device.served().accepted() <= 3,
+        "{}",
+        door.device.served().accepted()
+    );
 }

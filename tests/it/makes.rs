@@ -27,7 +27,11 @@ async fn a_meters_token_lasts_as_long_as_it_says_by_whatever_clock_it_has() {
             }
             assert_eq!(twin.logins(), logins, "{ltm:?} after {seconds} s");
         }
-        assert!(twin.arrivals().iter().all(|arrival| arrival.status != 401 || arrival.target == "/api/auth/unauthorized"));
+        assert!(
+            twin.arrivals()
+                .iter()
+                .all(|arrival| arrival.status != 401 || arrival.target == "/api/auth/unauthorized")
+        );
     }
 }
 
@@ -67,7 +71,10 @@ async fn a_command_by_get_is_sent_once_and_not_for_a_page_of_nowhere() {
     let lab = Lab::new(&device.table("house", "")).await;
     let command = Ask::get("/house/api/v1/lib/devices/kitchen/command/on");
     assert_eq!(lab.send(&command).await.status, 200);
-    assert_eq!(lab.send(&command.clone().with("User-Agent", "Mozilla/5.0")).await.fault(), "origin_not_allowed");
+    assert_eq!(
+        lab.send(&command.clone().with("User-Agent", "Mozilla/5.0")).await.fault(),
+        "origin_not_allowed"
+    );
     assert_eq!(twin.commands(), ["kitchen/on"]);
 }
 
@@ -101,7 +108,8 @@ async fn an_enlighted_server_whose_clock_is_off_is_signed_for_by_its_own() {
 #[tokio::test]
 async fn an_enlighted_server_that_says_408_twice_is_busy() {
     // Every call would have to be signed a day after the one before it.
-    let twin = Enlighted::new(EnlightedSettings { replay_grace: -86_400_000, ..EnlightedSettings::default() });
+    let twin =
+        Enlighted::new(EnlightedSettings { replay_grace: -86_400_000, ..EnlightedSettings::default() });
     let device = Device::new(twin.clone());
     let lab = Lab::new(&device.table("lights", "")).await;
     let sample = format!("/lights{}", twin.sample());
@@ -157,8 +165,18 @@ async fn who_does_not_say_what_it_accepts_gets_a_yombo_gateways_data() {
 
 #[tokio::test]
 async fn every_kind_of_digest_is_answered() {
-    for (algorithm, qop) in [(Algorithm::Md5, true), (Algorithm::Md5, false), (Algorithm::Sha256, true), (Algorithm::Sha256, false)] {
-        let settings = DigestSettings { algorithm, qop, realm: "a realm, with commas".to_owned(), ..DigestSettings::default() };
+    for (algorithm, qop) in [
+        (Algorithm::Md5, true),
+        (Algorithm::Md5, false),
+        (Algorithm::Sha256, true),
+        (Algorithm::Sha256, false),
+    ] {
+        let settings = DigestSettings {
+            algorithm,
+            qop,
+            realm: "a realm, with commas".to_owned(),
+            ..DigestSettings::default()
+        };
         let device = Device::new(Digest::new(settings));
         let lab = Lab::new(&device.table("camera", "")).await;
         for target in ["/camera/twin/sample", "/camera/twin/echo?a=1,2&b={x}&c"] {
@@ -173,6 +191,8 @@ async fn a_device_without_tls_is_served_too() {
     let twin = Egauge::new(EgaugeSettings::default());
     let served = serve(twin.clone().face(), None, "127.0.0.1:0".parse().unwrap()).unwrap();
     let stanza = twin.stanza();
-    let lab = Lab::new(&format!("[devices.meter]\nvendor = \"egauge\"\nurl = \"{}\"\n{stanza}", served.url())).await;
+    let lab =
+        Lab::new(&format!("[devices.meter]\nvendor = \"egauge\"\nurl = \"{}\"\n{stanza}", served.url()))
+            .await;
     assert_eq!(lab.get("/meter/api/register?rate").await.status, 200);
 }

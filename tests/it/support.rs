@@ -12,7 +12,7 @@ mod scripted;
 pub(crate) use client::{Ask, Line, Reply};
 pub(crate) use device::Device;
 pub(crate) use door::Door;
-pub(crate) use lab::{Lab, pass};
+pub(crate) use lab::{End, Lab, pass};
 pub(crate) use problem::has_members;
 pub(crate) use process::{Process, address_in};
 pub(crate) use scripted::{Act, Scripted};

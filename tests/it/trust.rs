@@ -9,7 +9,7 @@ use keyward::twin::generic::{Generic, Scheme};
 use keyward::twin::{Authority, Certificate};
 use time::{Duration, OffsetDateTime};
 
-use crate::support::{Device, Door, Lab};
+use crate::support::{Device, Door, End, Lab};
 
 const DAY: Duration = Duration::DAY;
 
@@ -42,7 +42,11 @@ async fn is_refused(door: &Door, words: &[&str]) {
     let arrived = door.arrived();
     let problem = door.lab.get("/meter/twin/sample").await.problem();
     assert_eq!(problem.fault, "certificate_changed", "{}", problem.detail);
-    assert!(words.iter().all(|word| problem.detail.contains(word)), "{} lacks one of {words:?}", problem.detail);
+    assert!(
+        words.iter().all(|word| problem.detail.contains(word)),
+        "{} lacks one of {words:?}",
+        problem.detail
+    );
     assert_eq!(door.arrived(), arrived, "a request went to somebody else");
 }
 
@@ -69,8 +73,7 @@ async fn another_key_is_refused_with_both_fingerprints_and_the_command_that_acce
     let words = [fingerprint(&pinned), fingerprint(&other), "keyward trust meter".to_owned()];
     let words = words.each_ref().map(String::as_str);
     is_refused(&door, &words).await;
-    door.lab.stop().await;
-    door.lab.start().await;
+    door.lab.restart(End::Stopped).await;
     is_refused(&door, &words).await;
     door.device.shows(pinned).await;
     is_accepted(&door).await;
@@ -81,7 +84,8 @@ async fn the_pinned_key_is_accepted_whatever_names_and_dates_are_written_around_
     let mut door = Door::new().await;
     is_accepted(&door).await;
     let key = door.device.certificate.clone();
-    let expired = Certificate::named("another name", now() - DAY * 400, now() - DAY * 30, Some(&key)).unwrap();
+    let expired =
+        Certificate::named("another name", now() - DAY * 400, now() - DAY * 30, Some(&key)).unwrap();
     let first_version = Certificate::version_one("device", now() - DAY, now() + DAY, Some(&key)).unwrap();
     for certificate in [expired, first_version] {
         door.device.shows(certificate).await;
@@ -107,7 +111,8 @@ async fn the_right_certificate_without_its_key_is_refused_in_every_form_of_trust
     ];
     for trust in forms {
         for tls12 in [false, true] {
-            let old = |certificate: Certificate| if tls12 { certificate.at_most_tls12() } else { certificate };
+            let old =
+                |certificate: Certificate| if tls12 { certificate.at_most_tls12() } else { certificate };
             let mut door = door(old(leaf.clone()), &trust).await;
             is_accepted(&door).await;
             door.device.shows(old(leaf.stolen().unwrap())).await;
@@ -121,7 +126,9 @@ async fn the_right_certificate_without_its_key_is_refused_in_every_form_of_trust
 #[tokio::test]
 async fn certificates_of_the_first_version_serve_over_both_versions_of_tls() {
     let certificate = Certificate::version_one("device", now() - DAY, now() + DAY, None).unwrap();
-    for trust in ["\"pin\"".to_owned(), "\"any\"".to_owned(), format!("{{ sha256 = \"{}\" }}", certificate.sha256())] {
+    for trust in
+        ["\"pin\"".to_owned(), "\"any\"".to_owned(), format!("{{ sha256 = \"{}\" }}", certificate.sha256())]
+    {
         for certificate in [certificate.clone(), certificate.clone().at_most_tls12()] {
             let door = door(certificate, &trust).await;
             is_accepted(&door).await;
@@ -164,7 +171,11 @@ async fn each_form_of_trust_accepts_what_it_names_and_nothing_else() {
     for (trust, certificate, accepted) in cases {
         println!("{trust}");
         let door = door(certificate.clone(), &trust).await;
-        if accepted { is_accepted(&door).await } else { is_refused(&door, &[]).await }
+        if accepted {
+            is_accepted(&door).await;
+        } else {
+            is_refused(&door, &[]).await;
+        }
         assert!(!door.lab.path("certs/meter.pem").exists(), "pinned though {trust}");
     }
 }
@@ -197,8 +208,7 @@ async fn an_order_to_trust_pins_what_is_shown_and_the_running_server_uses_it() {
     let taken = door.lab.order(trust(&presented.replace(':', "").to_lowercase())).await;
     assert!(matches!(taken, Outcome::Fine(_)), "{taken:?}");
     is_accepted(&door).await;
-    door.lab.kill().await;
-    door.lab.start().await;
+    door.lab.restart(End::Killed).await;
     is_accepted(&door).await;
 }
 

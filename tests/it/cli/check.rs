@@ -1,10 +1,10 @@
 //! `keyward check`.
 
+use keyward::twin::Certificate;
 use keyward::twin::cloud::CloudSettings;
 use keyward::twin::egauge::{Egauge, EgaugeSettings};
 use keyward::twin::enphase::{Enphase, EnphaseSettings};
 use keyward::twin::generic::{Generic, Scheme};
-use keyward::twin::{Certificate, Twin as _};
 
 use super::SECRETLESS;
 use crate::support::{Ask, Device, Line, Process};
@@ -20,7 +20,8 @@ async fn every_device_has_its_line_and_one_that_fails_fails_the_check() {
     let other = Enphase::with_cloud(EnphaseSettings::default(), CloudSettings::default()).await.unwrap();
     other.become_serial("202500000001");
     let other = Device::new(other);
-    let devices = [("fine", &fine), ("locked", &locked), ("changed", &changed), ("off", &off), ("other", &other)];
+    let devices =
+        [("fine", &fine), ("locked", &locked), ("changed", &changed), ("off", &off), ("other", &other)];
     let process = Process::new(&devices.map(|(name, device)| device.table(name, "")).concat());
     std::fs::create_dir(process.path("certs")).unwrap();
     std::fs::write(process.path("certs/changed.pem"), Certificate::self_signed().unwrap().pem()).unwrap();

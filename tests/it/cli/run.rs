@@ -140,7 +140,9 @@ async fn health_is_0_while_it_serves_and_1_when_it_does_not() {
 #[tokio::test]
 async fn a_log_in_json_is_json_line_by_line() {
     let device = device();
-    let process = Process::new(&device.table("meter", "")).with("KEYWARD_LOG_FORMAT", "json").with("KEYWARD_LOG", "debug");
+    let process = Process::new(&device.table("meter", ""))
+        .with("KEYWARD_LOG_FORMAT", "json")
+        .with("KEYWARD_LOG", "debug");
     let server = process.start(&["run"]);
     let address = server.address().await;
     get(address, "/meter/twin/sample").await;
@@ -148,7 +150,8 @@ async fn a_log_in_json_is_json_line_by_line() {
     server.signal("TERM").await;
     let ended = server.ends().await;
     for line in ended.err.lines() {
-        let entry: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        let entry: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(entry["level"].is_string() && entry["timestamp"].is_string(), "{line}");
     }
     assert!(!ended.err.contains('\u{1b}'), "a caller writes escape sequences into the log");

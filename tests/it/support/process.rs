@@ -118,7 +118,8 @@ impl Running {
 /// The address that follows these words.
 pub(crate) fn address_in(text: &str, words: &str) -> SocketAddr {
     let (_, rest) = text.split_once(words).unwrap();
-    let end = rest.find(|letter: char| !letter.is_ascii_digit() && !".:".contains(letter)).unwrap_or(rest.len());
+    let end =
+        rest.find(|letter: char| !letter.is_ascii_digit() && !".:".contains(letter)).unwrap_or(rest.len());
     rest[..end].parse().unwrap_or_else(|_| panic!("{text}"))
 }
 

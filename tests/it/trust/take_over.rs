@@ -8,8 +8,8 @@ use keyward::twin::cloud::CloudSettings;
 use keyward::twin::enphase::{Enphase, EnphaseSettings};
 use time::Duration;
 
-use super::{DAY, fingerprint, now};
-use crate::support::{Device, Lab};
+use super::{fingerprint, now};
+use crate::support::{Device, End, Lab};
 
 /// Days from today: negative ones are past.
 type Dates = (i64, i64);
@@ -36,7 +36,8 @@ fn named(name: &str, (from, to): Dates) -> Certificate {
 
 /// A clock that is so many days off.
 fn clock(days: i64) -> Clock {
-    Clock::starting_at(Timestamp::from_millis(Clock::system().now().as_millis() + days * DAY.whole_milliseconds() as i64))
+    const MILLIS: i64 = 24 * 60 * 60 * 1000;
+    Clock::starting_at(Timestamp::from_millis(Clock::system().now().as_millis() + days * MILLIS))
 }
 
 struct Roof {
@@ -77,7 +78,10 @@ impl Roof {
 
     /// Whether a token was shown since so many requests had arrived.
     fn has_shown_a_token_since(&self, arrived: usize) -> bool {
-        self.gateway_arrivals().iter().skip(arrived).any(|arrival| arrival.headers.contains_key("authorization"))
+        self.gateway_arrivals()
+            .iter()
+            .skip(arrived)
+            .any(|arrival| arrival.headers.contains_key("authorization"))
     }
 
     fn gateway_arrivals(&self) -> Vec<keyward::twin::Arrival> {
@@ -111,9 +115,11 @@ async fn a_certificate_re_issued_in_time_takes_over_and_its_key_is_the_pinned_on
         assert_eq!(outcome, Ok(()));
         let text = std::fs::read_to_string(roof.lab.path("certs/solar.pem")).unwrap();
         assert!(text.contains(roof.device.certificate.pem().trim()), "{text}");
-        assert_eq!(roof.lab.listed("solar").await["certificate"]["sha256"], fingerprint(&roof.device.certificate));
-        roof.lab.kill().await;
-        roof.lab.start().await;
+        assert_eq!(
+            roof.lab.listed("solar").await["certificate"]["sha256"],
+            fingerprint(&roof.device.certificate)
+        );
+        roof.lab.restart(End::Killed).await;
         assert_eq!(roof.read().await, Ok(()));
     }
 }
@@ -122,11 +128,17 @@ async fn a_certificate_re_issued_in_time_takes_over_and_its_key_is_the_pinned_on
 async fn a_certificate_that_fails_one_condition_does_not_take_over() {
     let refused = |what, change| (what, change, "certificate_changed");
     let cases = [
-        refused("long before the end of the first", Change { first: (-10, 100), second: (-1, 364), ..YEARLY }),
+        refused(
+            "long before the end of the first",
+            Change { first: (-10, 100), second: (-1, 364), ..YEARLY },
+        ),
         refused("the first was not valid when it was pinned", Change { first: (-400, -20), ..YEARLY }),
         refused("another subject", Change { name: "envoy2", ..YEARLY }),
         refused("not valid yet", Change { second: (2, 364), ..YEARLY }),
-        refused("not valid any more", Change { second: (-300, -2), first: (-400, -20), pinned: -200, ..YEARLY }),
+        refused(
+            "not valid any more",
+            Change { second: (-300, -2), first: (-400, -20), pinned: -200, ..YEARLY },
+        ),
         refused("ends no later", Change { second: (-1, 59), ..YEARLY }),
         refused("strict", Change { trust: "{ pin = \"strict\" }", ..YEARLY }),
         ("another serial", Change { serial: Some("202500000001"), ..YEARLY }, "wrong_device"),
