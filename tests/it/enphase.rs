@@ -7,7 +7,7 @@ use keyward::twin::cloud::{Cloud, CloudSettings, Stage, Trouble};
 use keyward::twin::enphase::{Enphase, EnphaseSettings, Firmware};
 use keyward::twin::{Served, Twin as _, serve};
 
-use crate::support::{Ask, Device, Lab, pass};
+use crate::support::{Ask, Device, End, Lab, pass};
 
 const DAY: u64 = 24 * 60 * 60;
 /// Longer than every rest.
@@ -148,16 +148,9 @@ async fn a_restart_without_internet_serves_at_once_and_asks_no_cloud() {
     let mut home = Home::usual().await;
     home.reads().await;
     let asked = home.asked_of_cloud();
-    for end_softly in [true, false] {
-        if end_softly {
-            home.lab.stop().await
-        } else {
-            home.lab.kill().await
-        }
-        if end_softly {
-            home.cut_off().await;
-        }
-        home.lab.start().await;
+    home.cut_off().await;
+    for end in [End::Stopped, End::Killed] {
+        home.lab.restart(end).await;
         home.reads().await;
     }
     assert_eq!(home.asked_of_cloud(), asked);

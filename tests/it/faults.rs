@@ -8,7 +8,7 @@ use keyward::twin::generic::{Generic, Scheme};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Act, Ask, Device, Door, Lab, Scripted, until};
+use crate::support::{Act, Ask, Device, Door, Lab, Reply, Scripted, until};
 
 const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -270,7 +270,7 @@ async fn a_device_that_leaves_with_requests_under_way_leaves_nobody_hanging() {
         door.device.leave().await;
     };
     let (replies, ()) = tokio::join!(asking, leaving);
-    let faults: Vec<_> = replies.iter().map(|reply| reply.fault()).collect();
+    let faults: Vec<_> = replies.iter().map(Reply::fault).collect();
     assert_eq!(faults.iter().filter(|fault| *fault == "device_broke_off").count(), 4, "{faults:?}");
     assert_eq!(faults.iter().filter(|fault| *fault == "device_unreachable").count(), 6, "{faults:?}");
 }

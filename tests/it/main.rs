@@ -10,11 +10,13 @@
 
 mod support;
 
+mod cli;
 mod enphase;
 mod faults;
 mod house;
 mod makes;
 mod request;
+mod secrets;
 mod stream;
 mod trust;
 mod vendors;

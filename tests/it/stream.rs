@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::support::{Ask, Door, Lab, until};
+use crate::support::{Ask, Door, Lab, Reply, until};
 
 /// More than all buffers on the way hold.
 const LARGE: usize = 32 << 20;
@@ -280,8 +280,7 @@ async fn a_queue_that_is_full_is_said_at_once() {
     holding.begin(&Ask::get("/meter/twin/slow?ms=500")).await;
     door.device.twin.journal().reaches(1).await;
     let replies = join_all((0..5).map(|_| door.lab.get("/meter/twin/sample"))).await;
-    let busy: Vec<_> =
-        replies.iter().filter(|reply| reply.status != 200).map(|reply| reply.problem()).collect();
+    let busy: Vec<_> = replies.iter().filter(|reply| reply.status != 200).map(Reply::problem).collect();
     assert_eq!(busy.len(), 3);
     assert!(
         busy.iter().all(|problem| problem.fault == "device_busy" && problem.detail.contains("max_waiting")),

@@ -6,13 +6,15 @@ mod device;
 mod door;
 mod lab;
 mod problem;
+mod process;
 mod scripted;
 
 pub(crate) use client::{Ask, Line, Reply};
 pub(crate) use device::Device;
 pub(crate) use door::Door;
-pub(crate) use lab::{Lab, pass};
+pub(crate) use lab::{End, Lab, pass};
 pub(crate) use problem::has_members;
+pub(crate) use process::{Process, address_in};
 pub(crate) use scripted::{Act, Scripted};
 
 /// Waits until something is so that nobody tells of.

@@ -9,7 +9,7 @@ use keyward::twin::generic::{Generic, Scheme};
 use keyward::twin::{Authority, Certificate};
 use time::{Duration, OffsetDateTime};
 
-use crate::support::{Device, Door, Lab};
+use crate::support::{Device, Door, End, Lab};
 
 const DAY: Duration = Duration::DAY;
 
@@ -73,8 +73,7 @@ async fn another_key_is_refused_with_both_fingerprints_and_the_command_that_acce
     let words = [fingerprint(&pinned), fingerprint(&other), "keyward trust meter".to_owned()];
     let words = words.each_ref().map(String::as_str);
     is_refused(&door, &words).await;
-    door.lab.stop().await;
-    door.lab.start().await;
+    door.lab.restart(End::Stopped).await;
     is_refused(&door, &words).await;
     door.device.shows(pinned).await;
     is_accepted(&door).await;
@@ -173,9 +172,9 @@ async fn each_form_of_trust_accepts_what_it_names_and_nothing_else() {
         println!("{trust}");
         let door = door(certificate.clone(), &trust).await;
         if accepted {
-            is_accepted(&door).await
+            is_accepted(&door).await;
         } else {
-            is_refused(&door, &[]).await
+            is_refused(&door, &[]).await;
         }
         assert!(!door.lab.path("certs/meter.pem").exists(), "pinned though {trust}");
     }
@@ -209,8 +208,7 @@ async fn an_order_to_trust_pins_what_is_shown_and_the_running_server_uses_it() {
     let taken = door.lab.order(trust(&presented.replace(':', "").to_lowercase())).await;
     assert!(matches!(taken, Outcome::Fine(_)), "{taken:?}");
     is_accepted(&door).await;
-    door.lab.kill().await;
-    door.lab.start().await;
+    door.lab.restart(End::Killed).await;
     is_accepted(&door).await;
 }
 

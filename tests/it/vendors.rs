@@ -59,6 +59,7 @@ impl Bench {
 }
 
 impl Drop for Bench {
+    #[expect(clippy::print_stderr, reason = "whoever reads of a failure wants to know of which make")]
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("this was {}", self.make());

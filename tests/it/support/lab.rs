@@ -72,6 +72,15 @@ impl Lab {
         drop(running.task.await);
     }
 
+    /// Ends it and starts it with the folders as they are.
+    pub(crate) async fn restart(&mut self, end: End) {
+        match end {
+            End::Stopped => self.stop().await,
+            End::Killed => self.kill().await,
+        }
+        self.start().await;
+    }
+
     /// From the next start on, this is what time it is.
     pub(crate) fn set_clock(&mut self, clock: Clock) {
         self.clock = Some(clock);
@@ -137,6 +146,15 @@ impl Lab {
         let mut devices = list["devices"].as_array().unwrap().iter();
         devices.find(|listed| listed["name"] == device).expect("a device of this name").clone()
     }
+}
+
+/// How a server ends before it is started again.
+#[derive(Clone, Copy)]
+pub(crate) enum End {
+    /// By SIGTERM: what can be put in order is.
+    Stopped,
+    /// By SIGKILL.
+    Killed,
 }
 
 /// Lets so much time go by at once, for sessions and rests alike.

@@ -67,11 +67,6 @@ impl Scripted {
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.heard.borrow().clone()
     }
-
-    /// Waits until so many requests have arrived.
-    pub(crate) async fn reaches(&self, count: usize) {
-        drop(self.heard.clone().wait_for(|heard| heard.len() >= count).await.unwrap());
-    }
 }
 
 async fn converse(

@@ -8,8 +8,8 @@ use keyward::twin::cloud::CloudSettings;
 use keyward::twin::enphase::{Enphase, EnphaseSettings};
 use time::Duration;
 
-use super::{DAY, fingerprint, now};
-use crate::support::{Device, Lab};
+use super::{fingerprint, now};
+use crate::support::{Device, End, Lab};
 
 /// Days from today: negative ones are past.
 type Dates = (i64, i64);
@@ -36,9 +36,8 @@ fn named(name: &str, (from, to): Dates) -> Certificate {
 
 /// A clock that is so many days off.
 fn clock(days: i64) -> Clock {
-    Clock::starting_at(Timestamp::from_millis(
-        Clock::system().now().as_millis() + days * DAY.whole_milliseconds() as i64,
-    ))
+    const MILLIS: i64 = 24 * 60 * 60 * 1000;
+    Clock::starting_at(Timestamp::from_millis(Clock::system().now().as_millis() + days * MILLIS))
 }
 
 struct Roof {
@@ -120,8 +119,7 @@ async fn a_certificate_re_issued_in_time_takes_over_and_its_key_is_the_pinned_on
             roof.lab.listed("solar").await["certificate"]["sha256"],
             fingerprint(&roof.device.certificate)
         );
-        roof.lab.kill().await;
-        roof.lab.start().await;
+        roof.lab.restart(End::Killed).await;
         assert_eq!(roof.read().await, Ok(()));
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use keyward::twin::{Arrival, Twin, every};
 
 use super::Bench;
-use crate::support::pass;
+use crate::support::{End, pass};
 
 /// How long a credential rests that was rejected once.
 const FIRST_REST: Duration = Duration::from_secs(5 * 60);
@@ -79,13 +79,8 @@ async fn neither_a_restart_nor_a_loop_of_them_tries_a_wrong_credential_again() {
         let mut bench = Bench::of(twin).await;
         is_refused(&bench).await;
         let tried = attempts(&bench);
-        for end_softly in [true, false, true] {
-            if end_softly {
-                bench.lab.stop().await
-            } else {
-                bench.lab.kill().await
-            }
-            bench.lab.start().await;
+        for end in [End::Stopped, End::Killed, End::Stopped] {
+            bench.lab.restart(end).await;
             is_refused(&bench).await;
         }
         assert_eq!(attempts(&bench), tried);

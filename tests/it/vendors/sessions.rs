@@ -7,7 +7,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::Bench;
-use crate::support::Ask;
+use crate::support::{Ask, End};
 
 /// The largest body that is kept for a second attempt.
 const REPLAYED: usize = 64 * 1024;
@@ -153,8 +153,7 @@ async fn a_saved_session_survives_a_crash() {
     for twin in every().await.unwrap() {
         let mut bench = Bench::of(twin).await;
         bench.reads().await;
-        bench.lab.kill().await;
-        bench.lab.start().await;
+        bench.lab.restart(End::Killed).await;
         bench.reads().await;
         // A digest's nonce is not worth keeping: asking for another shows nobody a password.
         bench.has_logged_in(if bench.make() == "digest" { 2 } else { 1 });

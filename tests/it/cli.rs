@@ -1,0 +1,76 @@
+//! The commands, as a person or a service manager runs them.
+
+mod check;
+mod run;
+
+use keyward::twin::generic::{Generic, Scheme};
+
+use crate::support::{Ask, Device, Line, Process, address_in};
+
+/// A device whose key stands in the environment of nobody.
+const SECRETLESS: &str =
+    "[devices.meter]\nvendor = \"bearer\"\nurl = \"http://127.0.0.1:9\"\ntoken = { env = \"NOT_SET\" }\n";
+
+#[test]
+fn what_is_printed_is_what_is_written_down() {
+    trycmd::TestCases::new().env("COLUMNS", "100").case("tests/it/cli/*.trycmd").case("tests/it/cli/*.toml");
+}
+
+#[tokio::test]
+async fn a_completion_script_is_printed_for_every_shell() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let ended = Process::new("").carry_out(&["completions", shell]).await;
+        assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""), "{shell}");
+        assert!(ended.out.contains("keyward") && ended.out.contains("check"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn the_demo_prints_what_to_try_and_leaves_nothing_behind() {
+    let process = Process::new(SECRETLESS);
+    let demo = process.start(&["demo", "--listen", "127.0.0.1:0"]);
+    let printed = demo.prints("Ctrl-C").await;
+    let address = address_in(&printed, "http://");
+    let tries: Vec<_> = printed.lines().filter(|line| line.trim_start().starts_with("curl -H")).collect();
+    assert_eq!(tries.len(), keyward::vendor::MAKES.len());
+    for line in tries {
+        let target = line.split(&format!("http://{address}")).nth(1).unwrap().trim_end_matches('\'');
+        let ask = Ask::get(target).with("Accept", "application/json");
+        let reply = Line::to(address).await.ask(&ask).await.unwrap();
+        assert_eq!(reply.status, 200, "{line}");
+        assert!(reply.json().is_object() || reply.json().is_array(), "{line}");
+    }
+    assert_eq!(std::fs::read_dir(process.path("tmp")).unwrap().count(), 1);
+    demo.signal("TERM").await;
+    assert_eq!(demo.ends().await.code, Some(0));
+    assert_eq!(std::fs::read_dir(process.path("tmp")).unwrap().count(), 0);
+    let left: Vec<_> =
+        std::fs::read_dir(process.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 2, "beside proxy.toml and tmp: {left:?}");
+}
+
+#[tokio::test]
+async fn trust_shows_both_certificates_and_takes_what_it_is_told_to() {
+    let mut device = Device::new(Generic::new(Scheme::Bearer));
+    let process = Process::new(&device.table("meter", ""));
+    assert_eq!(process.carry_out(&["check"]).await.code, Some(0));
+    let pinned = device.certificate.sha256();
+    device.shows(keyward::twin::Certificate::self_signed().unwrap()).await;
+    let presented = device.certificate.sha256();
+    let without_terminal = process.carry_out(&["trust", "meter"]).await;
+    assert_eq!(without_terminal.code, Some(2));
+    assert!(without_terminal.err.contains("--sha256") && without_terminal.err.contains("--yes"));
+    let unknown = process.carry_out(&["trust", "nobody", "--yes"]).await;
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.err.contains("meter"), "{}", unknown.err);
+    let other = process.carry_out(&["trust", "meter", "--sha256", &pinned]).await;
+    assert_eq!(other.code, Some(1), "{other:?}");
+    assert_eq!(process.carry_out(&["check"]).await.code, Some(1));
+    let taken = process.carry_out(&["trust", "meter", "--sha256", &presented]).await;
+    assert_eq!(taken.code, Some(0), "{taken:?}");
+    let plain = taken.out.replace(':', "").to_lowercase();
+    assert!(plain.contains(&pinned) && plain.contains(&presented), "{}", taken.out);
+    assert_eq!(process.carry_out(&["check"]).await.code, Some(0));
+    let again = process.carry_out(&["trust", "meter", "--yes"]).await;
+    assert_eq!(again.code, Some(0), "{again:?}");
+}

@@ -1,0 +1,82 @@
+//! `keyward check`.
+
+use keyward::twin::Certificate;
+use keyward::twin::cloud::CloudSettings;
+use keyward::twin::egauge::{Egauge, EgaugeSettings};
+use keyward::twin::enphase::{Enphase, EnphaseSettings};
+use keyward::twin::generic::{Generic, Scheme};
+
+use super::SECRETLESS;
+use crate::support::{Ask, Device, Line, Process};
+
+#[tokio::test]
+async fn every_device_has_its_line_and_one_that_fails_fails_the_check() {
+    let fine = Device::new(Generic::new(Scheme::Bearer));
+    let locked = Device::new(Egauge::new(EgaugeSettings::default()));
+    locked.twin.lock_out();
+    let changed = Device::new(Generic::new(Scheme::Basic));
+    let mut off = Device::new(Generic::new(Scheme::Header));
+    off.leave().await;
+    let other = Enphase::with_cloud(EnphaseSettings::default(), CloudSettings::default()).await.unwrap();
+    other.become_serial("202500000001");
+    let other = Device::new(other);
+    let devices =
+        [("fine", &fine), ("locked", &locked), ("changed", &changed), ("off", &off), ("other", &other)];
+    let process = Process::new(&devices.map(|(name, device)| device.table(name, "")).concat());
+    std::fs::create_dir(process.path("certs")).unwrap();
+    std::fs::write(process.path("certs/changed.pem"), Certificate::self_signed().unwrap().pem()).unwrap();
+    let ended = process.carry_out(&["check"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let expected = [
+        ("fine", "ok", "pinned"),
+        ("locked", "FAIL", "username or password"),
+        ("changed", "FAIL", "keyward trust changed"),
+        ("off", "FAIL", "refuses connections"),
+        ("other", "FAIL", "202500000001"),
+    ];
+    let lines: Vec<_> = ended.out.lines().collect();
+    assert_eq!(lines.len(), expected.len(), "{}", ended.out);
+    for (line, (name, verdict, words)) in lines.iter().zip(expected) {
+        assert_eq!(line.split_whitespace().take(2).collect::<Vec<_>>(), [verdict, name], "{line}");
+        assert!(line.contains(words), "{line}");
+    }
+    assert!(ended.err.contains("4 of 5"), "{}", ended.err);
+    for secret in devices.iter().flat_map(|(_, device)| device.twin.secrets()) {
+        assert!(!format!("{ended:?}").contains(secret.expose()));
+    }
+    assert_eq!(locked.twin.logins(), 1);
+    assert_eq!(process.carry_out(&["check"]).await.code, Some(1));
+    assert_eq!(locked.twin.logins(), 1, "an unchanged credential was tried again");
+}
+
+#[tokio::test]
+async fn a_check_beside_a_running_server_uses_its_sessions() {
+    let device = Device::new(Egauge::new(EgaugeSettings::default()));
+    let process = Process::new(&device.table("meter", ""));
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    let sample = Ask::get(format!("/meter{}", device.twin.sample()));
+    assert_eq!(Line::to(address).await.ask(&sample).await.unwrap().status, 200);
+    let ended = process.carry_out(&["check"]).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(device.twin.logins(), 1);
+}
+
+#[tokio::test]
+async fn a_missing_secret_is_told_with_its_line_and_exit_2() {
+    for command in [&["check"][..], &["check", "--offline"], &["run"]] {
+        let ended = Process::new(SECRETLESS).carry_out(command).await;
+        assert_eq!(ended.code, Some(2), "{ended:?}");
+        assert!(ended.err.contains("NOT_SET") && ended.err.contains("proxy.toml:5"), "{}", ended.err);
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_fails_the_check() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    let process = Process::new(&device.table("meter", ""));
+    std::fs::write(process.path("state"), "a file where a folder belongs").unwrap();
+    let ended = process.carry_out(&["check"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.err.contains("state"), "{}", ended.err);
+}

@@ -1,0 +1,158 @@
+//! `keyward run` and `keyward health`.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::Method;
+use keyward::twin::egauge::{Egauge, EgaugeSettings};
+use keyward::twin::generic::{Generic, Scheme};
+use tokio::net::TcpListener;
+use tokio::time::Instant;
+
+use crate::support::{Ask, Device, Line, Process, Reply};
+
+async fn get(address: SocketAddr, target: &str) -> Reply {
+    Line::to(address).await.ask(&Ask::get(target)).await.unwrap()
+}
+
+fn device() -> Device {
+    Device::new(Generic::new(Scheme::Bearer))
+}
+
+#[tokio::test]
+async fn what_keeps_it_from_starting_is_told_with_exit_2() {
+    let device = device();
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap().into_std().unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let process = Process::new(&device.table("meter", ""));
+    let nobody = process.carry_out(&["run", "--config", "nowhere.toml"]).await;
+    assert!(nobody.code == Some(2) && nobody.err.contains("nowhere.toml"), "{nobody:?}");
+    let first = process.start(&["run"]);
+    first.address().await;
+    let second = process.carry_out(&["run"]).await;
+    assert!(second.code == Some(2) && second.err.contains("state"), "{second:?}");
+    let other = Process::new(&device.table("meter", "")).with("KEYWARD_LISTEN", &address);
+    let ended = other.carry_out(&["run"]).await;
+    assert!(ended.code == Some(2) && ended.err.contains(&address), "{ended:?}");
+    let broken = Process::new("[devices.meter]\nvendor = \"enphse\"\n").carry_out(&["run"]).await;
+    assert!(broken.code == Some(2) && broken.err.contains("did you mean `enphase`?"), "{broken:?}");
+}
+
+#[tokio::test]
+async fn the_first_signal_lets_requests_finish_and_the_exit_is_0_within_eight_seconds() {
+    let device = Device::new(Egauge::new(EgaugeSettings::default()));
+    for signal in ["TERM", "INT"] {
+        let process = Process::new(&device.table("meter", ""));
+        let server = process.start(&["run"]);
+        let address = server.address().await;
+        let mut idle = Line::to(address).await;
+        idle.ask(&Ask::get("/healthz")).await.unwrap();
+        assert_eq!(get(address, "/meter/twin/sample").await.status, 200);
+        let arrived = device.twin.journal().total();
+        let mut slow = Line::to(address).await;
+        slow.begin(&Ask::get("/meter/twin/slow?ms=500")).await;
+        device.twin.journal().reaches(arrived + 1).await;
+        let begun = Instant::now();
+        server.signal(signal).await;
+        assert!(idle.rest().await.unwrap().is_empty());
+        assert_eq!(slow.reply(&Method::GET).await.unwrap().status, 200);
+        assert_eq!(server.ends().await.code, Some(0));
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        assert_eq!(device.twin.arrivals().pop().unwrap().target, "/api/auth/logout");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_do_not_finish_are_cut_off_after_seven_seconds() {
+    let device = device();
+    let process = Process::new(&device.table("meter", ""));
+    let server = process.start(&["run"]);
+    let mut slow = Line::to(server.address().await).await;
+    slow.begin(&Ask::get("/meter/twin/slow?ms=3600000")).await;
+    device.twin.journal().reaches(1).await;
+    let begun = Instant::now();
+    server.signal("TERM").await;
+    assert_eq!(server.ends().await.code, Some(0));
+    assert!((6..8).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+    assert!(slow.reply(&Method::GET).await.is_err());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let device = device();
+    let process = Process::new(&device.table("meter", ""));
+    let server = process.start(&["run"]);
+    let mut slow = Line::to(server.address().await).await;
+    slow.begin(&Ask::get("/meter/twin/slow?ms=3600000")).await;
+    device.twin.journal().reaches(1).await;
+    let begun = Instant::now();
+    server.signal("TERM").await;
+    server.logs("stopping").await;
+    server.signal("TERM").await;
+    assert_ne!(server.ends().await.code, Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
+    let device = device();
+    let process = Process::new(&device.table("first", ""));
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    assert_eq!(get(address, "/first/twin/sample").await.status, 200);
+    process.write(&(device.table("first", "") + &device.table("second", "")));
+    server.logs("taken over").await;
+    assert_eq!(get(address, "/second/twin/sample").await.status, 200);
+    process.write("[devices.first]\nvendor = \"enphse\"\n");
+    let log = server.logs("did you mean `enphase`?").await;
+    assert!(log.contains("proxy.toml"), "{log}");
+    assert_eq!(get(address, "/second/twin/sample").await.status, 200);
+    let metrics = get(address, "/metrics").await;
+    assert!(metrics.text().contains("keyward_config_last_reload_successful 0"));
+    assert_eq!(get(address, "/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_hangup_reads_the_file_again() {
+    let device = device();
+    let process = Process::new(&device.table("meter", ""));
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    server.signal("HUP").await;
+    server.logs("taken over").await;
+    assert_eq!(get(address, "/meter/twin/sample").await.status, 200);
+}
+
+#[tokio::test]
+async fn health_is_0_while_it_serves_and_1_when_it_does_not() {
+    let device = device();
+    let mut process = Process::new(&device.table("meter", ""));
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    process = process.with("KEYWARD_LISTEN", address.to_string());
+    assert_eq!(process.carry_out(&["health"]).await.code, Some(0));
+    server.signal("TERM").await;
+    assert_eq!(server.ends().await.code, Some(0));
+    let ended = process.carry_out(&["health"]).await;
+    assert!(ended.code == Some(1) && ended.err.contains(&address.to_string()), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_log_in_json_is_json_line_by_line() {
+    let device = device();
+    let process = Process::new(&device.table("meter", ""))
+        .with("KEYWARD_LOG_FORMAT", "json")
+        .with("KEYWARD_LOG", "debug");
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    get(address, "/meter/twin/sample").await;
+    get(address, "/unknown/\u{1b}[31m").await;
+    server.signal("TERM").await;
+    let ended = server.ends().await;
+    for line in ended.err.lines() {
+        let entry: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        assert!(entry["level"].is_string() && entry["timestamp"].is_string(), "{line}");
+    }
+    assert!(!ended.err.contains('\u{1b}'), "a caller writes escape sequences into the log");
+}
