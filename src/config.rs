@@ -88,7 +88,7 @@ pub struct Limits {
 /// What is logged and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
-    /// A level, or directives as `tracing_subscriber::EnvFilter` takes them; it does take these.
+    /// A level, or directives as `tracing_subscriber::filter::Targets` takes them; it does take these.
     pub level: String,
     /// The form of a line.
     pub format: LogFormat,

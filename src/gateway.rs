@@ -11,6 +11,7 @@ pub mod admit;
 mod authorise;
 pub mod fault;
 mod forward;
+mod house;
 mod location;
 mod page;
 mod patience;
@@ -20,7 +21,6 @@ mod respond;
 mod route;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
@@ -31,71 +31,19 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use admit::Admission;
 use fault::{Fault, Kind};
+pub use house::{Device, House};
 use patience::Patient;
 use route::{Hop, Route};
 
 use crate::clock::Clock;
-use crate::config::{BaseUrl, PathPattern, Rights};
-use crate::keeper::{Finding, Keeper};
-use crate::metrics::{DeviceFigures, Metrics};
-use crate::upstream::{Inbound, Replay, Upstream};
-use crate::vendor::{Asked, Make, Vendor, Verdict};
+use crate::keeper::Finding;
+use crate::metrics::Metrics;
+use crate::upstream::{Inbound, Replay};
+use crate::vendor::{Asked, Verdict};
 
 /// Bodies up to this many bytes are kept for a second attempt.
 const REPLAYED: usize = 64 * 1024;
-
-/// Everything a request may need, as the configuration has it now.
-pub struct House {
-    /// The devices, in the order of the file.
-    pub devices: Vec<Arc<Device>>,
-    /// Who may ask.
-    pub admission: Admission,
-    /// Longest silence in the middle of a caller's body.
-    pub caller_idle: Duration,
-    /// What a person should know, for the page.
-    pub warnings: Vec<String>,
-}
-
-/// One device.
-pub struct Device {
-    /// Its prefix without slashes.
-    pub name: String,
-    /// Its make.
-    pub make: &'static Make,
-    /// How its make is spoken to.
-    pub vendor: Arc<dyn Vendor>,
-    /// Where it is.
-    pub url: BaseUrl,
-    /// What its `Host` header says.
-    pub host: HeaderValue,
-    /// The way to it.
-    pub upstream: Arc<Upstream>,
-    /// Its session.
-    pub keeper: Arc<Keeper>,
-    /// What is counted of it.
-    pub figures: Arc<DeviceFigures>,
-    /// Whether it may only be read.
-    pub rights: Rights,
-    /// Paths whose GET changes something.
-    pub acts_on_get: Vec<PathPattern>,
-    /// Paths that reading does not include.
-    pub private: Vec<PathPattern>,
-    /// Paths that are never forwarded, and why.
-    pub never: Vec<(PathPattern, &'static str)>,
-    /// From the request's head to the response's.
-    pub timeout: Duration,
-    /// Largest request body.
-    pub max_body: Option<u64>,
-}
-
-impl Device {
-    /// Scheme and authority (RFC 6454).
-    fn origin(&self) -> String {
-        format!("{}://{}", if self.url.is_tls() { "https" } else { "http" }, self.url.authority())
-    }
-}
 
 /// The gateway: answers every request, one way or another.
 pub struct Gateway {
@@ -207,12 +155,12 @@ impl Gateway {
             let response = Response::from_parts(head, body);
             match verdict {
                 passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
-                    device.keeper.share(&lease);
                     if response.status().is_success() {
                         device.keeper.accepted(&lease, &hop.path);
                     }
-                    if let Verdict::Rotated(session) = passed {
-                        device.keeper.rotate(&lease, session);
+                    match passed {
+                        Verdict::Rotated(session) => device.keeper.rotate(&lease, session),
+                        _ => device.keeper.share(&lease),
                     }
                     return self.respond(hop, call, response);
                 }

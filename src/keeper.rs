@@ -6,6 +6,7 @@
 mod account;
 mod check;
 mod lease;
+mod login;
 mod rest;
 pub mod store;
 #[cfg(test)]
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 pub use account::fingerprint;
 use lease::Held;
@@ -32,13 +33,10 @@ use crate::clock::{Clock, Timestamp};
 use crate::metrics::DeviceFigures;
 use crate::upstream::Upstream;
 use crate::upstream::cloud::Cloud;
-use crate::vendor::{Refusal, Session, Vendor, Visit};
+use crate::vendor::{Session, Vendor, Visit};
 
 /// A login with all its round trips takes no longer.
 const BUDGET: Duration = Duration::from_secs(120);
-
-/// A disk that takes longer is not waited for.
-const SAVED_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a keeper is made of.
 pub struct Parts {
@@ -227,92 +225,6 @@ impl Keeper {
         }
         // A save under way would end with the process.
         self.save().await;
-    }
-
-    /// Starts a login, or joins the one under way. It goes on whoever waits for it or leaves.
-    fn start_login(self: &Arc<Self>, state: &mut State) -> Landing<Result<(), Failure>> {
-        // A task that panicked has left its channel closed.
-        if let Some(landing) = state.login.as_ref().filter(|landing| landing.has_changed().is_ok()) {
-            return landing.clone();
-        }
-        let (sender, landing) = watch::channel(None);
-        state.login = Some(landing.clone());
-        let keeper = Arc::clone(self);
-        tokio::spawn(async move {
-            // As they are now: whoever corrects a password during the login has not seen that one refused.
-            let credentials = keeper.credentials();
-            let outcome = timeout(BUDGET, keeper.obtain())
-                .await
-                .unwrap_or_else(|_| Err(Refusal::Odd("the login took too long".to_owned())));
-            let settled = keeper.settle(credentials, outcome);
-            // It is told when a restart can't forget it, but a disk that hangs keeps nobody waiting.
-            let saving = tokio::spawn(async move { keeper.save().await });
-            drop(timeout(SAVED_WITHIN, saving).await);
-            sender.send_replace(Some(settled));
-        });
-        landing
-    }
-
-    async fn obtain(&self) -> Result<Session, Refusal> {
-        let (old, refused) = {
-            let state = self.lock();
-            (state.held.as_ref().map(|held| Arc::clone(&held.session)), state.refused.clone())
-        };
-        let visit = self.visit(refused.as_deref());
-        if let Some(old) = old {
-            match self.parts.vendor.renew(&visit, &old).await {
-                Ok(Some(session)) => return Ok(session),
-                Ok(None) => {}
-                Err(refusal) => return Err(refusal),
-            }
-        }
-        self.parts.vendor.login(&visit).await
-    }
-
-    fn settle(&self, credentials: Option<String>, outcome: Result<Session, Refusal>) -> Result<(), Failure> {
-        let lasts = outcome.as_ref().is_ok_and(|session| session.lasts);
-        let result = {
-            let mut state = self.lock();
-            if let Some(credentials) = credentials.filter(|now| *now != state.credentials) {
-                state.rejections = 0;
-                state.proven = false;
-                state.credentials = credentials;
-            }
-            state.login = None;
-            match outcome {
-                Ok(session) => {
-                    state.failures = 0;
-                    state.rest = None;
-                    if session.lasts {
-                        state.rejections = 0;
-                        state.proven = true;
-                    }
-                    self.hold(&mut state, session);
-                    Ok(())
-                }
-                Err(refusal) => Err(self.begin_rest(&mut state, refusal)),
-            }
-        };
-        self.parts.figures.login(result.is_ok());
-        match &result {
-            Ok(()) if lasts => tracing::info!(device = self.parts.name, "logged in"),
-            Ok(()) => {}
-            Err(failure) => tracing::warn!(
-                device = self.parts.name,
-                retry_after_s = failure.retry_after.as_secs(),
-                "no session: {}",
-                failure.refusal
-            ),
-        }
-        result
-    }
-
-    fn hold(&self, state: &mut State, session: Session) {
-        state.generation += 1;
-        let now = self.parts.clock.now();
-        state.held = Some(Held::new(session, state.generation, now, now));
-        // A second login must not come to nothing because of what was refused long ago.
-        state.refused = None;
     }
 
     fn visit<'a>(&'a self, refused: Option<&'a Session>) -> Visit<'a> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 use toml::de::DeTable;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
 
 use super::report::Report;
 use super::section::Section;
@@ -157,5 +157,5 @@ fn fault_of_level(text: &str) -> Option<String> {
             return Some(format!("{EXPECTED}{}", hint.unwrap_or_default()));
         }
     }
-    EnvFilter::builder().parse(text).err().map(|_| EXPECTED.to_owned())
+    text.parse::<Targets>().err().map(|_| EXPECTED.to_owned())
 }

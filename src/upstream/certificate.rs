@@ -1,6 +1,6 @@
 //! What keyward reads from a certificate: enough to recognise it, to describe it and to check signatures with it.
 
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::prelude::FromDer;
@@ -51,6 +51,11 @@ impl Certificate {
             not_after: Timestamp::from_seconds(validity.not_after.timestamp()),
             rsa_bits,
         })
+    }
+
+    /// Its key, as rustls takes bare keys.
+    pub(super) fn public_key(&self) -> SubjectPublicKeyInfoDer<'_> {
+        SubjectPublicKeyInfoDer::from(self.spki.as_slice())
     }
 
     /// SHA-256 of the DER as `openssl x509 -fingerprint -sha256` prints it.

@@ -9,7 +9,7 @@ use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
@@ -161,7 +161,7 @@ impl ServerCertVerifier for Verifier {
             return verify_tls12_signature(message, certificate, signed, &self.algorithms);
         }
         let shown = read(certificate)?;
-        let key = SubjectPublicKeyInfoDer::from(shown.spki.as_slice());
+        let key = shown.public_key();
         let key = webpki::RawPublicKeyEntity::try_from(&key).map_err(|_| bad_signature())?;
         let proven = self
             .algorithms
@@ -183,7 +183,7 @@ impl ServerCertVerifier for Verifier {
             return verify_tls13_signature(message, certificate, signed, &self.algorithms);
         }
         let shown = read(certificate)?;
-        let key = SubjectPublicKeyInfoDer::from(shown.spki.as_slice());
+        let key = shown.public_key();
         let proven =
             rustls::crypto::verify_tls13_signature_with_raw_key(message, &key, signed, &self.algorithms)
                 .is_ok();

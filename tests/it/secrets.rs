@@ -8,7 +8,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyward::twin::{Twin, every};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::support::{Ask, Device, End, Lab, Reply};
 
@@ -29,11 +32,9 @@ impl Log {
         LOG.get_or_init(|| {
             let log = Self::default();
             let writer = log.clone();
-            tracing_subscriber::fmt()
-                .with_env_filter(EnvFilter::new("warn,keyward=trace"))
-                .with_ansi(false)
-                .with_writer(move || writer.clone())
-                .init();
+            let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
+            let filter: Targets = "warn,keyward=trace".parse().unwrap();
+            tracing_subscriber::registry().with(lines.with_filter(filter)).init();
             log
         })
         .clone()

@@ -1,0 +1,64 @@
+//! What a request may need to know of the devices.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderValue;
+
+use super::admit::Admission;
+use crate::config::{BaseUrl, PathPattern, Rights};
+use crate::keeper::Keeper;
+use crate::metrics::DeviceFigures;
+use crate::upstream::Upstream;
+use crate::vendor::{Make, Vendor};
+
+/// Everything a request may need, as the configuration has it now.
+pub struct House {
+    /// The devices, in the order of the file.
+    pub devices: Vec<Arc<Device>>,
+    /// Who may ask.
+    pub admission: Admission,
+    /// Longest silence in the middle of a caller's body.
+    pub caller_idle: Duration,
+    /// What a person should know, for the page.
+    pub warnings: Vec<String>,
+}
+
+/// One device.
+pub struct Device {
+    /// Its prefix without slashes.
+    pub name: String,
+    /// Its make.
+    pub make: &'static Make,
+    /// How its make is spoken to.
+    pub vendor: Arc<dyn Vendor>,
+    /// Where it is.
+    pub url: BaseUrl,
+    /// What its `Host` header says.
+    pub host: HeaderValue,
+    /// The way to it.
+    pub upstream: Arc<Upstream>,
+    /// Its session.
+    pub keeper: Arc<Keeper>,
+    /// What is counted of it.
+    pub figures: Arc<DeviceFigures>,
+    /// Whether it may only be read.
+    pub rights: Rights,
+    /// Paths whose GET changes something.
+    pub acts_on_get: Vec<PathPattern>,
+    /// Paths that reading does not include.
+    pub private: Vec<PathPattern>,
+    /// Paths that are never forwarded, and why.
+    pub never: Vec<(PathPattern, &'static str)>,
+    /// From the request's head to the response's.
+    pub timeout: Duration,
+    /// Largest request body.
+    pub max_body: Option<u64>,
+}
+
+impl Device {
+    /// Scheme and authority (RFC 6454).
+    pub(super) fn origin(&self) -> String {
+        format!("{}://{}", if self.url.is_tls() { "https" } else { "http" }, self.url.authority())
+    }
+}

@@ -1,0 +1,103 @@
+//! Getting a session: one login at a time, in a task of its own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::lease::Held;
+use super::rest::Failure;
+use super::{BUDGET, Keeper, Landing, State};
+use crate::vendor::{Refusal, Session};
+
+/// A disk that takes longer is not waited for.
+const SAVED_WITHIN: Duration = Duration::from_secs(1);
+
+impl Keeper {
+    /// Starts a login, or joins the one under way. It goes on whoever waits for it or leaves.
+    pub(super) fn start_login(self: &Arc<Self>, state: &mut State) -> Landing<Result<(), Failure>> {
+        // A task that panicked has left its channel closed.
+        if let Some(landing) = state.login.as_ref().filter(|landing| landing.has_changed().is_ok()) {
+            return landing.clone();
+        }
+        let (sender, landing) = watch::channel(None);
+        state.login = Some(landing.clone());
+        let keeper = Arc::clone(self);
+        tokio::spawn(async move {
+            // As they are now: whoever corrects a password during the login has not seen that one refused.
+            let credentials = keeper.credentials();
+            let outcome = timeout(BUDGET, keeper.obtain())
+                .await
+                .unwrap_or_else(|_| Err(Refusal::Odd("the login took too long".to_owned())));
+            let settled = keeper.settle(credentials, outcome);
+            // It is told when a restart can't forget it, but a disk that hangs keeps nobody waiting.
+            let saving = tokio::spawn(async move { keeper.save().await });
+            drop(timeout(SAVED_WITHIN, saving).await);
+            sender.send_replace(Some(settled));
+        });
+        landing
+    }
+
+    async fn obtain(&self) -> Result<Session, Refusal> {
+        let (old, refused) = {
+            let state = self.lock();
+            (state.held.as_ref().map(|held| Arc::clone(&held.session)), state.refused.clone())
+        };
+        let visit = self.visit(refused.as_deref());
+        if let Some(old) = old {
+            match self.parts.vendor.renew(&visit, &old).await {
+                Ok(Some(session)) => return Ok(session),
+                Ok(None) => {}
+                Err(refusal) => return Err(refusal),
+            }
+        }
+        self.parts.vendor.login(&visit).await
+    }
+
+    fn settle(&self, credentials: Option<String>, outcome: Result<Session, Refusal>) -> Result<(), Failure> {
+        let lasts = outcome.as_ref().is_ok_and(|session| session.lasts);
+        let result = {
+            let mut state = self.lock();
+            if let Some(credentials) = credentials.filter(|now| *now != state.credentials) {
+                state.rejections = 0;
+                state.proven = false;
+                state.credentials = credentials;
+            }
+            state.login = None;
+            match outcome {
+                Ok(session) => {
+                    state.failures = 0;
+                    state.rest = None;
+                    if session.lasts {
+                        state.rejections = 0;
+                        state.proven = true;
+                    }
+                    self.hold(&mut state, session);
+                    Ok(())
+                }
+                Err(refusal) => Err(self.begin_rest(&mut state, refusal)),
+            }
+        };
+        self.parts.figures.login(result.is_ok());
+        match &result {
+            Ok(()) if lasts => tracing::info!(device = self.parts.name, "logged in"),
+            Ok(()) => {}
+            Err(failure) => tracing::warn!(
+                device = self.parts.name,
+                retry_after_s = failure.retry_after.as_secs(),
+                "no session: {}",
+                failure.refusal
+            ),
+        }
+        result
+    }
+
+    fn hold(&self, state: &mut State, session: Session) {
+        state.generation += 1;
+        let now = self.parts.clock.now();
+        state.held = Some(Held::new(session, state.generation, now, now));
+        // A second login must not come to nothing because of what was refused long ago.
+        state.refused = None;
+    }
+}
