@@ -33,6 +33,7 @@ pub(super) async fn demo(listen: Option<Address>) -> Result<(), Exit> {
         }
         bound => bound?,
     };
+    let stop = run::stopped().map_err(anyhow::Error::from)?;
     let address = server.address();
     say(&format!("keyward demo: a simulated device of every vendor behind http://{address}/\n"));
     say("Try these; none needs a credential:\n");
@@ -41,7 +42,6 @@ pub(super) async fn demo(listen: Option<Address>) -> Result<(), Exit> {
     }
     say(&format!("\n  curl http://{address}/-/devices\n"));
     say("The readings change while you watch. Ctrl-C ends it, and nothing is left behind.");
-    let stop = run::stopped().map_err(anyhow::Error::from)?;
     server.run(stop).await;
     for (_, served) in devices {
         served.stop().await;

@@ -19,9 +19,11 @@ pub(super) async fn run(named: Option<PathBuf>, environment: Environment) -> Res
     log::begin(&config.log);
     let file = config.file.clone();
     let server = Server::bind(config, Clock::system()).await?;
-    introduce(&server);
-    let reloading = tokio::spawn(reload(file, environment, server.joined(), server.gateway()));
+    // Before anybody is told that we serve: a signal that nobody waits for ends the process on the spot.
     let stop = stopped().map_err(anyhow::Error::from)?;
+    let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
+    introduce(&server);
+    let reloading = tokio::spawn(reload(file, environment, hangup, server.joined(), server.gateway()));
     server.run(stop).await;
     reloading.abort();
     Ok(())
@@ -62,8 +64,13 @@ async fn first(terminate: &mut Signal, interrupt: &mut Signal) {
 }
 
 /// Takes over the file whenever it or a file of secrets changes, and at SIGHUP.
-async fn reload(file: PathBuf, environment: Environment, joined: Arc<Joined>, gateway: Arc<Gateway>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+async fn reload(
+    file: PathBuf,
+    environment: Environment,
+    mut hangup: Signal,
+    joined: Arc<Joined>,
+    gateway: Arc<Gateway>,
+) {
     let mut watch = Watch::new();
     loop {
         let files = std::iter::once(file.clone()).chain(secret_files(&gateway.house.load()));
