@@ -8,14 +8,9 @@ use keyward::twin::generic::{Generic, Scheme};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Act, Ask, Device, Door, Lab, Reply, Scripted, until};
+use crate::support::{Act, Ask, Device, Door, Kept, Lab, Reply, Scripted, until};
 
 const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-
-/// A port that nobody listens on.
-async fn nobody() -> std::net::SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
 
 fn table(url: &str, more: &str) -> String {
     format!("[devices.meter]\nvendor = \"open\"\nurl = \"{url}\"\n{more}\n")
@@ -23,7 +18,8 @@ fn table(url: &str, more: &str) -> String {
 
 #[tokio::test]
 async fn a_device_that_refuses_connections_is_told_of_at_once() {
-    let lab = Lab::new(&table(&format!("http://{}", nobody().await), "")).await;
+    let port = Kept::new();
+    let lab = Lab::new(&table(&format!("http://{}", port.address()), "")).await;
     let begun = Instant::now();
     let problem = lab.get("/meter/x").await.problem();
     assert_eq!(

@@ -10,7 +10,7 @@ mod process;
 mod scripted;
 
 pub(crate) use client::{Ask, Line, Reply};
-pub(crate) use device::Device;
+pub(crate) use device::{Device, Kept};
 pub(crate) use door::Door;
 pub(crate) use lab::{End, Lab, pass};
 pub(crate) use problem::has_members;

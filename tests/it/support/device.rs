@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use keyward::twin::{Certificate, Served, Twin, serve};
+use tokio::net::TcpSocket;
 
 /// Any free port of the loopback.
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -14,6 +15,8 @@ pub(crate) struct Device {
     pub(crate) certificate: Certificate,
     address: SocketAddr,
     served: Option<Served>,
+    /// Keeps the port while the device is off.
+    kept: Option<Kept>,
 }
 
 impl Device {
@@ -23,7 +26,7 @@ impl Device {
 
     pub(crate) fn showing(twin: Arc<dyn Twin>, certificate: Certificate) -> Self {
         let served = serve(Arc::clone(&twin).face(), Some(certificate.clone()), ANY_PORT).unwrap();
-        Self { twin, certificate, address: served.address, served: Some(served) }
+        Self { twin, certificate, address: served.address, served: Some(served), kept: None }
     }
 
     /// Its base URL.
@@ -52,10 +55,12 @@ impl Device {
         if let Some(served) = self.served.take() {
             served.stop().await;
         }
+        self.kept = Some(Kept::at(self.address));
     }
 
     /// It comes back at its address; what it remembers is its twin's affair.
     pub(crate) fn come_back(&mut self) {
+        self.kept = None;
         let certificate = Some(self.certificate.clone());
         self.served = Some(serve(Arc::clone(&self.twin).face(), certificate, self.address).unwrap());
     }
@@ -65,5 +70,27 @@ impl Device {
         self.leave().await;
         self.certificate = certificate;
         self.come_back();
+    }
+}
+
+/// A port that refuses connections, and that nobody else gets meanwhile.
+pub(crate) struct Kept(TcpSocket);
+
+impl Kept {
+    pub(crate) fn new() -> Self {
+        Self::at(ANY_PORT)
+    }
+
+    fn at(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        // What lingers of former connections is no hindrance; whoever asks for any free port later is not to get this.
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind(address).unwrap();
+        socket.set_reuseaddr(false).unwrap();
+        Self(socket)
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.0.local_addr().unwrap()
     }
 }
