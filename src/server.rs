@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use build::{Joined, warnings};
+pub use build::{Builder, warnings};
 
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
@@ -60,7 +60,7 @@ pub enum StartError {
 
 /// A server that is bound and not yet running.
 pub struct Server {
-    joined: Arc<Joined>,
+    builder: Arc<Builder>,
     gateway: Arc<Gateway>,
     listener: TcpListener,
     address: SocketAddr,
@@ -73,9 +73,9 @@ pub struct Server {
 ///
 /// # Errors
 /// What the configuration names can't be used.
-pub fn furnish(config: Config<Driver>, clock: Clock) -> Result<House, StartError> {
-    let joined = Joined::new(&config, clock, Arc::default()).map_err(StartError::Configuration)?;
-    joined.house(config, None).map_err(StartError::Configuration)
+pub fn build_house(config: Config<Driver>, clock: Clock) -> Result<House, StartError> {
+    let builder = Builder::new(&config, clock, Arc::default()).map_err(StartError::Configuration)?;
+    builder.house(config, None).map_err(StartError::Configuration)
 }
 
 impl Server {
@@ -89,16 +89,16 @@ impl Server {
         let limits = config.limits.clone();
         let (host, port) = (config.listen.host.clone(), config.listen.port);
         let metrics = Arc::new(Metrics::new());
-        let joined =
-            Arc::new(Joined::new(&config, clock, Arc::clone(&metrics)).map_err(StartError::Configuration)?);
-        let lock = joined.lock().map_err(StartError::Locked)?;
-        let house = joined.house(config, None).map_err(StartError::Configuration)?;
+        let builder =
+            Arc::new(Builder::new(&config, clock, Arc::clone(&metrics)).map_err(StartError::Configuration)?);
+        let lock = builder.lock().map_err(StartError::Locked)?;
+        let house = builder.house(config, None).map_err(StartError::Configuration)?;
         let listener = TcpListener::bind((host.as_str(), port)).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         metrics.reloaded(true, clock.now());
         Ok(Self {
             gateway: Gateway::new(house, metrics, clock),
-            joined,
+            builder,
             listener,
             address,
             limits,
@@ -117,8 +117,8 @@ impl Server {
     }
 
     /// What is needed to take over another configuration.
-    pub fn joined(&self) -> Arc<Joined> {
-        Arc::clone(&self.joined)
+    pub fn builder(&self) -> Arc<Builder> {
+        Arc::clone(&self.builder)
     }
 
     /// Serves until `stop`, then until what is under way has ended, at most for eight seconds.
@@ -128,7 +128,7 @@ impl Server {
         let front = admin::front(Arc::clone(&self.gateway));
         let doorman = Doorman::new(self.limits.clone(), Arc::clone(&self.gateway.metrics));
         let closing = self.gateway.closing.clone();
-        let control = control::listen(self.joined.state(), Arc::clone(&self.gateway))
+        let control = control::listen(self.builder.state(), Arc::clone(&self.gateway))
             .inspect_err(|error| tracing::warn!(%error, "no control socket: `keyward check` and `keyward trust` don't reach this process and visit devices by themselves"));
         let accepting = tokio::spawn(accept::serve(
             self.listener,

@@ -8,8 +8,8 @@ use futures_util::stream::{FuturesOrdered, StreamExt};
 use super::{Exit, load, say, tell};
 use crate::clock::Clock;
 use crate::config::Environment;
-use crate::server::operate::{Order, Outcome, carry_out};
-use crate::server::{control, furnish, warnings};
+use crate::server::operate::{Instruction, Outcome, carry_out};
+use crate::server::{build_house, control, warnings};
 
 pub(super) async fn check(
     named: Option<PathBuf>,
@@ -34,14 +34,14 @@ pub(super) async fn check(
     }
     let width = names.iter().map(String::len).max().unwrap_or(0);
     let state = config.state.clone();
-    let house = furnish(config, Clock::system())?;
+    let house = build_house(config, Clock::system())?;
     let mut visits: FuturesOrdered<_> = names
         .into_iter()
         .map(|device| async {
-            let order = Order::Check { device: device.clone() };
-            let outcome = match control::ask(&state, &order).await {
+            let instruction = Instruction::Check { device: device.clone() };
+            let outcome = match control::ask(&state, &instruction).await {
                 Ok(Some(outcome)) => outcome,
-                Ok(None) => carry_out(&house, order).await,
+                Ok(None) => carry_out(&house, instruction).await,
                 Err(error) => Outcome::Failed(format!("the running keyward does not answer: {error}")),
             };
             (device, outcome)

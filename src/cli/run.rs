@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::gateway::Gateway;
 use crate::server::reload::{Watch, secret_files, take_over};
-use crate::server::{Joined, Server};
+use crate::server::{Builder, Server};
 use crate::vendor::Registry;
 
 pub(super) async fn run(named: Option<PathBuf>, environment: Environment) -> Result<(), Exit> {
@@ -23,7 +23,7 @@ pub(super) async fn run(named: Option<PathBuf>, environment: Environment) -> Res
     let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
     let server = Server::bind(config, Clock::system()).await?;
     introduce(&server);
-    let reloading = tokio::spawn(reload(file, environment, hangup, server.joined(), server.gateway()));
+    let reloading = tokio::spawn(reload(file, environment, hangup, server.builder(), server.gateway()));
     server.run(stop).await;
     reloading.abort();
     Ok(())
@@ -69,7 +69,7 @@ async fn reload(
     file: PathBuf,
     environment: Environment,
     mut hangup: Signal,
-    joined: Arc<Joined>,
+    builder: Arc<Builder>,
     gateway: Arc<Gateway>,
 ) {
     let mut watch = Watch::new();
@@ -87,7 +87,7 @@ async fn reload(
             () = changed(watch.as_ref().ok()) => {}
         }
         let read = config::load(&file, &environment, &Registry).map_err(|errors| errors.to_string());
-        take_over(&joined, &gateway, read);
+        take_over(&builder, &gateway, read);
     }
 }
 

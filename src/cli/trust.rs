@@ -8,8 +8,8 @@ use super::{ConfigArgument, Exit, load, say};
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::gateway::House;
-use crate::server::operate::{Facts, Order, Outcome, carry_out};
-use crate::server::{control, furnish};
+use crate::server::operate::{Facts, Instruction, Outcome, carry_out};
+use crate::server::{build_house, control};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -39,9 +39,9 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
         ));
     }
     let state = config.state.clone();
-    let house = furnish(config, Clock::system())?;
-    let carry_out = async |order: Order| ask(&state, &house, order).await;
-    let presented = match carry_out(Order::Certificates { device: device.clone() }).await? {
+    let house = build_house(config, Clock::system())?;
+    let carry_out = async |instruction: Instruction| ask(&state, &house, instruction).await;
+    let presented = match carry_out(Instruction::Certificates { device: device.clone() }).await? {
         Outcome::Certificates { pinned, presented } => {
             if let Some(pinned) = &pinned {
                 describe("pinned", pinned);
@@ -59,7 +59,7 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
         return Err(anyhow!("nothing is changed").into());
     }
     let sha256 = sha256.unwrap_or(presented.sha256);
-    match carry_out(Order::Trust { device, sha256 }).await? {
+    match carry_out(Instruction::Trust { device, sha256 }).await? {
         Outcome::Fine(detail) => say(&detail),
         Outcome::Failed(detail) => return Err(anyhow!(detail).into()),
         Outcome::Certificates { .. } => {}
@@ -67,10 +67,10 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
     Ok(())
 }
 
-async fn ask(state: &std::path::Path, house: &House, order: Order) -> Result<Outcome, Exit> {
-    match control::ask(state, &order).await {
+async fn ask(state: &std::path::Path, house: &House, instruction: Instruction) -> Result<Outcome, Exit> {
+    match control::ask(state, &instruction).await {
         Ok(Some(outcome)) => Ok(outcome),
-        Ok(None) => Ok(carry_out(house, order).await),
+        Ok(None) => Ok(carry_out(house, instruction).await),
         Err(error) => Err(anyhow!("the running keyward does not answer: {error}").into()),
     }
 }

@@ -40,8 +40,8 @@ impl Fixed {
     }
 }
 
-/// What devices share, and what was joined of them.
-pub struct Joined {
+/// Makes houses of configurations: has what devices share, and remembers what it made.
+pub struct Builder {
     clock: Clock,
     metrics: Arc<Metrics>,
     cloud: Cloud,
@@ -57,7 +57,7 @@ pub struct Joined {
     sources: Mutex<Vec<(String, Secret)>>,
 }
 
-impl Joined {
+impl Builder {
     pub(super) fn new(config: &Config<Driver>, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, String> {
         let store = Store::new(&config.state);
         let mut unwritable = Vec::new();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::operate::{Order, Outcome, carry_out};
+use super::operate::{Instruction, Outcome, carry_out};
 use crate::gateway::Gateway;
 
 /// Longest line on the socket.
@@ -57,8 +57,8 @@ async fn answer(stream: UnixStream, gateway: &Gateway) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut lines = BufReader::new(from.take(MAX_LINE)).lines();
     while let Some(line) = lines.next_line().await? {
-        let outcome = match serde_json::from_str::<Order>(&line) {
-            Ok(order) => carry_out(&gateway.house.load_full(), order).await,
+        let outcome = match serde_json::from_str::<Instruction>(&line) {
+            Ok(instruction) => carry_out(&gateway.house.load_full(), instruction).await,
             Err(error) => {
                 Outcome::Failed(format!("the running keyward does not understand this command: {error}"))
             }
@@ -70,11 +70,11 @@ async fn answer(stream: UnixStream, gateway: &Gateway) -> io::Result<()> {
     Ok(())
 }
 
-/// Has a running server carry out an order; `None` where none runs with this state folder.
+/// Has a running server carry out an instruction; `None` where none runs with this state folder.
 ///
 /// # Errors
 /// When it is there and does not answer in our terms.
-pub async fn ask(state: &Path, order: &Order) -> io::Result<Option<Outcome>> {
+pub async fn ask(state: &Path, instruction: &Instruction) -> io::Result<Option<Outcome>> {
     let stream = match UnixStream::connect(socket(state)).await {
         Ok(stream) => stream,
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
@@ -83,7 +83,7 @@ pub async fn ask(state: &Path, order: &Order) -> io::Result<Option<Outcome>> {
         Err(error) => return Err(error),
     };
     let (from, mut to) = stream.into_split();
-    let mut line = serde_json::to_vec(order)?;
+    let mut line = serde_json::to_vec(instruction)?;
     line.push(b'\n');
     to.write_all(&line).await?;
     let answer = BufReader::new(from.take(MAX_LINE)).lines().next_line().await?;

@@ -8,10 +8,10 @@ use crate::gateway::fault::{Fault, Kind};
 use crate::gateway::{Device, House};
 use crate::upstream::Certificate;
 
-/// An operator's order.
+/// An operator's instruction.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Order {
+pub enum Instruction {
     /// Visit this device, name to probe.
     Check {
         /// Its name.
@@ -31,7 +31,7 @@ pub enum Order {
     },
 }
 
-/// What became of an [`Order`].
+/// What became of an [`Instruction`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -72,18 +72,18 @@ impl From<&Certificate> for Facts {
     }
 }
 
-/// Carries out an order.
-pub async fn carry_out(house: &House, order: Order) -> Outcome {
-    let (Order::Check { device: name }
-    | Order::Certificates { device: name }
-    | Order::Trust { device: name, .. }) = &order;
+/// Carries out an instruction.
+pub async fn carry_out(house: &House, instruction: Instruction) -> Outcome {
+    let (Instruction::Check { device: name }
+    | Instruction::Certificates { device: name }
+    | Instruction::Trust { device: name, .. }) = &instruction;
     let Some(device) = house.devices.iter().find(|device| device.name == *name) else {
         return Outcome::Failed(format!("there is no device {name} in the configuration"));
     };
-    let outcome = match &order {
-        Order::Check { .. } => check(device).await.map(Outcome::Fine),
-        Order::Certificates { .. } => certificates(device).await,
-        Order::Trust { sha256, .. } => trust(device, sha256).await,
+    let outcome = match &instruction {
+        Instruction::Check { .. } => check(device).await.map(Outcome::Fine),
+        Instruction::Certificates { .. } => certificates(device).await,
+        Instruction::Trust { sha256, .. } => trust(device, sha256).await,
     };
     outcome.unwrap_or_else(Outcome::Failed)
 }

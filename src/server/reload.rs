@@ -10,7 +10,7 @@ use std::time::Duration;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-use super::build::Joined;
+use super::build::Builder;
 use crate::config::{Config, SecretSource};
 use crate::gateway::{Gateway, House};
 use crate::vendor::Driver;
@@ -19,9 +19,9 @@ use crate::vendor::Driver;
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// Takes over a configuration that was read, or says in the log why it could not be.
-pub fn take_over(joined: &Joined, gateway: &Gateway, read: Result<Config<Driver>, String>) {
+pub fn take_over(builder: &Builder, gateway: &Gateway, read: Result<Config<Driver>, String>) {
     let former = gateway.house.load_full();
-    match read.and_then(|config| joined.house(config, Some(&former))) {
+    match read.and_then(|config| builder.house(config, Some(&former))) {
         Ok(house) => {
             for warning in &house.warnings {
                 tracing::warn!("{warning}");
@@ -31,14 +31,14 @@ pub fn take_over(joined: &Joined, gateway: &Gateway, read: Result<Config<Driver>
             for device in &gateway.house.load().devices {
                 device.keeper.look_again();
             }
-            joined.metrics().reloaded(true, joined.clock().now());
+            builder.metrics().reloaded(true, builder.clock().now());
         }
         Err(errors) => {
             tracing::error!("the changed configuration is not taken over, the former one stays: {errors}");
             let broken =
                 Some(format!("the changed configuration is not taken over, the former one stays: {errors}"));
             gateway.house.store(Arc::new(House { broken, ..House::clone(&former) }));
-            joined.metrics().reloaded(false, joined.clock().now());
+            builder.metrics().reloaded(false, builder.clock().now());
         }
     }
 }

@@ -4,7 +4,7 @@ mod take_over;
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use keyward::server::operate::{Order, Outcome};
+use keyward::server::operate::{Instruction, Outcome};
 use keyward::twin::generic::{Generic, Scheme};
 use keyward::twin::{Authority, Certificate};
 use time::{Duration, OffsetDateTime};
@@ -195,13 +195,13 @@ async fn an_order_to_trust_pins_what_is_shown_and_the_running_server_uses_it() {
     door.device.shows(Certificate::self_signed().unwrap()).await;
     is_refused(&door, &[]).await;
     let presented = fingerprint(&door.device.certificate);
-    match door.lab.order(Order::Certificates { device: "meter".to_owned() }).await {
+    match door.lab.order(Instruction::Certificates { device: "meter".to_owned() }).await {
         Outcome::Certificates { pinned: shown, presented: now } => {
             assert_eq!((shown.unwrap().sha256, now.sha256), (pinned.clone(), presented.clone()));
         }
         other => panic!("{other:?}"),
     }
-    let trust = |sha256: &str| Order::Trust { device: "meter".to_owned(), sha256: sha256.to_owned() };
+    let trust = |sha256: &str| Instruction::Trust { device: "meter".to_owned(), sha256: sha256.to_owned() };
     let refused = door.lab.order(trust(&pinned)).await;
     assert!(matches!(&refused, Outcome::Failed(why) if why.contains(&presented)), "{refused:?}");
     is_refused(&door, &[]).await;
@@ -236,7 +236,7 @@ async fn a_pin_that_cannot_be_read_accepts_nobody_until_a_person_acts() {
         is_refused(&door, &["meter.pem", "remove it, or run `keyward trust meter`"]).await;
     }
     let sha256 = fingerprint(&door.device.certificate);
-    let taken = door.lab.order(Order::Trust { device: "meter".to_owned(), sha256 }).await;
+    let taken = door.lab.order(Instruction::Trust { device: "meter".to_owned(), sha256 }).await;
     assert!(matches!(taken, Outcome::Fine(_)), "{taken:?}");
     is_accepted(&door).await;
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use keyward::clock::Clock;
 use keyward::config::{self, Config, Environment};
 use keyward::gateway::Gateway;
-use keyward::server::operate::{Order, Outcome, carry_out};
+use keyward::server::operate::{Instruction, Outcome, carry_out};
 use keyward::server::reload::take_over;
-use keyward::server::{Joined, Server};
+use keyward::server::{Builder, Server};
 use keyward::vendor::{Driver, Registry};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -30,7 +30,7 @@ pub(crate) struct Lab {
 struct Running {
     address: SocketAddr,
     gateway: Arc<Gateway>,
-    joined: Arc<Joined>,
+    builder: Arc<Builder>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -48,10 +48,10 @@ impl Lab {
     pub(crate) async fn start(&mut self) {
         let config = self.read().unwrap();
         let server = Server::bind(config, self.clock.unwrap_or_else(Clock::system)).await.unwrap();
-        let (address, gateway, joined) = (server.address(), server.gateway(), server.joined());
+        let (address, gateway, builder) = (server.address(), server.gateway(), server.builder());
         let stop = CancellationToken::new();
         let task = tokio::spawn(server.run(stop.clone().cancelled_owned()));
-        self.running = Some(Running { address, gateway, joined, stop, task });
+        self.running = Some(Running { address, gateway, builder, stop, task });
     }
 
     /// Tells it to stop, as SIGTERM does.
@@ -90,7 +90,7 @@ impl Lab {
     pub(crate) fn reconfigure(&mut self, text: &str) {
         text.clone_into(&mut self.text);
         if let Some(running) = &self.running {
-            take_over(&running.joined, &running.gateway, self.read());
+            take_over(&running.builder, &running.gateway, self.read());
         }
     }
 
@@ -114,13 +114,13 @@ impl Lab {
     }
 
     /// Carries out an operator's order, as `keyward check` and `keyward trust` have it done.
-    pub(crate) async fn order(&self, order: Order) -> Outcome {
+    pub(crate) async fn order(&self, order: Instruction) -> Outcome {
         carry_out(&self.running().gateway.house.load_full(), order).await
     }
 
     /// What `keyward check` says of this device: what works, or what does not.
     pub(crate) async fn check(&self, device: &str) -> Result<String, String> {
-        match self.order(Order::Check { device: device.to_owned() }).await {
+        match self.order(Instruction::Check { device: device.to_owned() }).await {
             Outcome::Fine(said) => Ok(said),
             Outcome::Failed(said) => Err(said),
             Outcome::Certificates { .. } => panic!("nobody asked for certificates"),
