@@ -17,6 +17,8 @@ const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4
 pub(super) async fn demo(listen: Option<Address>) -> Result<(), Exit> {
     log::begin(&Log { level: "warn".to_owned(), format: LogFormat::Text });
     let folder = tempfile::Builder::new().prefix("keyward-demo-").tempdir().map_err(anyhow::Error::from)?;
+    let path = folder.path().to_owned();
+    let stop = run::stopped(move || drop(std::fs::remove_dir_all(path))).map_err(anyhow::Error::from)?;
     let (devices, tries) = devices().await?;
     let text: String = devices.iter().map(|(stanza, _)| stanza.as_str()).collect();
     let configure = |listen: &Address| -> Result<Config<Driver>, Exit> {

@@ -18,10 +18,10 @@ pub(super) async fn run(named: Option<PathBuf>, environment: Environment) -> Res
     let config = load(named.as_deref(), &environment)?;
     log::begin(&config.log);
     let file = config.file.clone();
-    let server = Server::bind(config, Clock::system()).await?;
-    // Before anybody is told that we serve: a signal that nobody waits for ends the process on the spot.
-    let stop = stopped().map_err(anyhow::Error::from)?;
+    // Before anybody can know that it runs: a signal without a handler would end it.
+    let stop = stopped(|| {}).map_err(anyhow::Error::from)?;
     let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
+    let server = Server::bind(config, Clock::system()).await?;
     introduce(&server);
     let reloading = tokio::spawn(reload(file, environment, hangup, server.joined(), server.gateway()));
     server.run(stop).await;
@@ -42,14 +42,15 @@ fn introduce(server: &Server) {
     }
 }
 
-/// Completes at the first signal to stop; a second one ends the process at once.
-pub(super) fn stopped() -> io::Result<impl Future<Output = ()>> {
+/// Completes at the first signal to stop; a second one ends the process at once, after `last_act`.
+pub(super) fn stopped(last_act: impl FnOnce() + Send + 'static) -> io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         first(&mut terminate, &mut interrupt).await;
         tokio::spawn(async move {
             first(&mut terminate, &mut interrupt).await;
+            last_act();
             // Nothing is lost: what is saved is saved whole or not at all.
             std::process::exit(1);
         });
