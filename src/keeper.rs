@@ -209,7 +209,7 @@ impl Keeper {
         let state = self.lock();
         Snapshot {
             expires_at: state.held.as_ref().and_then(|held| held.session.expires_at),
-            renewed_at: state.held.as_ref().map(|held| held.renewed_at),
+            renewed_at: state.held.as_ref().filter(|held| held.session.lasts).map(|held| held.renewed_at),
             failure: state.rest.as_ref().filter(|rest| !rest.is_over(Instant::now())).map(Rest::failure),
             unsaved: state.unsaved,
         }

@@ -111,7 +111,11 @@ impl Metrics {
         let help = "When the configuration was last read without an error, in seconds since 1970";
         registry.register("config_last_reload_success_timestamp_seconds", help, reloaded.clone());
         let reload_ok = Gauge::default();
-        registry.register("config_last_reload_successful", "Whether the last reading was", reload_ok.clone());
+        registry.register(
+            "config_last_reload_successful",
+            "Whether the configuration was read without an error the last time",
+            reload_ok.clone(),
+        );
         let build = Family::<BuildLabels, Gauge>::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The version that runs", build);
@@ -297,6 +301,9 @@ impl DeviceFigures {
     fn set_last(&self, last: Last) {
         let mut held = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if *held != last {
+            if matches!((&*held, &last), (Last::Fault { .. }, Last::Fine)) {
+                tracing::info!(device = self.name, "answers again");
+            }
             let up = i64::from(last == Last::Fine);
             self.all.up.get_or_create(&DeviceLabels { device: self.name.clone() }).set(up);
             *held = last;

@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use build::Joined;
+pub use build::{Joined, warnings};
 
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
@@ -129,7 +129,7 @@ impl Server {
         let doorman = Doorman::new(self.limits.clone(), Arc::clone(&self.gateway.metrics));
         let closing = self.gateway.closing.clone();
         let control = control::listen(self.joined.state(), Arc::clone(&self.gateway))
-            .inspect_err(|error| tracing::warn!(%error, "no control socket: `keyward check` and `keyward trust` work beside this process"));
+            .inspect_err(|error| tracing::warn!(%error, "no control socket: `keyward check` and `keyward trust` don't reach this process and visit devices by themselves"));
         let accepting = tokio::spawn(accept::serve(
             self.listener,
             front,

@@ -9,7 +9,7 @@ use super::{Exit, load, say, tell};
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::server::operate::{Order, Outcome, carry_out};
-use crate::server::{control, furnish};
+use crate::server::{control, furnish, warnings};
 
 pub(super) async fn check(
     named: Option<PathBuf>,
@@ -17,17 +17,19 @@ pub(super) async fn check(
     offline: bool,
 ) -> Result<(), Exit> {
     let config = load(named.as_deref(), &environment)?;
-    for warning in &config.warnings {
+    for warning in warnings(&config) {
         tell(&format!("warning: {warning}"));
     }
     let names: Vec<_> = config.devices.iter().map(|device| device.name.clone()).collect();
     if offline {
-        say(&format!("{}: in order, {} device(s)", config.file.display(), names.len()));
+        let devices =
+            if names.len() == 1 { "1 device".to_owned() } else { format!("{} devices", names.len()) };
+        say(&format!("{} is fine: {devices}", config.file.display()));
         return Ok(());
     }
     for folder in [&config.state, &config.certs] {
         if let Err(error) = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder)) {
-            return Err(anyhow!("the folder {} can't be written: {error}", folder.display()).into());
+            return Err(anyhow!("the folder {folder:?} can't be written: {error}").into());
         }
     }
     let width = names.iter().map(String::len).max().unwrap_or(0);

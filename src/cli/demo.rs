@@ -35,7 +35,6 @@ pub(super) async fn demo(listen: Option<Address>) -> Result<(), Exit> {
         }
         bound => bound?,
     };
-    let stop = run::stopped().map_err(anyhow::Error::from)?;
     let address = server.address();
     say(&format!("keyward demo: a simulated device of every vendor behind http://{address}/\n"));
     say("Try these; none needs a credential:\n");

@@ -38,7 +38,7 @@ fn introduce(server: &Server) {
     let address = server.address();
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "keyward listens on http://{address}");
     for device in &house.devices {
-        tracing::info!("http://{address}/{}/ is {} at {}", device.name, device.make.name, device.url);
+        tracing::info!("http://{address}/{}/ leads to {} ({})", device.name, device.url, device.make.name);
     }
 }
 

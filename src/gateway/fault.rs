@@ -205,6 +205,23 @@ impl From<Refusal> for Fault {
 impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
         let fault = Self::from(failure.refusal);
-        Self { retry_after: Some(failure.retry_after), ..fault }
+        let detail = match fault.kind {
+            Kind::LoginRefused => format!(
+                "{}. keyward tries it again in {}, and as soon as it is changed here; `keyward check` asks at once",
+                fault.detail.trim_end_matches('.'),
+                in_words(failure.retry_after)
+            ),
+            _ => fault.detail,
+        };
+        Self { detail, retry_after: Some(failure.retry_after), ..fault }
+    }
+}
+
+/// A time as a person says it.
+fn in_words(time: Duration) -> String {
+    match time.as_secs() {
+        seconds @ 0..120 => format!("{} s", seconds.max(1)),
+        seconds @ 120..7200 => format!("{} min", seconds.div_ceil(60)),
+        seconds => format!("{} h", seconds.div_ceil(3600)),
     }
 }

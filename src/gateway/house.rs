@@ -13,6 +13,7 @@ use crate::upstream::Upstream;
 use crate::vendor::{Make, Vendor};
 
 /// Everything a request may need, as the configuration has it now.
+#[derive(Clone)]
 pub struct House {
     /// The devices, in the order of the file.
     pub devices: Vec<Arc<Device>>,
@@ -22,6 +23,8 @@ pub struct House {
     pub caller_idle: Duration,
     /// What a person should know, for the page.
     pub warnings: Vec<String>,
+    /// Why the file as it is now was not taken over.
+    pub broken: Option<String>,
 }
 
 /// One device.

@@ -7,22 +7,23 @@ use super::{Device, House};
 /// The page.
 pub(super) fn page(house: &House) -> String {
     let rows: String = house.devices.iter().map(|device| row(device)).collect();
-    let warnings: String =
-        house.warnings.iter().map(|warning| format!("<li>{}</li>", escape(warning))).collect();
+    let told = house.broken.iter().chain(&house.warnings);
+    let warnings: String = told.map(|warning| format!("<li>{}</li>", escape(warning))).collect();
     let warnings = if warnings.is_empty() { warnings } else { format!("<ul>{warnings}</ul>") };
     format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
          <title>keyward</title><style>{STYLE}</style>\
-         <h1>keyward</h1>{warnings}<table><thead><tr><th>Device<th>Vendor<th>State<th>What to do<th>Session until<th>Certificate\
-         <th>Requests<th>Errors<th>Logins</tr></thead><tbody>{rows}</tbody></table>\
+         <h1>keyward</h1>{warnings}<main><table><thead><tr><th>Device<th>Vendor<th>State<th>What to do<th>Session until<th>Certificate\
+         <th>Requests<th>Errors<th>Logins</tr></thead><tbody>{rows}</tbody></table></main>\
          <p><a href=\"-/devices\">JSON</a> · <a href=\"metrics\">metrics</a></p></html>\n"
     )
 }
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui;margin:2rem auto;max-width:75rem;padding:0 1rem}\
     table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .8rem .3rem 0;vertical-align:top}\
-    thead th{border-bottom:1px solid}td.number{text-align:right}code{overflow-wrap:anywhere;font-size:.8rem}";
+    thead th{border-bottom:1px solid}td.number{text-align:right}\
+    main{overflow-x:auto}li{white-space:pre-wrap}";
 
 fn row(device: &Device) -> String {
     let condition = state(device);
@@ -50,5 +51,8 @@ fn certificate(device: &Device) -> String {
     };
     let followed =
         taken_over.map(|at| format!(", re-issued by the device, taken over {at}")).unwrap_or_default();
-    format!("<code>{}</code> until {}{followed}", shown.fingerprint(), shown.not_after)
+    let whole = shown.fingerprint();
+    // The rest of it is there for who hovers, and in /-/devices.
+    let short: String = whole.chars().take(11).collect();
+    format!("<code title=\"{whole}\">{short}…</code> until {}{followed}", shown.not_after)
 }

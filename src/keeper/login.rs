@@ -79,7 +79,9 @@ impl Keeper {
                 Err(refusal) => Err(self.begin_rest(&mut state, refusal)),
             }
         };
-        self.parts.figures.login(result.is_ok());
+        if lasts || result.is_err() {
+            self.parts.figures.login(result.is_ok());
+        }
         match &result {
             Ok(()) if lasts => tracing::info!(device = self.parts.name, "logged in"),
             Ok(()) => {}

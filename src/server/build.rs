@@ -103,8 +103,8 @@ impl Joined {
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Err(format!(
-                "another keyward runs with the state folder {}: stop it, or give this one a `state` of its own",
-                self.state.display()
+                "another keyward runs with the state folder {:?}: stop it, or give this one a `state` of its own",
+                std::path::absolute(&self.state).unwrap_or_else(|_| self.state.clone())
             )),
             Err(TryLockError::Error(error)) => {
                 tracing::warn!(%error, "the state folder can't be locked");
@@ -135,7 +135,7 @@ impl Joined {
         let sources: Vec<_> =
             config.devices.iter().map(|device| (device.name.clone(), device.source.clone())).collect();
         let mut known = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut warnings = config.warnings.clone();
+        let mut warnings = warnings(&config);
         warnings.extend(self.unwritable.iter().cloned());
         if Fixed::of(&config) != self.fixed {
             warnings
@@ -143,7 +143,6 @@ impl Joined {
         }
         let mut devices = Vec::new();
         for device in config.devices {
-            warnings.extend(warning(&device));
             let unchanged =
                 known.iter().any(|(name, source)| *name == device.name && *source == device.source);
             let kept = former
@@ -169,6 +168,7 @@ impl Joined {
             },
             caller_idle: config.limits.idle_timeout,
             warnings,
+            broken: None,
         })
     }
 
@@ -223,7 +223,11 @@ impl Joined {
     }
 }
 
-/// What works, and should not be left so.
+/// What works in a configuration and should not be left so.
+pub fn warnings(config: &Config<Driver>) -> Vec<String> {
+    config.warnings.iter().cloned().chain(config.devices.iter().filter_map(warning)).collect()
+}
+
 fn warning(device: &config::Device<Driver>) -> Option<String> {
     let name = &device.name;
     if device.trust == Trust::Any {

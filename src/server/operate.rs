@@ -136,5 +136,6 @@ async fn trust(device: &Arc<Device>, sha256: &str) -> Result<Outcome, String> {
         ));
     }
     device.upstream.repin(&presented).await?;
+    tracing::info!(device = device.name, sha256 = shown, "certificate accepted by the operator");
     Ok(Outcome::Fine(format!("{shown} is pinned now")))
 }

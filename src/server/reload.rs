@@ -35,6 +35,9 @@ pub fn take_over(joined: &Joined, gateway: &Gateway, read: Result<Config<Driver>
         }
         Err(errors) => {
             tracing::error!("the changed configuration is not taken over, the former one stays: {errors}");
+            let broken =
+                Some(format!("the changed configuration is not taken over, the former one stays: {errors}"));
+            gateway.house.store(Arc::new(House { broken, ..House::clone(&former) }));
             joined.metrics().reloaded(false, joined.clock().now());
         }
     }

@@ -31,6 +31,11 @@ pub(crate) fn html(status: StatusCode, title: &str) -> Response {
     typed(status, "text/html; charset=utf-8", page)
 }
 
+/// A front page for a make that no recording shows one of, so that a visitor of the demo finds something.
+pub(crate) async fn front() -> Response {
+    html(StatusCode::OK, "A simulated device: its readings are at twin/sample")
+}
+
 /// A redirect to `location`, written as it is.
 pub(crate) fn redirect(status: StatusCode, location: &str) -> Response {
     match HeaderValue::from_str(location) {

@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
+use axum::routing::get;
 use http::HeaderMap;
 use http::request::Parts;
 
 use super::desk::Desk;
 use super::gate::{Gate, Refusal, guard};
-use super::{Journal, Twin, hold, line, token};
+use super::{Journal, Twin, answer, hold, line, token};
 use crate::secret::Secret;
 
 pub use super::desk::Algorithm;
@@ -80,7 +81,7 @@ impl Twin for Digest {
     }
 
     fn face(self: Arc<Self>) -> Router {
-        guard(self, Router::new())
+        guard(self, Router::new().route("/", get(answer::front)))
     }
 
     fn stanza(&self) -> String {

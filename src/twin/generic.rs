@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::Router;
 use axum::response::IntoResponse as _;
+use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
@@ -12,7 +13,7 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
 use super::gate::{Gate, Refusal, bad_request, guard, sole};
-use super::{Journal, Twin, line, token};
+use super::{Journal, Twin, answer, line, token};
 use crate::secret::Secret;
 
 /// The header that carries the key of [`Scheme::Header`].
@@ -130,7 +131,7 @@ impl Twin for Generic {
     }
 
     fn face(self: Arc<Self>) -> Router {
-        guard(self, Router::new())
+        guard(self, Router::new().route("/", get(answer::front)))
     }
 
     fn stanza(&self) -> String {

@@ -242,7 +242,8 @@ impl Connector {
     pub(super) fn http_trouble(&self, error: &hyper::Error) -> Trouble {
         let place = &self.label;
         if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
-            return Trouble::Garbled(format!("what {place} answers is not HTTP/1.1 ({error})"));
+            let hint = if self.tls.is_none() { ": should `url` start with https://?" } else { "" };
+            return Trouble::Garbled(format!("what {place} answers is not HTTP/1.1 ({error}){hint}"));
         }
         if error.is_user() || error.is_body_write_aborted() {
             return Trouble::Caller(format!("the request's body broke off ({error})"));

@@ -84,7 +84,7 @@ impl Upstream {
 
     pub(super) fn late(&self) -> Trouble {
         Trouble::ResponseTimeout(format!(
-            "{} has not begun to answer in time (`timeout`, {:?})",
+            "{} has not begun to answer in time (`timeout`, {:?}): if it is only slow, raise it",
             self.label(),
             self.settings.timeout
         ))
@@ -94,12 +94,14 @@ impl Upstream {
         match timeout_at(order.deadline, self.gate.enter(order.urgency)).await {
             Ok(Ok(slot)) => Ok(slot),
             Ok(Err(Full)) => Err(Trouble::Busy(format!(
-                "{} requests already wait for a connection to {} (`max_waiting`)",
+                "as many requests as may ({}, `max_waiting`) already wait for a connection to {}: ask less often, or \
+                 raise it",
                 self.settings.max_waiting,
                 self.label()
             ))),
             Err(_) => Err(Trouble::Busy(format!(
-                "every connection to {} (`max_connections`, {}) was in use for too long",
+                "every connection to {} (`max_connections`, {}) was in use until `timeout`: ask less often, or raise one of \
+                 them",
                 self.label(),
                 self.settings.max_connections
             ))),

@@ -96,7 +96,14 @@ impl Pin {
     pub(super) fn pin_first(&self, certificate: &Certificate) -> Result<Pinned, String> {
         match self.current()? {
             Some(pinned) => Ok(pinned),
-            None => Ok(self.set(certificate)),
+            None => {
+                tracing::info!(
+                    device = self.device,
+                    sha256 = certificate.fingerprint(),
+                    "certificate pinned on first contact: compare it with the device's, if you can"
+                );
+                Ok(self.set(certificate))
+            }
         }
     }
 

@@ -81,7 +81,7 @@ impl Vendor for Egauge {
                 (Some(token), None) => return Ok(session(token, visit.now)),
                 (_, Some(error)) if error.to_lowercase().contains("nonce") => {}
                 (_, Some(_)) if answer.status().is_success() => {
-                    return Err(Refusal::Rejected("the meter refuses this username or password".to_owned()));
+                    return Err(Refusal::Rejected("the meter refuses this username or password: set those of a user of the meter as `username` and `password`".to_owned()));
                 }
                 (_, _) => {
                     return Err(Refusal::Odd(format!(

@@ -2,16 +2,17 @@
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use keyward::twin::{Twin, every};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Layer as _, fmt};
 
 use crate::support::{Ask, Device, End, Lab, Reply};
 
@@ -32,9 +33,9 @@ impl Log {
         LOG.get_or_init(|| {
             let log = Self::default();
             let writer = log.clone();
+            let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
             let filter: Targets = "warn,keyward=trace".parse().unwrap();
-            let layer = fmt::layer().with_ansi(false).with_writer(move || writer.clone());
-            tracing_subscriber::registry().with(layer.with_filter(filter)).init();
+            tracing_subscriber::registry().with(lines.with_filter(filter)).init();
             log
         })
         .clone()
@@ -200,13 +201,14 @@ async fn what_is_saved_is_for_its_owner_alone() {
         let device = Device::new(Arc::clone(&twin));
         let mut lab = Lab::new(&device.table("it", "")).await;
         lab.get(&format!("/it{}", twin.sample())).await;
-        let mode = |name: &str| std::fs::metadata(lab.path(name)).unwrap().permissions().mode() & 0o7777;
-        assert_eq!(mode("state"), 0o700);
-        assert_eq!(mode("state/control.sock"), 0o600);
-        for file in std::fs::read_dir(lab.path("state")).unwrap().map(Result::unwrap) {
-            let mode = file.metadata().unwrap().permissions().mode() & 0o777;
-            assert_eq!(mode & 0o077, 0, "{} is {mode:o}", file.path().display());
-        }
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&lab.path("state")), 0o700);
+        assert_eq!(mode(&lab.path("state/control.sock")), 0o600);
+        // What is just being saved has no name to last.
         lab.stop().await;
+        for file in std::fs::read_dir(lab.path("state")).unwrap() {
+            let path = file.unwrap().path();
+            assert_eq!(mode(&path) & 0o077, 0, "{}", path.display());
+        }
     }
 }

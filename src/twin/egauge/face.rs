@@ -24,6 +24,7 @@ const HEADLESS: &[u8] = b"{\"ts\":\"0\",\"registers\":[]}\n";
 
 pub(super) fn routes(meter: Arc<Egauge>) -> Router {
     Router::new()
+        .route("/", get(answer::front))
         .route("/api/auth/unauthorized", get(unauthorized))
         .route("/api/auth/login", post(login))
         .route("/api/auth/logout", get(logout))

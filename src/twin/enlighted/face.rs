@@ -36,6 +36,7 @@ pub(super) fn routes(server: Arc<Enlighted>) -> Router {
         .route("/user/list", get(users));
     Router::new()
         .nest(base, api)
+        .route("/", get(answer::front))
         .route(LOGIN, get(|| async { answer::html(StatusCode::OK, "Enlighted Manage") }))
         .route("/ems/home.action", get(|| async { answer::html(StatusCode::OK, "Energy Manager") }))
         .with_state(server)
