@@ -8,7 +8,7 @@ use keyward::twin::generic::{Generic, Scheme};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Act, Ask, Device, Door, Kept, Lab, Reply, Scripted, until};
+use crate::support::{Act, Ask, Device, Door, Lab, Port, Reply, Scripted, until};
 
 const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -18,7 +18,7 @@ fn table(url: &str, more: &str) -> String {
 
 #[tokio::test]
 async fn a_device_that_refuses_connections_is_told_of_at_once() {
-    let port = Kept::new();
+    let port = Port::new();
     let lab = Lab::new(&table(&format!("http://{}", port.address()), "")).await;
     let begun = Instant::now();
     let problem = lab.get("/meter/x").await.problem();
@@ -251,7 +251,7 @@ async fn a_device_that_comes_back_is_found_again() {
         assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
         door.device.leave().await;
         assert_eq!(door.lab.get("/meter/twin/sample").await.fault(), "device_unreachable");
-        door.device.come_back();
+        door.device.come_back().await;
     }
     assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
 }

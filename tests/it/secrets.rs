@@ -177,7 +177,7 @@ async fn no_secret_leaves_in_any_form_whatever_goes_wrong() {
         visit(&mut seen, &lab, &device).await;
         device.leave().await;
         visit(&mut seen, &lab, &device).await;
-        device.come_back();
+        device.come_back().await;
         let certificate = device.certificate.stolen().unwrap();
         device.shows(certificate).await;
         visit(&mut seen, &lab, &device).await;

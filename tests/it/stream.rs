@@ -108,9 +108,9 @@ async fn events_arrive_one_by_one_and_leave_the_only_connection_to_others() {
 
 #[tokio::test]
 async fn events_that_keep_coming_keep_coming() {
-    let door = Door::with("timeout = \"100ms\"\n").await;
+    let door = Door::with("timeout = \"2s\"\n").await;
     let mut line = door.lab.connect().await;
-    line.begin(&Ask::get("/meter/twin/events?ms=20")).await;
+    line.begin(&Ask::get("/meter/twin/events?ms=120")).await;
     line.head(&Method::GET).await.unwrap();
     for count in 0..20 {
         assert_eq!(
@@ -290,7 +290,7 @@ async fn a_queue_that_is_full_is_said_at_once() {
 
 #[tokio::test]
 async fn who_is_still_queued_at_the_timeout_is_told_that_the_device_is_busy() {
-    let door = Door::with("max_connections = 1\ntimeout = \"300ms\"\n").await;
+    let door = Door::with("max_connections = 1\ntimeout = \"1s\"\n").await;
     let mut holding = door.lab.connect().await;
     holding.begin(&Ask::get("/meter/twin/chunked?n=20&by=10&ms=3600000")).await;
     holding.head(&Method::GET).await.unwrap();

@@ -10,7 +10,7 @@ mod process;
 mod scripted;
 
 pub(crate) use client::{Ask, Line, Reply};
-pub(crate) use device::{Device, Kept};
+pub(crate) use device::{Device, Port};
 pub(crate) use door::Door;
 pub(crate) use lab::{End, Lab, pass};
 pub(crate) use problem::has_members;
@@ -18,7 +18,7 @@ pub(crate) use process::{Process, address_in};
 pub(crate) use scripted::{Act, Scripted};
 
 /// Waits until something is so that nobody tells of.
-pub(crate) async fn until(what: impl Fn() -> bool) {
+pub(crate) async fn until(mut what: impl FnMut() -> bool) {
     let mut looks = tokio::time::interval(std::time::Duration::from_millis(1));
     for _ in 0..10_000 {
         if what() {

@@ -75,7 +75,7 @@ async fn a_request_with_both_lengths_is_one_request_or_none() {
 
 #[tokio::test]
 async fn a_head_that_does_not_come_is_408_and_idle_connections_end_in_silence() {
-    let door = Door::with("[limits]\nhead_timeout = \"300ms\"\nkeep_alive = \"300ms\"\n").await;
+    let door = Door::with("[limits]\nhead_timeout = \"700ms\"\nkeep_alive = \"700ms\"\n").await;
     let mut halfway = door.lab.connect().await;
     halfway.write("GET /meter/twin/echo HT").await;
     assert_eq!(halfway.reply(&Method::GET).await.unwrap().status, 408);

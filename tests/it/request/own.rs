@@ -170,7 +170,7 @@ async fn the_state_of_a_device_follows_its_last_exchange() {
     let down = door.lab.listed("meter").await;
     assert_eq!((&down["state"], &down["fault"]), (&"down".into(), &"device_unreachable".into()));
     assert!(down["detail"].as_str().unwrap().contains(&door.device.authority()));
-    door.device.come_back();
+    door.device.come_back().await;
     door.lab.get("/meter/twin/sample").await;
     assert_eq!(door.lab.listed("meter").await["state"], "ok");
 }

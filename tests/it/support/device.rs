@@ -1,10 +1,13 @@
 //! A twin on a port.
 
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use keyward::twin::{Certificate, Served, Twin, serve};
 use tokio::net::TcpSocket;
+
+use super::until;
 
 /// Any free port of the loopback.
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -13,10 +16,8 @@ const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCA
 pub(crate) struct Device {
     pub(crate) twin: Arc<dyn Twin>,
     pub(crate) certificate: Certificate,
-    address: SocketAddr,
+    port: Port,
     served: Option<Served>,
-    /// Keeps the port while the device is off.
-    kept: Option<Kept>,
 }
 
 impl Device {
@@ -25,18 +26,19 @@ impl Device {
     }
 
     pub(crate) fn showing(twin: Arc<dyn Twin>, certificate: Certificate) -> Self {
-        let served = serve(Arc::clone(&twin).face(), Some(certificate.clone()), ANY_PORT).unwrap();
-        Self { twin, certificate, address: served.address, served: Some(served), kept: None }
+        let mut device = Self { twin, certificate, port: Port::new(), served: None };
+        device.listen().unwrap();
+        device
     }
 
     /// Its base URL.
     pub(crate) fn url(&self) -> String {
-        format!("https://{}", self.address)
+        format!("https://{}", self.port.address())
     }
 
     /// Its address as `Host` has it.
     pub(crate) fn authority(&self) -> String {
-        self.address.to_string()
+        self.port.address().to_string()
     }
 
     /// Its port, while it is on.
@@ -55,38 +57,38 @@ impl Device {
         if let Some(served) = self.served.take() {
             served.stop().await;
         }
-        self.kept = Some(Kept::at(self.address));
     }
 
     /// It comes back at its address; what it remembers is its twin's affair.
-    pub(crate) fn come_back(&mut self) {
-        self.kept = None;
+    pub(crate) async fn come_back(&mut self) {
+        // A process that is being started has a copy of every socket until its program begins, the closed ones too.
+        until(|| !self.listen().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)).await;
+        self.served();
+    }
+
+    fn listen(&mut self) -> io::Result<()> {
         let certificate = Some(self.certificate.clone());
-        self.served = Some(serve(Arc::clone(&self.twin).face(), certificate, self.address).unwrap());
+        self.served = Some(serve(Arc::clone(&self.twin).face(), certificate, self.port.address())?);
+        Ok(())
     }
 
     /// It comes back with this certificate.
     pub(crate) async fn shows(&mut self, certificate: Certificate) {
         self.leave().await;
         self.certificate = certificate;
-        self.come_back();
+        self.come_back().await;
     }
 }
 
-/// A port that refuses connections, and that nobody else gets meanwhile.
-pub(crate) struct Kept(TcpSocket);
+/// A port of its own, which nobody else gets. It refuses connections until somebody listens there.
+pub(crate) struct Port(TcpSocket);
 
-impl Kept {
+impl Port {
     pub(crate) fn new() -> Self {
-        Self::at(ANY_PORT)
-    }
-
-    fn at(address: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
-        // What lingers of former connections is no hindrance; whoever asks for any free port later is not to get this.
+        // Who names this port may listen there beside it; who asks for any port is given another.
         socket.set_reuseaddr(true).unwrap();
-        socket.bind(address).unwrap();
-        socket.set_reuseaddr(false).unwrap();
+        socket.bind(ANY_PORT).unwrap();
         Self(socket)
     }
 
