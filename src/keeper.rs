@@ -17,8 +17,8 @@ use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout};
 
 pub use account::fingerprint;
 use lease::Held;
@@ -37,6 +37,9 @@ use crate::vendor::{Session, Vendor, Visit};
 
 /// A login with all its round trips takes no longer.
 const BUDGET: Duration = Duration::from_secs(120);
+
+/// So long other requests wait for the one that tries a credential.
+const TRIAL: Duration = Duration::from_secs(1);
 
 /// What a keeper is made of.
 pub struct Parts {
@@ -66,6 +69,8 @@ pub struct Keeper {
     saving: tokio::sync::Mutex<()>,
     /// The device's clock less ours, in milliseconds.
     skew: AtomicI64,
+    /// The turn of one request to find out whether a credential is right.
+    trial: Arc<Semaphore>,
     /// The time that the last request carried.
     last_moment: AtomicI64,
 }
@@ -137,6 +142,7 @@ impl Keeper {
             parts,
             state: Mutex::default(),
             saving: tokio::sync::Mutex::default(),
+            trial: Arc::new(Semaphore::new(1)),
             skew: AtomicI64::new(0),
             last_moment: AtomicI64::new(0),
         });
@@ -149,6 +155,19 @@ impl Keeper {
     /// # Errors
     /// Why there is none, and when to ask again. While credentials rest, at once.
     pub async fn lease(self: &Arc<Self>) -> Result<Lease, Failure> {
+        let lease = self.any_lease().await?;
+        if !self.is_on_trial(&lease) {
+            return Ok(lease);
+        }
+        // Whether a credential is right is for one request to find out and not for fifty. But a device that is
+        // slow to say so does not stop the others.
+        let Ok(Ok(turn)) = timeout(TRIAL, Arc::clone(&self.trial).acquire_owned()).await else {
+            return Ok(lease);
+        };
+        Ok(self.any_lease().await?.on_trial(turn))
+    }
+
+    async fn any_lease(self: &Arc<Self>) -> Result<Lease, Failure> {
         loop {
             let landing = {
                 let mut state = self.lock();
@@ -180,6 +199,11 @@ impl Keeper {
                 (None, Ok(())) => {}
             }
         }
+    }
+
+    /// Whether nothing has ever succeeded with this credential, which no login has proven.
+    fn is_on_trial(&self, lease: &Lease) -> bool {
+        !lease.session.lasts && !self.lock().proven && !self.parts.vendor.account().proofs.is_empty()
     }
 
     /// The session of this lease is void. Nobody gets it again; one got since is not touched.

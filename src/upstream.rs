@@ -69,6 +69,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Connections at once.
     pub max_connections: usize,
+    /// Whether a connection serves more than one request.
+    pub keeps_connections: bool,
     /// Requests that may wait for one.
     pub max_waiting: usize,
     /// Event streams and upgraded connections, beside those.
@@ -127,7 +129,7 @@ impl Upstream {
             connector,
             gate: Gate::new(settings.max_connections, settings.max_waiting),
             streams: Gate::new(settings.max_streams, 0),
-            idle: Arc::default(),
+            idle: Arc::new(Idle::new(settings.keeps_connections)),
             settings,
         }))
     }

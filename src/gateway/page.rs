@@ -22,13 +22,17 @@ pub(super) fn page(house: &House) -> String {
 
 const STYLE: &str = "body{font:1rem/1.5 system-ui;margin:2rem auto;max-width:75rem;padding:0 1rem}\
     table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.3rem .8rem .3rem 0;vertical-align:top}\
-    thead th{border-bottom:1px solid}td.number{text-align:right}\
+    thead th{border-bottom:1px solid}td.number{text-align:right}time{white-space:nowrap}\
     main{overflow-x:auto}li{white-space:pre-wrap}";
 
 fn row(device: &Device) -> String {
     let condition = state(device);
     let (requests, errors, logins) = device.figures.totals();
-    let ends = device.keeper.snapshot().expires_at.map_or_else(|| "–".to_owned(), |end| end.to_string());
+    let ends = device
+        .keeper
+        .snapshot()
+        .expires_at
+        .map_or_else(|| "–".to_owned(), |end| format!("<time>{end}</time>"));
     let detail = condition.detail.map(|detail| escape(&detail)).unwrap_or_default();
     format!(
         "<tr><th scope=\"row\"><a href=\"{0}/\">{0}</a></th><td>{1}</td><td>{2}</td><td>{detail}</td>\
@@ -37,7 +41,7 @@ fn row(device: &Device) -> String {
         escape(&device.name),
         device.make.name,
         condition.name,
-        escape(&ends),
+        ends,
         certificate(device),
     )
 }
@@ -54,5 +58,5 @@ fn certificate(device: &Device) -> String {
     let whole = shown.fingerprint();
     // The rest of it is there for who hovers, and in /-/devices.
     let short: String = whole.chars().take(11).collect();
-    format!("<code title=\"{whole}\">{short}…</code> until {}{followed}", shown.not_after)
+    format!("<code title=\"{whole}\">{short}…</code> until <time>{}</time>{followed}", shown.not_after)
 }

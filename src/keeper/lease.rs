@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::request;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Keeper;
@@ -89,12 +90,18 @@ pub struct Lease {
     uses: Arc<AtomicU64>,
     /// Whether the device handed this to one request, which nobody else's can overtake.
     is_own: bool,
+    /// Held while this is the one request that tries a credential.
+    trial: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Lease {
     /// The session.
     pub fn session(&self) -> &Session {
         &self.session
+    }
+
+    pub(super) fn on_trial(self, turn: OwnedSemaphorePermit) -> Self {
+        Self { trial: Some(Arc::new(turn)), ..self }
     }
 }
 
@@ -106,6 +113,7 @@ impl Keeper {
             accepted: Arc::clone(&held.accepted),
             uses: Arc::clone(&held.uses),
             is_own: false,
+            trial: None,
         }
     }
 

@@ -132,6 +132,7 @@ impl House {
             timeout: HOUR,
             idle_timeout: HOUR,
             max_connections: 1,
+            keeps_connections: true,
             max_waiting: 1,
             max_streams: 1,
         };

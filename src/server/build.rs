@@ -185,6 +185,7 @@ impl Builder {
             timeout: device.timeout,
             idle_timeout: device.idle_timeout,
             max_connections: device.max_connections,
+            keeps_connections: make.keeps_connections,
             max_waiting: device.max_waiting,
             max_streams: device.max_streams,
         };

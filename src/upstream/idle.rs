@@ -14,8 +14,10 @@ const KEPT: Duration = Duration::from_secs(30);
 const MARGIN: Duration = Duration::from_secs(1);
 
 /// Unused connections to one device.
-#[derive(Default)]
-pub(super) struct Idle(Mutex<State>);
+pub(super) struct Idle {
+    state: Mutex<State>,
+    keeps: bool,
+}
 
 #[derive(Default)]
 struct State {
@@ -30,6 +32,11 @@ struct State {
 }
 
 impl Idle {
+    /// `keeps`: whether there is anything to keep at all.
+    pub(super) fn new(keeps: bool) -> Self {
+        Self { state: Mutex::default(), keeps }
+    }
+
     /// A connection that is still good, as far as can be told without using it.
     pub(super) async fn take(&self) -> Option<Connection> {
         loop {
@@ -56,7 +63,7 @@ impl Idle {
     /// Puts one back, unless those of its time were given up while it was in use.
     pub(super) fn keep(self: &Arc<Self>, connection: Connection) {
         let mut state = self.lock();
-        if connection.sender.is_closed() || connection.epoch != state.epoch {
+        if !self.keeps || connection.sender.is_closed() || connection.epoch != state.epoch {
             return;
         }
         state.connections.push((Instant::now(), connection));
@@ -87,7 +94,7 @@ impl Idle {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

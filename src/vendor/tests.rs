@@ -66,6 +66,7 @@ impl Device {
             timeout: Duration::from_secs(5),
             idle_timeout: Duration::from_secs(5),
             max_connections: 1,
+            keeps_connections: true,
             max_waiting: 1,
             max_streams: 1,
         };
