@@ -91,7 +91,7 @@ pub struct Lease {
     /// Whether the device handed this to one request, which nobody else's can overtake.
     is_own: bool,
     /// Held while this is the one request that tries a credential.
-    trial: Option<Arc<OwnedSemaphorePermit>>,
+    _turn: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Lease {
@@ -101,7 +101,7 @@ impl Lease {
     }
 
     pub(super) fn on_trial(self, turn: OwnedSemaphorePermit) -> Self {
-        Self { trial: Some(Arc::new(turn)), ..self }
+        Self { _turn: Some(Arc::new(turn)), ..self }
     }
 }
 
@@ -113,7 +113,7 @@ impl Keeper {
             accepted: Arc::clone(&held.accepted),
             uses: Arc::clone(&held.uses),
             is_own: false,
-            trial: None,
+            _turn: None,
         }
     }
 
