@@ -1,9 +1,9 @@
 //! What is counted, for `/metrics` and for the list of devices.
 
+mod device;
+
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -12,6 +12,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+pub use device::{DeviceFigures, Last};
 
 use crate::clock::Timestamp;
 
@@ -138,17 +140,7 @@ impl Metrics {
 
     /// The figures of one device.
     pub fn device(self: &Arc<Self>, name: &str) -> Arc<DeviceFigures> {
-        let labels = DeviceLabels { device: name.to_owned() };
-        Arc::new(DeviceFigures {
-            durations: self.durations.get_or_create_owned(&labels),
-            device_durations: self.device_durations.get_or_create_owned(&labels),
-            name: name.to_owned(),
-            all: Arc::clone(self),
-            requests: AtomicU64::new(0),
-            errors: AtomicU64::new(0),
-            logins: AtomicU64::new(0),
-            last: Mutex::default(),
-        })
+        Arc::new(DeviceFigures::new(name, Arc::clone(self)))
     }
 
     /// A device is no longer configured.
@@ -198,129 +190,4 @@ fn as_prometheus(text: &str) -> String {
         plain.push('\n');
     }
     plain
-}
-
-/// How the last exchange with a device ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Last {
-    /// None since the start.
-    #[default]
-    Unknown,
-    /// Well.
-    Fine,
-    /// In this fault.
-    Fault {
-        /// Its name.
-        fault: &'static str,
-        /// What happened and what to do.
-        detail: String,
-    },
-}
-
-/// What is counted of one device.
-#[derive(Debug)]
-pub struct DeviceFigures {
-    name: String,
-    all: Arc<Metrics>,
-    durations: Histogram,
-    device_durations: Histogram,
-    requests: AtomicU64,
-    errors: AtomicU64,
-    logins: AtomicU64,
-    last: Mutex<Last>,
-}
-
-impl DeviceFigures {
-    /// A request was answered.
-    pub fn answered(&self, method: &http::Method, status: u16, took: Duration) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let labels = RequestLabels { device: self.name.clone(), method: known(method), code: status };
-        self.all.requests.get_or_create(&labels).inc();
-        self.durations.observe(took.as_secs_f64());
-    }
-
-    /// The device has answered, however it did.
-    pub fn exchanged(&self, took: Duration) {
-        self.device_durations.observe(took.as_secs_f64());
-        self.set_last(Last::Fine);
-    }
-
-    /// A request ended in a fault. `of_device`: it says something about the device and not about the caller.
-    pub fn fault(&self, fault: &'static str, detail: &str, of_device: bool) {
-        self.errors.fetch_add(1, Ordering::Relaxed);
-        self.all.faults.get_or_create(&FaultLabels { device: self.name.clone(), fault }).inc();
-        if of_device {
-            self.set_last(Last::Fault { fault, detail: detail.to_owned() });
-        }
-    }
-
-    /// A login or renewal ended.
-    pub fn login(&self, fine: bool) {
-        self.logins.fetch_add(1, Ordering::Relaxed);
-        let outcome = if fine { "success" } else { "failure" };
-        self.all.logins.get_or_create(&LoginLabels { device: self.name.clone(), outcome }).inc();
-    }
-
-    /// A request went out once more with a renewed session.
-    pub fn replayed(&self) {
-        self.all.replays.get_or_create(&DeviceLabels { device: self.name.clone() }).inc();
-    }
-
-    /// When the session in force ends.
-    pub fn session_ends(&self, end: Option<Timestamp>) {
-        let labels = DeviceLabels { device: self.name.clone() };
-        match end {
-            Some(end) => {
-                self.all.session_ends.get_or_create(&labels).set(end.as_seconds());
-            }
-            None => {
-                self.all.session_ends.remove(&labels);
-            }
-        }
-    }
-
-    /// When a re-issued certificate took over from the one pinned before.
-    pub fn taken_over(&self, at: Option<Timestamp>) {
-        if let Some(at) = at {
-            let labels = DeviceLabels { device: self.name.clone() };
-            self.all.taken_over.get_or_create(&labels).set(at.as_seconds());
-        }
-    }
-
-    /// How the last exchange ended.
-    pub fn last(&self) -> Last {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Requests, errors and logins so far.
-    pub fn totals(&self) -> (u64, u64, u64) {
-        let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        (read(&self.requests), read(&self.errors), read(&self.logins))
-    }
-
-    fn set_last(&self, last: Last) {
-        let mut held = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if *held != last {
-            if matches!((&*held, &last), (Last::Fault { .. }, Last::Fine)) {
-                tracing::info!(device = self.name, "answers again");
-            }
-            let up = i64::from(last == Last::Fine);
-            self.all.up.get_or_create(&DeviceLabels { device: self.name.clone() }).set(up);
-            *held = last;
-        }
-    }
-}
-
-/// Callers may send any method; the figures don't grow with them.
-fn known(method: &http::Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
-    }
 }
