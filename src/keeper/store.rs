@@ -79,9 +79,17 @@ impl Store {
     /// # Errors
     /// When it can't be made or written.
     pub fn prepare(&self) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+        self.make_folder(true)?;
         fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o700))?;
         tempfile::tempfile_in(&self.folder).map(drop)
+    }
+
+    /// `with_parents`: also the folders that it is in. Later on who has removed those has meant it.
+    fn make_folder(&self, with_parents: bool) -> io::Result<()> {
+        if self.folder.is_dir() {
+            return Ok(());
+        }
+        fs::DirBuilder::new().recursive(with_parents).mode(0o700).create(&self.folder)
     }
 
     /// What was saved for a device. What can't be used is named in the log and set aside.
@@ -130,7 +138,7 @@ impl Store {
     }
 
     fn write(&self, device: &str, record: &Record) -> io::Result<()> {
-        self.prepare()?;
+        self.make_folder(false)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         serde_json::to_writer(&mut file, &Saved::from(record))?;
         file.write_all(b"\n")?;

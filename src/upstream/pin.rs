@@ -151,7 +151,9 @@ impl Pin {
 
     fn write(&self, pinned: &Pinned) -> io::Result<()> {
         let folder = self.file.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)?;
+        if !folder.is_dir() {
+            std::fs::create_dir(folder)?;
+        }
         let mut file = tempfile::NamedTempFile::new_in(folder)?;
         writeln!(file, "# The certificate of {}, pinned by keyward.", self.device)?;
         writeln!(file, "# subject: {}", pinned.certificate.subject.escape_default())?;
