@@ -119,8 +119,12 @@ async fn a_certificate_re_issued_in_time_takes_over_and_its_key_is_the_pinned_on
             roof.lab.listed("solar").await["certificate"]["sha256"],
             fingerprint(&roof.device.certificate)
         );
+        // It is told after a restart too: somebody may want to know that it was not them.
         roof.lab.restart(End::Killed).await;
         assert_eq!(roof.read().await, Ok(()));
+        assert!(roof.lab.get("/").await.text().contains("re-issued by the device"));
+        let figure = "keyward_certificate_taken_over_timestamp_seconds{device=\"solar\"} ";
+        assert!(roof.lab.get("/metrics").await.text().contains(figure));
     }
 }
 
