@@ -207,7 +207,7 @@ impl From<Failure> for Fault {
         let fault = Self::from(failure.refusal);
         let detail = match fault.kind {
             Kind::LoginRefused => format!(
-                "{}. keyward tries it again in {}, and as soon as it is changed here; `keyward check` asks at once",
+                "{}. keyward tries it again in {}, and as soon as it is changed here; `keyward check` tries it sooner, once in 5 min",
                 fault.detail.trim_end_matches('.'),
                 in_words(failure.retry_after)
             ),
