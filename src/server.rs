@@ -128,8 +128,14 @@ impl Server {
         let front = admin::front(Arc::clone(&self.gateway));
         let doorman = Doorman::new(self.limits.clone(), Arc::clone(&self.gateway.metrics));
         let closing = self.gateway.closing.clone();
-        let control = control::listen(self.builder.state(), Arc::clone(&self.gateway))
-            .inspect_err(|error| tracing::warn!(%error, "no control socket: `keyward check` and `keyward trust` don't reach this process and visit devices by themselves"));
+        let control = control::listen(self.builder.state(), Arc::clone(&self.gateway));
+        if let Err(error) = &control {
+            tracing::warn!(
+                %error,
+                "no control socket: `keyward check` and `keyward trust` don't reach this process and visit devices by \
+                 themselves"
+            );
+        }
         let accepting = tokio::spawn(accept::serve(
             self.listener,
             front,

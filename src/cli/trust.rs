@@ -47,7 +47,8 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
                 describe("pinned", pinned);
             }
             describe("presented", &presented);
-            if pinned.is_some_and(|pinned| pinned.sha256 == presented.sha256) {
+            // A fingerprint that was named is compared in any case: nothing to do is no answer to a wrong one.
+            if sha256.is_none() && pinned.is_some_and(|pinned| pinned.sha256 == presented.sha256) {
                 say("They are the same: nothing to do.");
                 return Ok(());
             }

@@ -32,7 +32,6 @@ use super::{Answer, MAX_ANSWER};
 
 /// Most bytes of a response head; a device that sends more is broken or hostile.
 const MAX_HEAD: usize = 64 * 1024;
-
 /// Most header lines of a response.
 const MAX_HEADERS: usize = 200;
 /// After so long a silence the kernel asks whether the peer is still there.

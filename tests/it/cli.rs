@@ -71,6 +71,8 @@ async fn trust_shows_both_certificates_and_takes_what_it_is_told_to() {
     let plain = taken.out.replace(':', "").to_lowercase();
     assert!(plain.contains(&pinned) && plain.contains(&presented), "{}", taken.out);
     assert_eq!(process.carry_out(&["check"]).await.code, Some(0));
+    let other = process.carry_out(&["trust", "meter", "--sha256", &pinned]).await;
+    assert_eq!(other.code, Some(1), "a wrong fingerprint is wrong although nothing has changed: {other:?}");
     let again = process.carry_out(&["trust", "meter", "--yes"]).await;
     assert_eq!(again.code, Some(0), "{again:?}");
 }
