@@ -12,6 +12,10 @@ check:
 test *name:
     cargo test --locked {{name}}
 
+# Runs the tests that need more than Rust: strace, network namespaces, a browser, minutes
+slow *name:
+    cargo test --locked --test slow {{name}}
+
 # Serves simulated devices, to try keyward without one
 demo *arguments:
     cargo run --locked -- demo {{arguments}}
