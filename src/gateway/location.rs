@@ -2,16 +2,18 @@
 
 use http::{HeaderValue, Uri};
 
-use super::{Device, route};
+use super::Device;
+use super::route::{self, Hop};
 
-/// Rewrites a `Location` that names the device, or `localhost` as some do, to the device's prefix. Others, and
-/// relative ones, stay as they are.
-pub(super) fn rewrite(device: &Device, value: &HeaderValue) -> HeaderValue {
-    let rewritten = value.to_str().ok().and_then(|location| below_prefix(device, location));
+/// Rewrites a `Location` that names the device, or `localhost` as some do, to where the device is behind this door.
+/// Others, and relative ones, stay as they are.
+pub(super) fn rewrite(hop: &Hop, value: &HeaderValue) -> HeaderValue {
+    let rewritten = value.to_str().ok().and_then(|location| below_prefix(hop, location));
     rewritten.and_then(|location| HeaderValue::from_str(&location).ok()).unwrap_or_else(|| value.clone())
 }
 
-fn below_prefix(device: &Device, location: &str) -> Option<String> {
+fn below_prefix(hop: &Hop, location: &str) -> Option<String> {
+    let device = &hop.device;
     let (reference, fragment) = match location.split_once('#') {
         Some((reference, fragment)) => (reference, format!("#{fragment}")),
         None => (location, String::new()),
@@ -28,8 +30,13 @@ fn below_prefix(device: &Device, location: &str) -> Option<String> {
         // What lies beside the base path is not behind this door.
         return Some(format!("{}{path}{query}{fragment}", device.origin()));
     };
-    let slash = if rest.is_empty() { "/" } else { "" };
-    Some(format!("/{}{rest}{slash}{query}{fragment}", device.name))
+    let before = match rest.as_bytes() {
+        // Two slashes at the start would make a host of what follows (RFC 3986 section 4.2).
+        [b'/', b'/' | b'\\', ..] if hop.is_own_site() => "/.",
+        _ => hop.prefix.as_str(),
+    };
+    let after = if rest.is_empty() { "/" } else { "" };
+    Some(format!("{before}{rest}{after}{query}{fragment}"))
 }
 
 /// Path and query of an absolute reference, if it is to the device or to what it calls `localhost`.

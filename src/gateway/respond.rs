@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::authorise::nominated;
+use super::authorise::{cookie_name, nominated};
 use super::fault::Kind;
 use super::location;
 use super::problem::RIGHTS;
@@ -139,10 +139,11 @@ fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> H
             continue;
         }
         let value = match *name {
-            header::LOCATION | header::CONTENT_LOCATION => location::rewrite(&hop.device, value),
-            _ => value.clone(),
+            header::LOCATION | header::CONTENT_LOCATION => Some(location::rewrite(hop, value)),
+            header::SET_COOKIE => own_cookie(hop, value),
+            _ => Some(value.clone()),
         };
-        passed.append(name, value);
+        passed.extend(value.map(|value| (name.clone(), value)));
     }
     if asked.method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED {
         // It tells of a body that does not follow; else hyper frames what does.
@@ -156,7 +157,7 @@ fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> H
         passed.insert(header::UPGRADE, protocol.clone());
         passed.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    if is_document(&head.headers) {
+    if !hop.is_own_site() && is_document(&head.headers) {
         confine(&mut passed);
     }
     passed
@@ -165,7 +166,23 @@ fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> H
 fn is_for_caller(hop: &Hop, name: &HeaderName) -> bool {
     let name = name.as_str();
     let is_challenge = name == header::WWW_AUTHENTICATE.as_str() && hop.device.make.challenges;
-    is_challenge || !(NOT_PASSED.contains(&name) || name.starts_with(NOT_PASSED_FAMILY))
+    let is_cookie = name == header::SET_COOKIE.as_str() && hop.is_own_site();
+    is_challenge || is_cookie || !(NOT_PASSED.contains(&name) || name.starts_with(NOT_PASSED_FAMILY))
+}
+
+/// A cookie that a device sets where it is a site of its own: for the host that the browser knows it by, and unless
+/// it carries the device's session.
+fn own_cookie(hop: &Hop, value: &HeaderValue) -> Option<HeaderValue> {
+    let line = value.to_str().ok()?;
+    if hop.device.vendor.carriers().cookies.has(cookie_name(line)) {
+        return None;
+    }
+    let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
+    let kept = attributes.split(';').filter(|part| !cookie_name(part).eq_ignore_ascii_case("domain"));
+    let parts: Vec<_> = std::iter::once(pair).chain(kept.filter(|part| !part.is_empty())).collect();
+    let mut value = HeaderValue::from_str(&parts.join(";")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// All prefixes share one origin, so a document of one device may not act as a page of ours.

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::doorman::{Phase, Seat};
@@ -16,8 +15,8 @@ use super::doorman::{Phase, Seat};
 /// RFC 9110 section 15.5.9.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-pub(super) struct Watched {
-    stream: TcpStream,
+pub(super) struct Watched<S> {
+    stream: S,
     seat: Arc<Seat>,
     turn: Option<u64>,
     alarm: Option<Pin<Box<Sleep>>>,
@@ -25,8 +24,8 @@ pub(super) struct Watched {
     requests: u64,
 }
 
-impl Watched {
-    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>) -> Self {
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, seat: Arc<Seat>) -> Self {
         Self { stream, seat, turn: None, alarm: None, stall: None, requests: 0 }
     }
 
@@ -78,7 +77,7 @@ fn arm(alarm: &mut Option<Pin<Box<Sleep>>>, limit: Duration) {
     }
 }
 
-impl AsyncRead for Watched {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -96,7 +95,8 @@ impl AsyncRead for Watched {
         ready!(this.poll_alarm(context));
         if this.seat.phase().0 == Phase::Head {
             // Best effort: whoever sends a byte a second may not read either.
-            drop(this.stream.try_write(TOO_LATE));
+            drop(Pin::new(&mut this.stream).poll_write(context, TOO_LATE));
+            drop(Pin::new(&mut this.stream).poll_flush(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         // Nothing was begun: the end of the connection, as if the caller had closed it.
@@ -104,7 +104,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
