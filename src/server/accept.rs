@@ -135,6 +135,9 @@ async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<
     let mut first = [0];
     if stream.peek(&mut first).await? > 0 && first != [HANDSHAKE] {
         stream.write_all(SPEAK_TLS).await?;
+        stream.shutdown().await?;
+        // What is left unread would have the system take the answer back.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
         return Err(io::Error::new(io::ErrorKind::InvalidData, "the caller speaks plain HTTP"));
     }
     TlsAcceptor::from(tls).accept(stream).await

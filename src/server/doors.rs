@@ -81,15 +81,11 @@ impl Doors {
         }
         hand_out(handed, &mut plan)?;
         self.make_way(&plan).await;
-        let taken: Vec<_> = plan.iter().map(|door| door.id.listen.clone()).collect();
-        for door in plan.iter_mut().filter(|door| !door.is_open && door.bound.is_empty()) {
-            match bind(&door.id.listen, &taken).await {
-                Ok(bound) => door.bound = bound,
-                Err(error) => {
-                    self.restore().await;
-                    return Err(error);
-                }
-            }
+        if let Err(error) = bind_missing(&mut plan).await {
+            // What it has bound may be in the way.
+            drop(plan);
+            self.restore().await;
+            return Err(error);
         }
         Ok(Plan(plan))
     }
@@ -201,6 +197,14 @@ fn hand_out(handed: Vec<StdListener>, plan: &mut [Planned]) -> Result<(), StartE
         };
         socket.set_nonblocking(true).map_err(refused)?;
         door.bound.push(TcpListener::from_std(socket).map_err(refused)?);
+    }
+    Ok(())
+}
+
+async fn bind_missing(plan: &mut [Planned]) -> Result<(), StartError> {
+    let taken: Vec<_> = plan.iter().map(|door| door.id.listen.clone()).collect();
+    for door in plan.iter_mut().filter(|door| !door.is_open && door.bound.is_empty()) {
+        door.bound = bind(&door.id.listen, &taken).await?;
     }
     Ok(())
 }

@@ -131,6 +131,11 @@ impl Lab {
         }
     }
 
+    /// Asks by one of its doors, counted from the first.
+    pub(crate) async fn send_by(&self, door: usize, ask: &Ask) -> Reply {
+        Line::to(self.doors()[door]).await.ask(ask).await.unwrap()
+    }
+
     pub(crate) async fn connect(&self) -> Line {
         Line::to(self.address()).await
     }
