@@ -18,3 +18,4 @@ mod it {
 use it::support;
 
 mod browser;
+mod network;
