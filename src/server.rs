@@ -6,6 +6,7 @@ pub mod control;
 mod doorman;
 pub mod operate;
 pub mod reload;
+mod saving;
 mod watched;
 
 use std::fs::File;
@@ -21,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use build::{Builder, warnings};
+pub use build::{Builder, folders, warnings};
 
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
@@ -92,6 +93,7 @@ impl Server {
         let builder =
             Arc::new(Builder::new(&config, clock, Arc::clone(&metrics)).map_err(StartError::Configuration)?);
         let lock = builder.lock().map_err(StartError::Locked)?;
+        builder.clean();
         let house = builder.house(config, None).map_err(StartError::Configuration)?;
         let listener = TcpListener::bind((host.as_str(), port)).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
@@ -144,6 +146,7 @@ impl Server {
             gone.clone(),
             connections.clone(),
         ));
+        let saving = tokio::spawn(saving::save_again(Arc::clone(&self.gateway)));
         stop.await;
         tracing::info!("stopping");
         closing.cancel();
@@ -153,6 +156,7 @@ impl Server {
             tracing::warn!(left = connections.len(), "requests under way were cut off");
         }
         accepting.abort();
+        saving.abort();
         drop(control.map(|control| control.abort()));
         gone.cancel();
         let devices = self.gateway.house.load_full();

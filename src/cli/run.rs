@@ -86,8 +86,15 @@ async fn reload(
             _ = hangup.recv() => {}
             () = changed(watch.as_ref().ok()) => {}
         }
-        let read = config::load(&file, &environment, &Registry).map_err(|errors| errors.to_string());
-        take_over(&builder, &gateway, read);
+        let (file, environment) = (file.clone(), environment.clone());
+        let (builder, gateway) = (Arc::clone(&builder), Arc::clone(&gateway));
+        // Files are read for this: a disk may keep who reads from it waiting, but not who serves.
+        let taken = tokio::task::spawn_blocking(move || {
+            let read = config::load(&file, &environment, &Registry).map_err(|errors| errors.to_string());
+            take_over(&builder, &gateway, read);
+        });
+        // A panic there is in the log already, and the former configuration stays.
+        drop(taken.await);
     }
 }
 

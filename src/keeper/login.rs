@@ -26,7 +26,7 @@ impl Keeper {
         let keeper = Arc::clone(self);
         tokio::spawn(async move {
             // As they are now: whoever corrects a password during the login has not seen that one refused.
-            let credentials = keeper.credentials();
+            let credentials = keeper.credentials().await;
             let outcome = timeout(BUDGET, keeper.obtain())
                 .await
                 .unwrap_or_else(|_| Err(Refusal::Odd("the login took too long".to_owned())));

@@ -16,6 +16,7 @@ use super::store::Store;
 use super::{Failure, Finding, Keeper, Lease, Parts};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{SecretSource, Trust};
+use crate::disk::Folder;
 use crate::metrics::Metrics;
 use crate::upstream::cloud::Cloud;
 use crate::upstream::{Pin, Settings, Upstream};
@@ -136,7 +137,7 @@ impl House {
             max_waiting: 1,
             max_streams: 1,
         };
-        let pin = Arc::new(Pin::new(self.folder.path(), "meter", self.clock));
+        let pin = Arc::new(Pin::new(Arc::new(Folder::new(self.folder.path(), "")), "meter", self.clock));
         Keeper::new(Parts {
             name: "meter".to_owned(),
             address: "http://127.0.0.1:9".to_owned(),
@@ -144,7 +145,7 @@ impl House {
             upstream: Upstream::new(settings, pin, None).unwrap(),
             cloud: Cloud::new().unwrap(),
             clock: self.clock,
-            store: Arc::new(Store::new(self.folder.path().join("state"))),
+            store: Arc::new(Store::new(Arc::new(Folder::new(self.folder.path().join("state"), "")))),
             figures: metrics.device("meter"),
         })
     }

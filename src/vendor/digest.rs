@@ -49,7 +49,7 @@ impl Vendor for Digest {
 
     /// Proves nothing yet: that costs a request, and the first one that a caller makes proves as much.
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
-        let password = visit.secret(&self.password)?;
+        let password = visit.secret(&self.password).await?;
         let cnonce = hex::encode(rand::random::<[u8; 16]>());
         let memo = [(PASSWORD.to_owned(), password), (CNONCE.to_owned(), cnonce.into())].into();
         let session = Session { memo, ..Session::default() };

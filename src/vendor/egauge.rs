@@ -67,7 +67,7 @@ impl Vendor for Egauge {
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
-        let password = visit.secret(&self.password)?;
+        let password = visit.secret(&self.password).await?;
         for _ in 0..ATTEMPTS {
             let challenge = challenge(visit).await?;
             let cnonce = hex::encode(rand::random::<[u8; 16]>());

@@ -13,7 +13,7 @@ use source::{Source, path_of};
 
 /// What may be imported by whom: each by the rows below its own. What shares a row does not know each other.
 const LAYERS: [&[&str]; 9] = [
-    &["clock", "secret"],
+    &["clock", "disk", "secret"],
     &["config", "metrics", "twin"],
     &["upstream"],
     &["vendor"],

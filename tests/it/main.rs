@@ -16,6 +16,7 @@ mod faults;
 mod house;
 mod makes;
 mod request;
+mod saved;
 mod secrets;
 mod stream;
 mod trust;

@@ -26,6 +26,8 @@ pub(crate) struct Ended {
 pub(crate) struct Process {
     folder: TempDir,
     environment: Vec<(String, String)>,
+    /// What a shell does first, if anything.
+    first: Option<&'static str>,
 }
 
 /// A command that goes on. It is killed when this is dropped.
@@ -37,7 +39,7 @@ pub(crate) struct Running {
 
 impl Process {
     pub(crate) fn new(text: &str) -> Self {
-        let process = Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() };
+        let process = Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new(), first: None };
         process.write(text);
         process
     }
@@ -45,6 +47,12 @@ impl Process {
     /// With this variable beside the few that every process needs.
     pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// After these words to a shell, `ulimit` say, whose process it takes over.
+    pub(crate) fn after(mut self, first: &'static str) -> Self {
+        self.first = Some(first);
         self
     }
 
@@ -60,7 +68,8 @@ impl Process {
     /// Starts a command.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         std::fs::create_dir_all(self.path("tmp")).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_keyward"))
+        let mut child = self
+            .program()
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
@@ -75,6 +84,14 @@ impl Process {
         let out = gather(child.stdout.take().unwrap());
         let err = gather(child.stderr.take().unwrap());
         Running { child, out, err }
+    }
+
+    fn program(&self) -> Command {
+        const PROGRAM: &str = env!("CARGO_BIN_EXE_keyward");
+        let Some(first) = self.first else { return Command::new(PROGRAM) };
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("{first}; exec \"$0\" \"$@\""), PROGRAM]);
+        shell
     }
 
     /// Carries out a command to its end.
