@@ -3,6 +3,7 @@
 mod accept;
 mod build;
 pub mod control;
+mod descriptors;
 mod doorman;
 pub mod operate;
 pub mod reload;
@@ -87,7 +88,7 @@ impl Server {
     pub async fn bind(config: Config<Driver>, clock: Clock) -> Result<Self, StartError> {
         let address = config.listen.to_string();
         let listen = |source| StartError::Listen { address: address.clone(), source };
-        let limits = config.limits.clone();
+        let limits = Limits { connections: descriptors::connections(&config).0, ..config.limits.clone() };
         let (host, port) = (config.listen.host.clone(), config.listen.port);
         let metrics = Arc::new(Metrics::new());
         let builder =

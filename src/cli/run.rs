@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Exit, load, log};
+use super::log::Log;
+use super::{Exit, load};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::gateway::Gateway;
@@ -16,13 +17,14 @@ use crate::vendor::Registry;
 
 pub(super) async fn run(named: Option<PathBuf>, environment: Environment) -> Result<(), Exit> {
     let config = load(named.as_deref(), &environment)?;
-    log::begin(&config.log);
+    let log = Log::begin(&config.log);
     let file = config.file.clone();
     // Before anybody can know that it runs: a signal without a handler would end it.
     let stop = stopped(|| {}).map_err(anyhow::Error::from)?;
     let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
     let server = Server::bind(config, Clock::system()).await?;
     introduce(&server);
+    server.gateway().metrics.follow(log.panics(), log.dropped_lines());
     let reloading = tokio::spawn(reload(file, environment, hangup, server.builder(), server.gateway()));
     server.run(stop).await;
     reloading.abort();

@@ -1,5 +1,6 @@
 //! Our own accept loop: with deadlines, a bound on connections, and TCP_NODELAY, none of which `axum::serve` has.
 
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -34,6 +36,8 @@ const MAX_HEADERS: usize = 100;
 const MAX_TARGET: usize = 8 * 1024;
 /// After a failed accept (no descriptors left, say) to let others finish.
 const BREATHER: Duration = Duration::from_millis(100);
+/// After so long without a failed accept it is over, and not only between two of them.
+const CALM: Duration = Duration::from_secs(1);
 
 /// Accepts connections until `gone`.
 pub(super) async fn serve(
@@ -44,21 +48,52 @@ pub(super) async fn serve(
     gone: CancellationToken,
     connections: TaskTracker,
 ) {
+    let mut outage = Outage::default();
     loop {
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
+            // The caller is gone already; the next one is not to wait for that.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                outage.failed(&error);
+                doorman.make_room();
                 tokio::time::sleep(BREATHER).await;
                 continue;
             }
         };
+        outage.accepted();
         let seat = doorman.seat().await;
         let connection = connection(stream, seat, front.clone(), closing.clone());
         let gone = gone.clone();
         connections.spawn(async move {
             gone.run_until_cancelled(connection).await;
         });
+    }
+}
+
+/// A time in which connections can't be accepted: the log has one line for its beginning and one for its end.
+#[derive(Default)]
+struct Outage {
+    /// How many times it failed, and when last.
+    failures: Option<(u64, Instant)>,
+}
+
+impl Outage {
+    fn failed(&mut self, error: &io::Error) {
+        let former = self.failures.map_or(0, |(failures, _)| failures);
+        if former == 0 {
+            tracing::warn!(%error, "connections can't be accepted: those that wait longest for their requests give way");
+        }
+        self.failures = Some((former + 1, Instant::now()));
+    }
+
+    fn accepted(&mut self) {
+        if let Some((failures, last)) = self.failures
+            && last.elapsed() >= CALM
+        {
+            tracing::info!(failures, "connections are accepted again");
+            self.failures = None;
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::HeaderValue;
 
+use super::descriptors;
 use crate::clock::Clock;
 use crate::config::{self, Address, Config, Limits, Log, PathPattern, Trust};
 use crate::disk::{self, Folder, Links};
@@ -134,6 +135,7 @@ impl Builder {
             warnings
                 .push("listen, state, certs, [limits] and [log] take effect at the next start".to_owned());
         }
+        warnings.extend(descriptors::connections(&config).1);
         let mut devices = Vec::new();
         for device in config.devices {
             let unchanged =

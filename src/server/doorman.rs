@@ -73,11 +73,16 @@ impl Doorman {
                     seat.enter(Phase::Waiting);
                     return seat;
                 }
-                if let Some((_, slowest)) = state.waiting.pop_first() {
-                    slowest.cancel();
-                }
             }
+            self.make_room();
             left.await;
+        }
+    }
+
+    /// The connection that has waited longest for its head gives way, so that there is a descriptor for another.
+    pub(super) fn make_room(&self) {
+        if let Some((_, slowest)) = self.lock().waiting.pop_first() {
+            slowest.cancel();
         }
     }
 

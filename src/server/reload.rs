@@ -34,10 +34,10 @@ pub fn take_over(builder: &Builder, gateway: &Gateway, read: Result<Config<Drive
             builder.metrics().reloaded(true, builder.clock().now());
         }
         Err(errors) => {
-            tracing::error!("the changed configuration is not taken over, the former one stays: {errors}");
-            let broken =
-                Some(format!("the changed configuration is not taken over, the former one stays: {errors}"));
-            gateway.house.store(Arc::new(House { broken, ..House::clone(&former) }));
+            let told = format!("the changed configuration is not taken over, the former one stays: {errors}");
+            // An event is a line.
+            told.lines().for_each(|line| tracing::error!("{line}"));
+            gateway.house.store(Arc::new(House { broken: Some(told), ..House::clone(&former) }));
             builder.metrics().reloaded(false, builder.clock().now());
         }
     }

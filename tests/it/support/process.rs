@@ -67,9 +67,16 @@ impl Process {
 
     /// Starts a command.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut child = self.spawn(arguments, Stdio::piped());
+        let out = gather(child.stdout.take().unwrap());
+        let err = gather(child.stderr.take().unwrap());
+        Running { child, out, err }
+    }
+
+    /// Starts a command whose log goes there.
+    pub(crate) fn spawn(&self, arguments: &[&str], err: impl Into<Stdio>) -> Child {
         std::fs::create_dir_all(self.path("tmp")).unwrap();
-        let mut child = self
-            .program()
+        self.program()
             .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
@@ -77,13 +84,10 @@ impl Process {
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(err)
             .kill_on_drop(true)
             .spawn()
-            .unwrap();
-        let out = gather(child.stdout.take().unwrap());
-        let err = gather(child.stderr.take().unwrap());
-        Running { child, out, err }
+            .unwrap()
     }
 
     fn program(&self) -> Command {
@@ -106,6 +110,11 @@ impl Running {
         said(&self.err, words).await
     }
 
+    /// The log so far.
+    pub(crate) fn log(&self) -> String {
+        self.err.borrow().clone()
+    }
+
     /// Waits until it is printed, and gives all that is.
     pub(crate) async fn prints(&self, words: &str) -> String {
         said(&self.out, words).await
@@ -116,9 +125,14 @@ impl Running {
         address_in(&self.logs("listens on http://").await, "listens on http://")
     }
 
+    /// Its number among the processes.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("a process that runs")
+    }
+
     /// Sends a signal by its name.
     pub(crate) async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("a process that runs").to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args([format!("-{name}"), id]).status().await.unwrap();
         assert!(sent.success());
     }
