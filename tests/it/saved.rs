@@ -177,6 +177,34 @@ async fn what_cannot_be_saved_is_served_from_memory_told_and_saved_later() {
 }
 
 #[tokio::test]
+async fn on_a_full_disk_it_serves_and_the_old_files_stay() {
+    let device = meter();
+    let process = Process::new(&device.table("meter", ""));
+    let sample = Ask::get("/meter/twin/sample");
+    let server = process.start(&["run"]);
+    assert_eq!(Line::to(server.address().await).await.ask(&sample).await.unwrap().status, 200);
+    server.kill().await;
+    let old = fs::read(process.path("state/meter.json")).unwrap();
+    device.twin.reboot();
+    // Whatever is written to a file fails, as if there were no room; what is written to a pipe does not.
+    let process = process.after("trap '' XFSZ; ulimit -f 0");
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    for _ in 0..3 {
+        assert_eq!(Line::to(address).await.ask(&sample).await.unwrap().status, 200);
+    }
+    let log = server.logs("can't be written").await;
+    assert!(log.contains(&process.path("state").display().to_string()), "{log}");
+    assert_eq!(fs::read(process.path("state/meter.json")).unwrap(), old);
+    assert_eq!(device.twin.logins(), 2);
+    assert_eq!(server.log().matches("can't be written").count(), 1, "{}", server.log());
+    server.kill().await;
+    let left = fs::read_dir(process.path("state")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = left.filter(|name| name.to_string_lossy().starts_with('.')).collect();
+    assert_eq!(left, [""; 0], "litter");
+}
+
+#[tokio::test]
 async fn a_pin_that_could_not_be_saved_holds_all_the_same() {
     let mut door = Door::new().await;
     assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
@@ -256,7 +284,7 @@ async fn a_secret_may_be_a_link_to_a_file_and_anything_else_holds_nobody_up() {
     assert!(Command::new("mkfifo").arg(process.path("key")).status().unwrap().success());
     server.logs("is not taken over").await;
     assert_eq!(Line::to(address).await.ask(&sample).await.unwrap().status, 200, "the old key serves on");
-    drop(server);
+    server.kill().await;
     let ended = process.carry_out(&["run"]).await;
     assert!(ended.code == Some(2) && ended.err.contains("not a regular file"), "{ended:?}");
 }

@@ -56,14 +56,15 @@ async fn lines_for_nobody_are_counted_and_requests_are_answered() {
     drop(gone);
     let _server = process.spawn(&["run"], log);
     let address = listens(&port).await;
-    loop {
+    for _ in 0..1000 {
         assert_eq!(get(address, "/meter/twin/sample").await.status, 200);
         let metrics = get(address, "/metrics").await;
         let (_, dropped) = metrics.text().split_once(DROPPED).expect("a figure");
         if !dropped.starts_with('0') {
-            break;
+            return;
         }
     }
+    panic!("no line was dropped, or none was counted");
 }
 
 #[tokio::test]

@@ -137,6 +137,11 @@ impl Running {
         assert!(sent.success());
     }
 
+    /// Kills it, and waits until nothing of it is left.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
     pub(crate) async fn ends(mut self) -> Ended {
         let status = timeout(PATIENCE, self.child.wait()).await.expect("an end").unwrap();
         // What was written is read to its end, which comes with that of the process.
