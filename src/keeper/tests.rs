@@ -432,7 +432,16 @@ async fn a_panic_in_a_login_is_a_failure_and_the_next_login_is_not_lost() {
     let make = Make::new(None);
     make.permits.close();
     let keeper = House::new().keeper(&make);
-    refusal(&keeper).await;
+    let failures = join_all((0..50).map(|_| keeper.lease())).await;
+    assert!(
+        failures.into_iter().all(|failure| failure
+            .unwrap_err()
+            .refusal
+            .to_string()
+            .contains("keyward's own"))
+    );
+    assert_eq!(make.logins(), 1, "every caller causes a login");
+    advance(HOUR).await;
     refusal(&keeper).await;
     assert_eq!(make.logins(), 2);
 }

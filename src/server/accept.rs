@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -34,7 +34,7 @@ const MAX_HEAD: usize = 32 * 1024;
 const MAX_HEADERS: usize = 100;
 /// Longest request target.
 const MAX_TARGET: usize = 8 * 1024;
-/// After a failed accept (no descriptors left, say) to let others finish.
+/// So long at the most after a failed accept (no descriptors left, say) to let others finish.
 const BREATHER: Duration = Duration::from_millis(100);
 /// After so long without a failed accept it is over, and not only between two of them.
 const CALM: Duration = Duration::from_secs(1);
@@ -56,8 +56,8 @@ pub(super) async fn serve(
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
                 outage.failed(&error);
-                doorman.make_room();
-                tokio::time::sleep(BREATHER).await;
+                // Whoever gives way leaves a descriptor behind; where nobody does, all there is to do is to wait.
+                drop(timeout(BREATHER, doorman.make_room()).await);
                 continue;
             }
         };

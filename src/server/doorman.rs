@@ -56,7 +56,6 @@ impl Doorman {
     /// A place for one more connection: the one that has waited longest for its head gives way if need be.
     pub(super) async fn seat(self: &Arc<Self>) -> Arc<Seat> {
         loop {
-            let left = self.left.notified();
             {
                 let mut state = self.lock();
                 if state.open < self.limits.connections {
@@ -74,16 +73,17 @@ impl Doorman {
                     return seat;
                 }
             }
-            self.make_room();
-            left.await;
+            self.make_room().await;
         }
     }
 
-    /// The connection that has waited longest for its head gives way, so that there is a descriptor for another.
-    pub(super) fn make_room(&self) {
-        if let Some((_, slowest)) = self.lock().waiting.pop_first() {
+    /// The connection that has waited longest for its head gives way. Waits until a connection has left.
+    pub(super) async fn make_room(&self) {
+        let slowest = self.lock().waiting.pop_first();
+        if let Some((_, slowest)) = slowest {
             slowest.cancel();
         }
+        self.left.notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -1,6 +1,7 @@
 //! A process that is killed, or whose disk fails, at any point of a save.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Stdio;
 
@@ -9,7 +10,7 @@ use keyward::twin::egauge::{Egauge, EgaugeSettings};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::it::support::{Ask, Device, Line, Process, Reply, Running};
+use crate::it::support::{Ask, Device, Line, Process, Reply};
 
 /// What a save consists of.
 const STEPS: [&str; 6] =
@@ -18,11 +19,11 @@ const STEPS: [&str; 6] =
 const MOST: usize = 12;
 
 /// A server at whose system calls something goes wrong from now on.
-async fn spoil(server: &Running, calls: &str, what: &str) -> Child {
+async fn spoil(server: u32, calls: &str, what: &str) -> Child {
     let mut strace = Command::new("strace");
     let rule = format!("inject={calls}:{what}");
     strace.args(["-f", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &rule]);
-    strace.args(["-p", &server.id().to_string()]).stderr(Stdio::piped()).kill_on_drop(true);
+    strace.args(["-p", &server.to_string()]).stderr(Stdio::piped()).kill_on_drop(true);
     let mut strace = strace.spawn().expect("strace, which this test needs: `apt-get install strace`");
     let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
     let first = said.next_line().await.unwrap().unwrap_or_default();
@@ -32,8 +33,8 @@ async fn spoil(server: &Running, calls: &str, what: &str) -> Child {
     strace
 }
 
-async fn read(server: &Running) -> Option<Reply> {
-    Line::to(server.address().await).await.ask(&Ask::get("/meter/twin/sample")).await.ok()
+async fn read(server: SocketAddr) -> Option<Reply> {
+    Line::to(server).await.ask(&Ask::get("/meter/twin/sample")).await.ok()
 }
 
 /// A device and a folder with what an earlier run has saved of it.
@@ -41,7 +42,7 @@ async fn bench() -> (Device, Process) {
     let device = Device::new(Egauge::new(EgaugeSettings::default()));
     let process = Process::new(&device.table("meter", ""));
     let server = process.start(&["run"]);
-    assert_eq!(read(&server).await.unwrap().status, 200);
+    assert_eq!(read(server.address().await).await.unwrap().status, 200);
     server.kill().await;
     (device, process)
 }
@@ -70,9 +71,9 @@ async fn a_session_is_the_old_one_or_the_new_one_wherever_its_save_is_killed() {
             let old = fs::read(process.path("state/meter.json")).unwrap();
             let server = process.start(&["run"]);
             server.address().await;
-            let strace = spoil(&server, calls, &format!("signal=KILL:when={nth}")).await;
+            let strace = spoil(server.id(), calls, &format!("signal=KILL:when={nth}")).await;
             device.twin.reboot();
-            let answered = read(&server).await.is_some_and(|reply| reply.status == 200);
+            let answered = read(server.address().await).await.is_some_and(|reply| reply.status == 200);
             killed += usize::from(!answered);
             server.kill().await;
             drop(strace);
@@ -83,7 +84,7 @@ async fn a_session_is_the_old_one_or_the_new_one_wherever_its_save_is_killed() {
                 news += 1
             }
             let server = process.start(&["run"]);
-            assert_eq!(read(&server).await.unwrap().status, 200, "{calls} {nth}");
+            assert_eq!(read(server.address().await).await.unwrap().status, 200, "{calls} {nth}");
             assert_eq!(litter(&process), 0, "{calls} {nth}");
             assert!(!server.log().contains("can't be used"), "{}", server.log());
             server.kill().await;
@@ -103,7 +104,7 @@ async fn a_pin_is_the_old_one_or_the_new_one_wherever_its_save_is_killed() {
             device.shows(Certificate::self_signed().unwrap()).await;
             let server = process.start(&["run"]);
             server.address().await;
-            let strace = spoil(&server, calls, &format!("signal=KILL:when={nth}")).await;
+            let strace = spoil(server.id(), calls, &format!("signal=KILL:when={nth}")).await;
             let trust = process.carry_out(&["trust", "meter", "--yes"]).await;
             server.kill().await;
             drop(strace);
@@ -117,7 +118,7 @@ async fn a_pin_is_the_old_one_or_the_new_one_wherever_its_save_is_killed() {
             }
             let server = process.start(&["run"]);
             let expected = if is_old { 502 } else { 200 };
-            assert_eq!(read(&server).await.unwrap().status, expected, "{calls} {nth}");
+            assert_eq!(read(server.address().await).await.unwrap().status, expected, "{calls} {nth}");
             assert_eq!(litter(&process), 0, "{calls} {nth}");
             server.kill().await;
         }
@@ -138,10 +139,10 @@ async fn a_disk_that_fails_costs_no_answer_and_no_old_file() {
         let old = fs::read(process.path("state/meter.json")).unwrap();
         let server = process.start(&["run"]);
         server.address().await;
-        let _strace = spoil(&server, calls, &format!("error={error}")).await;
+        let _strace = spoil(server.id(), calls, &format!("error={error}")).await;
         device.twin.reboot();
         for _ in 0..3 {
-            assert_eq!(read(&server).await.unwrap().status, 200, "{calls} {error}");
+            assert_eq!(read(server.address().await).await.unwrap().status, 200, "{calls} {error}");
         }
         server.logs("can't be written").await;
         let list = Line::to(server.address().await).await.ask(&Ask::get("/-/devices")).await.unwrap();
