@@ -220,7 +220,7 @@ async fn be_refused(seen: &mut Seen, lab: &mut Lab, device: &Device) {
         seen.ask(lab, &ask, "a refusal").await;
     }
     lab.reconfigure(
-        &device.table("it", "timeout = \"300ms\"\naccess = \"read\"\nacts_on_get = []\nmax_streams = 0\n"),
+        &device.table("it", "timeout = \"100ms\"\naccess = \"read\"\nacts_on_get = []\nmax_streams = 0\n"),
     );
     for ask in [Ask::post("/it/twin/upload", "x"), Ask::get("/it/twin/slow?ms=3600000")] {
         seen.ask(lab, &ask, "a refusal").await;
