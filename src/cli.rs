@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod health;
 mod log;
+mod process;
 mod run;
 mod trust;
 
@@ -81,6 +82,7 @@ impl From<StartError> for Exit {
 
 /// Carries out the command line.
 pub fn main() -> ExitCode {
+    process::prepare();
     let arguments = Arguments::parse();
     let environment = Environment::read();
     let outcome = match arguments.command {

@@ -64,6 +64,8 @@ pub struct Parts {
 /// The session engine of one device.
 pub struct Keeper {
     parts: Parts,
+    /// What was saved and could not be used, and what was done about it.
+    unusable: Option<String>,
     state: Mutex<State>,
     /// Saves go one after the other, each with what is true when it begins.
     saving: tokio::sync::Mutex<()>,
@@ -137,9 +139,13 @@ pub struct Snapshot {
 impl Keeper {
     /// A keeper with what was saved for this device, if it is for this account.
     pub fn new(parts: Parts) -> Arc<Self> {
-        let record = parts.store.load(&parts.name);
+        let (record, unusable) = match parts.store.load(&parts.name) {
+            Ok(record) => (record, None),
+            Err(unusable) => (None, Some(unusable)),
+        };
         let keeper = Arc::new(Self {
             parts,
+            unusable,
             state: Mutex::default(),
             saving: tokio::sync::Mutex::default(),
             trial: Arc::new(Semaphore::new(1)),
@@ -169,6 +175,7 @@ impl Keeper {
 
     async fn any_lease(self: &Arc<Self>) -> Result<Lease, Failure> {
         loop {
+            self.look_while_resting().await;
             let landing = {
                 let mut state = self.lock();
                 let now = Instant::now();
@@ -177,7 +184,7 @@ impl Keeper {
                 {
                     state.rest = None;
                 }
-                let resting = self.resting(&mut state);
+                let resting = state.rest.as_ref().map(Rest::failure);
                 match (&state.held, resting) {
                     (Some(held), resting) if !held.is_over(now) || resting.is_some() => {
                         let lease = self.hand_out(held);
@@ -236,6 +243,18 @@ impl Keeper {
             renewed_at: state.held.as_ref().filter(|held| held.session.lasts).map(|held| held.renewed_at),
             failure: state.rest.as_ref().filter(|rest| !rest.is_over(Instant::now())).map(Rest::failure),
             unsaved: state.unsaved,
+        }
+    }
+
+    /// What was saved and could not be used, in words for a person.
+    pub fn unusable(&self) -> Option<&String> {
+        self.unusable.as_ref()
+    }
+
+    /// Saves what could not be saved before.
+    pub async fn save_again(&self) {
+        if self.lock().unsaved {
+            self.save().await;
         }
     }
 

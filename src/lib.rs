@@ -3,8 +3,9 @@
 //! Modules stand here in the order of their layers. Imports point to an earlier one only, and no two of the same
 //! layer import each other.
 
-// 0: what everything else may use: time and secrets,
+// 0: what everything else may use: time, files and secrets,
 pub mod clock;
+pub mod disk;
 pub mod secret;
 // and, by themselves, what is to be done and what was done
 pub mod config;

@@ -3,7 +3,8 @@
 mod device;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -49,6 +50,9 @@ struct BuildLabels {
     version: &'static str,
 }
 
+/// A count that is kept where it happens, of the process and not of one server.
+pub type Source = Box<dyn Fn() -> u64 + Send + Sync>;
+
 type Durations = Family<DeviceLabels, Histogram, fn() -> Histogram>;
 
 /// Every figure of the process.
@@ -66,6 +70,10 @@ pub struct Metrics {
     connections: Gauge,
     reloaded: Gauge,
     reload_ok: Gauge,
+    panics: Counter,
+    dropped_lines: Counter,
+    /// What the two before follow.
+    followed: OnceLock<[Source; 2]>,
 }
 
 impl fmt::Debug for Metrics {
@@ -118,6 +126,11 @@ impl Metrics {
             "Whether the configuration was read without an error the last time",
             reload_ok.clone(),
         );
+        let panics = Counter::default();
+        registry.register("panics", "Errors of keyward's own that ended a request or a task", panics.clone());
+        let dropped_lines = Counter::default();
+        let help = "Lines of the log that nobody read in time or that could not be written";
+        registry.register("log_lines_dropped", help, dropped_lines.clone());
         let build = Family::<BuildLabels, Gauge>::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build_info", "The version that runs", build);
@@ -135,6 +148,9 @@ impl Metrics {
             connections,
             reloaded,
             reload_ok,
+            panics,
+            dropped_lines,
+            followed: OnceLock::new(),
         }
     }
 
@@ -164,11 +180,22 @@ impl Metrics {
         }
     }
 
+    /// From now on these are the counts of panics and of lines dropped from the log.
+    pub fn follow(&self, panics: Source, dropped_lines: Source) {
+        // They are of the process, so the first to come are those of the last too.
+        drop(self.followed.set([panics, dropped_lines]));
+    }
+
     /// Everything, in the text format of Prometheus.
     ///
     /// # Errors
     /// When a figure can't be written, which the format has no case for.
     pub fn text(&self) -> Result<String, fmt::Error> {
+        for (counter, source) in
+            [&self.panics, &self.dropped_lines].into_iter().zip(self.followed.get().into_iter().flatten())
+        {
+            counter.inner().store(source(), Ordering::Relaxed);
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(as_prometheus(&text))

@@ -4,6 +4,7 @@ use std::fmt;
 
 use http::header::{HeaderValue, InvalidHeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
 use subtle::ConstantTimeEq;
 
 /// A password, key, token or cookie.
@@ -54,6 +55,13 @@ impl PartialEq for Secret {
 }
 
 impl Eq for Secret {}
+
+/// From a text, so that what a device hands out is a secret from the first moment.
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
 
 impl From<String> for Secret {
     fn from(text: String) -> Self {

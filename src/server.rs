@@ -4,10 +4,12 @@ mod accept;
 mod build;
 mod certificate;
 pub mod control;
+mod descriptors;
 mod doorman;
 pub mod doors;
 pub mod operate;
 pub mod reload;
+mod saving;
 mod watched;
 
 use std::fs::File;
@@ -24,13 +26,13 @@ use tokio_util::task::TaskTracker;
 
 use accept::Hall;
 use build::Builder;
-pub use build::warnings;
+pub use build::{folders, warnings};
 use doorman::Doorman;
 use doors::Doors;
 use reload::Reloader;
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Limits};
 use crate::gateway::front::front;
 use crate::gateway::{Gateway, House};
 use crate::metrics::Metrics;
@@ -94,12 +96,13 @@ impl Server {
         clock: Clock,
         handed: Vec<TcpListener>,
     ) -> Result<Self, StartError> {
-        let limits = config.limits.clone();
+        let limits = Limits { connections: descriptors::connections(&config).0, ..config.limits.clone() };
         let wanted = config.doors();
         let metrics = Arc::new(Metrics::new());
         let builder =
             Builder::new(&config, clock, Arc::clone(&metrics)).map_err(StartError::Configuration)?;
         let lock = builder.lock().map_err(StartError::Locked)?;
+        builder.clean();
         let house = builder.house(config, None).map_err(StartError::Configuration)?;
         let gateway = Gateway::new(house, Arc::clone(&metrics), clock);
         let hall = Arc::new(Hall {
@@ -111,7 +114,8 @@ impl Server {
             connections: TaskTracker::new(),
         });
         let doors = Doors::new(Arc::clone(&hall), builder.certificate());
-        doors.open(doors.plan(&wanted, handed).await?);
+        let tls = doors.settings(&wanted).map_err(StartError::Configuration)?;
+        doors.open(doors.plan(&wanted, tls, handed).await?);
         metrics.reloaded(true, clock.now());
         let gone = hall.gone.clone().drop_guard();
         Ok(Self { reloader: Arc::new(Reloader { builder, gateway, doors }), hall, _gone: gone, _lock: lock })
@@ -140,6 +144,7 @@ impl Server {
             );
         }
         self.hall.begun.cancel();
+        let saving = tokio::spawn(saving::save_again(Arc::clone(gateway)));
         stop.await;
         tracing::info!("stopping");
         let Hall { closing, connections, gone, .. } = &*self.hall;
@@ -150,6 +155,7 @@ impl Server {
             tracing::warn!(left = connections.len(), "requests under way were cut off");
         }
         gone.cancel();
+        saving.abort();
         drop(control.map(|control| control.abort()));
         let devices = gateway.house.load_full();
         let farewells = devices.devices.iter().map(|device| device.keeper.close());

@@ -17,7 +17,6 @@ mod resolve;
 pub(crate) mod tls;
 mod trouble;
 
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -45,6 +44,7 @@ pub use trouble::Trouble;
 
 use crate::clock::Clock;
 use crate::config::{BaseUrl, CaName, Trust};
+use crate::disk::Folder;
 
 /// A whole answer, as logins and probes get it.
 pub type Answer = Response<Bytes>;
@@ -149,6 +149,19 @@ impl Upstream {
         self.connector.pin.as_ref()?.remembered()
     }
 
+    /// Whether a restart forgets what is pinned.
+    pub fn is_unsaved(&self) -> bool {
+        self.connector.pin.as_ref().is_some_and(|pin| pin.is_unsaved())
+    }
+
+    /// Saves the pin if it could not be saved before.
+    pub async fn save_again(&self) {
+        if let Some(pin) = self.connector.pin.as_ref().filter(|pin| pin.is_unsaved()) {
+            // What goes wrong is noted where it is to be written.
+            drop(pin.apart(Pin::save_again).await);
+        }
+    }
+
     /// Where a path and query of the device's API is, base path included.
     ///
     /// # Errors
@@ -188,7 +201,7 @@ impl Upstream {
     /// When no handshake can be made with it.
     pub async fn presented(&self) -> Result<Certificate, Trouble> {
         let settings = Settings { trust: Trust::Any, ..self.settings.clone() };
-        let pin = Arc::new(Pin::new(Path::new(""), "", Clock::system()));
+        let pin = Arc::new(Pin::new(Arc::new(Folder::new("", "")), "", Clock::system()));
         let other = Self::new(settings, pin, None).map_err(Trouble::TlsProtocol)?;
         other.connector.open(0).await?.close().await;
         other.certificate().ok_or_else(|| Trouble::TlsProtocol(format!("{} does not use TLS", self.label())))
@@ -206,7 +219,8 @@ impl Upstream {
                 self.settings.device
             ));
         };
-        pin.set(certificate);
+        let certificate = certificate.clone();
+        pin.apart(move |pin| pin.set(&certificate)).await?;
         self.idle.clear().await;
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::{Exit, load, say, tell};
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::server::operate::{Instruction, Outcome, carry_out};
-use crate::server::{build_house, control, warnings};
+use crate::server::{build_house, control, folders, warnings};
 
 pub(super) async fn check(
     named: Option<PathBuf>,
@@ -27,10 +27,8 @@ pub(super) async fn check(
         say(&format!("{} is fine: {devices}", config.file.display()));
         return Ok(());
     }
-    for folder in [&config.state, &config.certs] {
-        if let Err(error) = std::fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder)) {
-            return Err(anyhow!("the folder {folder:?} can't be written: {error}").into());
-        }
+    if let Some(trouble) = folders(&config).iter().find_map(|folder| folder.trouble()) {
+        return Err(anyhow!(trouble).into());
     }
     let width = names.iter().map(String::len).max().unwrap_or(0);
     let state = config.state.clone();

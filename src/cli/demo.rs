@@ -4,9 +4,10 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, anyhow};
 
-use super::{Exit, log, run, say};
+use super::log::Log;
+use super::{Exit, run, say};
 use crate::clock::Clock;
-use crate::config::{self, Address, Config, Environment, Log, LogFormat};
+use crate::config::{self, Address, Config, Environment, LogFormat};
 use crate::server::{Server, StartError};
 use crate::twin::{self, Certificate, Served};
 use crate::vendor::{Driver, Registry};
@@ -15,7 +16,7 @@ use crate::vendor::{Driver, Registry};
 const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
 
 pub(super) async fn demo(listen: Option<Address>) -> Result<(), Exit> {
-    log::begin(&Log { level: "warn".to_owned(), format: LogFormat::Text });
+    let log = Log::begin(&config::Log { level: "warn".to_owned(), format: LogFormat::Text });
     let folder = tempfile::Builder::new().prefix("keyward-demo-").tempdir().map_err(anyhow::Error::from)?;
     let path = folder.path().to_owned();
     let stop = run::stopped(move || drop(std::fs::remove_dir_all(path))).map_err(anyhow::Error::from)?;
@@ -35,6 +36,7 @@ pub(super) async fn demo(listen: Option<Address>) -> Result<(), Exit> {
         }
         bound => bound?,
     };
+    server.reloader().gateway.metrics.follow(log.panics(), log.dropped_lines());
     let (address, _) = *server.addresses().first().context("a server without a door")?;
     say(&format!("keyward demo: a simulated device of every vendor behind http://{address}/\n"));
     say("Try these; none needs a credential:\n");

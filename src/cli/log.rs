@@ -1,33 +1,159 @@
-//! The log: to standard error, as text for people or JSON for machines.
+//! The log: to standard error, as text for people or JSON for machines. It never holds anybody up: who reads it may
+//! be slow, stuck or gone, and the disk it goes to full.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-use crate::config::{Log, LogFormat};
+use crate::config;
+use crate::metrics::Source;
 
-/// Begins to log. A bare level is that of keyward; libraries speak up from `warn` on, since at lower levels some
-/// of them write down what passes through them.
-pub(super) fn begin(log: &Log) {
-    let directives = match log.level.as_str() {
-        level @ ("off" | "error" | "warn" | "info" | "debug" | "trace") => format!("warn,keyward={level}"),
-        directives => directives.to_owned(),
-    };
-    let filter = directives.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
-    let layer = fmt::layer().with_writer(std::io::stderr).with_target(false);
-    let layer = match log.format {
-        LogFormat::Text => layer.with_ansi(std::io::stderr().is_terminal()).boxed(),
-        LogFormat::Json => layer.json().flatten_event(true).boxed(),
-    };
-    let begun = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
-    // A second call finds the log begun already.
-    drop(begun);
-    std::panic::set_hook(Box::new(|panic| {
+/// So many lines may wait to be written: about a megabyte.
+const WAITING: usize = 4096;
+
+/// The log, and what is counted of it. Dropping it writes what still waits, within a second.
+pub(super) struct Log {
+    too_many: ErrorCounter,
+    unwritten: Arc<AtomicU64>,
+    panics: Arc<AtomicU64>,
+    _guard: WorkerGuard,
+}
+
+impl Log {
+    /// Begins to log. A bare level is that of keyward; libraries speak up from `warn` on, since at lower levels some
+    /// of them write down what passes through them.
+    pub(super) fn begin(log: &config::Log) -> Self {
+        let directives = match log.level.as_str() {
+            level @ ("off" | "error" | "warn" | "info" | "debug" | "trace") => {
+                format!("warn,keyward={level}")
+            }
+            directives => directives.to_owned(),
+        };
+        let filter = directives.parse().unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
+        let unwritten = Arc::<AtomicU64>::default();
+        let (lines, guard) = NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(WAITING)
+            .thread_name("log")
+            .finish(StandardError { unwritten: Arc::clone(&unwritten) });
+        let too_many = lines.error_counter();
+        let has_colours = log.format == config::LogFormat::Text && io::stderr().is_terminal();
+        let layer = fmt::layer()
+            .with_writer(move || Lines { to: lines.clone(), has_colours })
+            // What can't be written is counted here and not told on standard error, which is what fails.
+            .log_internal_errors(false)
+            .with_target(false);
+        let layer = match log.format {
+            config::LogFormat::Text => layer.with_ansi(has_colours).boxed(),
+            config::LogFormat::Json => layer.json().flatten_event(true).boxed(),
+        };
+        let begun = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+        // A second call finds the log begun already.
+        drop(begun);
+        Self { too_many, unwritten, panics: count_panics(), _guard: guard }
+    }
+
+    /// How many lines were dropped.
+    pub(super) fn dropped_lines(&self) -> Source {
+        let (too_many, unwritten) = (self.too_many.clone(), Arc::clone(&self.unwritten));
+        Box::new(move || {
+            u64::try_from(too_many.dropped_lines()).unwrap_or(u64::MAX) + unwritten.load(Ordering::Relaxed)
+        })
+    }
+
+    /// How often something panicked, in whatever thread.
+    pub(super) fn panics(&self) -> Source {
+        let panics = Arc::clone(&self.panics);
+        Box::new(move || panics.load(Ordering::Relaxed))
+    }
+}
+
+fn count_panics() -> Arc<AtomicU64> {
+    let panics = Arc::<AtomicU64>::default();
+    let counter = Arc::clone(&panics);
+    std::panic::set_hook(Box::new(move |panic| {
+        counter.fetch_add(1, Ordering::Relaxed);
         // What it says may hold anything; where it was is enough to find it.
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         tracing::error!(place, "an error of keyward's own");
     }));
+    panics
+}
+
+/// Standard error, as a thread of its own writes to it. A line that can't be written is counted.
+struct StandardError {
+    unwritten: Arc<AtomicU64>,
+}
+
+impl Write for StandardError {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if io::stderr().write_all(line).is_err() {
+            self.unwritten.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Takes an event at a time, whole.
+struct Lines {
+    to: NonBlocking,
+    has_colours: bool,
+}
+
+impl Write for Lines {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        let line = one_line(&String::from_utf8_lossy(event), self.has_colours);
+        self.to.write_all(line.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// One event is one line, and shows what is in it: a caller or a device could end the line in the middle of a value
+/// and begin another. Escape sequences are the library's where it paints; it escapes those of others.
+fn one_line(event: &str, has_colours: bool) -> String {
+    let mut line = String::with_capacity(event.len() + 1);
+    for letter in event.strip_suffix('\n').unwrap_or(event).chars() {
+        if letter.is_control() && !(has_colours && letter == '\u{1b}') {
+            line.extend(letter.escape_default());
+        } else {
+            line.push(letter);
+        }
+    }
+    line.push('\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_whatever_is_in_it() {
+        let forged = "a\nERROR \u{1b}[31mforged\r\u{7f}\u{9b}é\n";
+        assert_eq!(one_line(forged, false), "a\\nERROR \\u{1b}[31mforged\\r\\u{7f}\\u{9b}é\n");
+        assert_eq!(one_line("\u{1b}[32m INFO\u{1b}[0m a\n", true), "\u{1b}[32m INFO\u{1b}[0m a\n");
+    }
+
+    #[test]
+    fn a_panic_is_counted_in_whatever_thread() {
+        let panics = count_panics();
+        std::thread::spawn(|| panic!("as a test wants it")).join().unwrap_err();
+        drop(std::panic::take_hook());
+        // Another test may panic by intent in the meantime.
+        assert!(panics.load(Ordering::Relaxed) >= 1);
+    }
 }

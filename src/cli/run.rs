@@ -8,7 +8,8 @@ use std::sync::Arc;
 use listenfd::ListenFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{Exit, load, log};
+use super::log::Log;
+use super::{Exit, load};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::server::Server;
@@ -21,13 +22,14 @@ pub(super) async fn run(
     handed: Vec<TcpListener>,
 ) -> Result<(), Exit> {
     let config = load(named.as_deref(), &environment)?;
-    log::begin(&config.log);
+    let log = Log::begin(&config.log);
     let file = config.file.clone();
     // Before anybody can know that it runs: a signal without a handler would end it.
     let stop = stopped(|| {}).map_err(anyhow::Error::from)?;
     let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
     let server = Server::bind(config, Clock::system(), handed).await?;
     introduce(&server);
+    server.reloader().gateway.metrics.follow(log.panics(), log.dropped_lines());
     let reloading = tokio::spawn(reload(file, environment, hangup, server.reloader()));
     server.run(stop).await;
     reloading.abort();
@@ -106,8 +108,12 @@ async fn reload(file: PathBuf, environment: Environment, mut hangup: Signal, rel
             _ = hangup.recv() => {}
             () = changed(watch.as_ref().ok()) => {}
         }
-        let read = config::load(&file, &environment, &Registry).map_err(|errors| errors.to_string());
-        reloader.take_over(read).await;
+        let (file, environment) = (file.clone(), environment.clone());
+        reloader
+            .take_over(move || {
+                config::load(&file, &environment, &Registry).map_err(|errors| errors.to_string())
+            })
+            .await;
     }
 }
 

@@ -1,13 +1,11 @@
 //! Where a secret stands, and reading it from there.
 
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use zeroize::Zeroizing;
-
 use super::Environment;
+use crate::disk::{self, Links};
 use crate::secret::Secret;
 
 /// No secret is longer; a file that is was named by mistake.
@@ -79,13 +77,11 @@ impl SecretSource {
 }
 
 fn read(file: &Path) -> Result<Secret, SecretError> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    let opened = File::open(file).and_then(|open| open.take(LONGEST + 1).read_to_end(&mut bytes));
-    let length = opened.map_err(|source| SecretError::Unreadable { file: file.to_owned(), source })?;
+    let bytes = disk::read(file, LONGEST, Links::Followed).map_err(|source| match source.kind() {
+        io::ErrorKind::FileTooLarge => SecretError::Odd(file.to_owned()),
+        _ => SecretError::Unreadable { file: file.to_owned(), source },
+    })?;
     let text = str::from_utf8(&bytes).map_err(|_| SecretError::Odd(file.to_owned()))?;
-    if u64::try_from(length).is_ok_and(|length| length > LONGEST) {
-        return Err(SecretError::Odd(file.to_owned()));
-    }
     let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
     if text.is_empty() { Err(SecretError::Empty(file.to_owned())) } else { Ok(Secret::new(text)) }
 }

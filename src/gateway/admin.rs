@@ -115,6 +115,11 @@ pub(super) fn state(device: &Device) -> Condition {
             let detail = "its session can't be saved: after a restart keyward logs in anew";
             condition("degraded", None, Some(detail.to_owned()))
         }
+        (Last::Fine, None) if device.upstream.is_unsaved() => {
+            let detail =
+                "its certificate can't be saved: after a restart keyward trusts the first one seen anew";
+            condition("degraded", None, Some(detail.to_owned()))
+        }
         (Last::Fine, None) => condition("ok", None, None),
         (Last::Unknown, Some(fault)) => condition("down", Some(fault.kind.name()), Some(fault.detail)),
         (Last::Unknown, None) => condition("unknown", None, None),

@@ -8,6 +8,7 @@ use http::HeaderValue;
 
 use super::admit::{Admission, Door, Peer};
 use crate::config::{BaseUrl, PathPattern, Rights};
+use crate::disk::Folder;
 use crate::keeper::Keeper;
 use crate::metrics::DeviceFigures;
 use crate::secret::Secret;
@@ -27,6 +28,8 @@ pub struct House {
     pub caller_idle: Duration,
     /// What a person should know, for the page.
     pub warnings: Vec<String>,
+    /// Where sessions and pins are saved.
+    pub folders: [Arc<Folder>; 2],
     /// Why the file as it is now was not taken over.
     pub broken: Option<String>,
     /// Files that the configuration names, and whose change is a change of it.

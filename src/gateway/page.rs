@@ -7,7 +7,8 @@ use super::{Device, House};
 /// The page.
 pub(super) fn page(house: &House) -> String {
     let rows: String = house.devices.iter().map(|device| row(device)).collect();
-    let told = house.broken.iter().chain(&house.warnings);
+    let troubles: Vec<_> = house.folders.iter().filter_map(|folder| folder.trouble()).collect();
+    let told = house.broken.iter().chain(&troubles).chain(&house.warnings);
     let warnings: String = told.map(|warning| format!("<li>{}</li>", escape(warning))).collect();
     let warnings = if warnings.is_empty() { warnings } else { format!("<ul>{warnings}</ul>") };
     format!(

@@ -1,5 +1,6 @@
 //! What is remembered of an account between two runs, and how it is recognised.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
@@ -10,7 +11,8 @@ use super::rest::{LONGEST, Rest, after_rejections};
 use super::store::{Cause, SavedRest};
 use super::{Keeper, Record};
 use crate::clock::Timestamp;
-use crate::vendor::Refusal;
+use crate::secret::Secret;
+use crate::vendor::{Refusal, Vendor};
 
 impl Keeper {
     /// Takes over what was saved, as far as it belongs to this account.
@@ -19,7 +21,7 @@ impl Keeper {
         state.salt =
             if record.salt.is_empty() { hex::encode(rand::random::<[u8; 16]>()) } else { record.salt };
         let now = self.parts.clock.now();
-        let hash = self.hash(&state.salt);
+        let hash = hash(&*self.parts.vendor, &state.salt);
         // Credentials that can't be read now are not taken for others: their rest would end.
         let unchanged = hash.as_ref().is_none_or(|hash| *hash == record.credentials);
         if unchanged {
@@ -76,19 +78,10 @@ impl Keeper {
     }
 
     /// Hash of the credentials as they are now; `None` where they can't be read.
-    pub(super) fn credentials(&self) -> Option<String> {
-        let salt = self.lock().salt.clone();
-        self.hash(&salt)
-    }
-
-    /// Hash of names and secrets: it recognises credentials and tells nobody what they are.
-    pub(super) fn hash(&self, salt: &str) -> Option<String> {
-        let account = self.parts.vendor.account();
-        let mut parts: Vec<String> = account.who.iter().map(|&name| name.to_owned()).collect();
-        for proof in account.proofs {
-            parts.push(proof.read().ok()?.expose().to_owned());
-        }
-        Some(fingerprint(salt, parts.iter().map(String::as_str)))
+    pub(super) async fn credentials(&self) -> Option<String> {
+        let (vendor, salt) = (Arc::clone(&self.parts.vendor), self.lock().salt.clone());
+        // A disk may keep who reads from it waiting, but not who serves.
+        tokio::task::spawn_blocking(move || hash(&*vendor, &salt)).await.ok().flatten()
     }
 
     /// Hash of whose session it is, whatever proves it.
@@ -98,11 +91,14 @@ impl Keeper {
     }
 
     /// The configuration was read again: other credentials than those used last are tried at the next request.
+    /// Reads files.
     pub fn look_again(&self) {
-        if !self.credentials_changed() {
+        let salt = self.lock().salt.clone();
+        let credentials = hash(&*self.parts.vendor, &salt);
+        let mut state = self.lock();
+        if credentials.is_none_or(|now| now == state.credentials) {
             return;
         }
-        let mut state = self.lock();
         state.rest = None;
         match &mut state.held {
             // The old session serves as long as the new credentials come to nothing.
@@ -112,10 +108,18 @@ impl Keeper {
     }
 
     /// Whether the credentials are others than those used last.
-    pub(super) fn credentials_changed(&self) -> bool {
-        let used = self.lock().credentials.clone();
-        self.credentials().is_some_and(|now| now != used)
+    pub(super) async fn credentials_changed(&self) -> bool {
+        let now = self.credentials().await;
+        now.is_some_and(|now| now != self.lock().credentials)
     }
+}
+
+/// Hash of names and secrets: it recognises credentials and tells nobody what they are. Reads files.
+fn hash(vendor: &dyn Vendor, salt: &str) -> Option<String> {
+    let account = vendor.account();
+    let proofs: Option<Vec<Secret>> = account.proofs.iter().map(|proof| proof.read().ok()).collect();
+    let proofs = proofs?;
+    Some(fingerprint(salt, account.who.into_iter().chain(proofs.iter().map(Secret::expose))))
 }
 
 /// What is left of a rest. No more of it is believed than it had in the beginning: somebody may have set the clock.

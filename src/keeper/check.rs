@@ -21,6 +21,7 @@ impl Keeper {
     /// # Errors
     /// Why the device can't be used.
     pub async fn check(self: &Arc<Self>) -> Result<StatusCode, Failure> {
+        let credentials = self.credentials().await;
         {
             let mut state = self.lock();
             let just_begun = state.rest.as_ref().is_some_and(|rest| rest.has_just_begun(Instant::now()));
@@ -29,7 +30,7 @@ impl Keeper {
             }
             let again_at = state.refused_at.map(|refused_at| refused_at + TRIED_EVERY);
             if let Some(again_at) = again_at.filter(|again_at| Instant::now() < *again_at)
-                && self.hash(&state.salt).is_none_or(|hash| hash == state.credentials)
+                && credentials.is_none_or(|now| now == state.credentials)
             {
                 let detail = "the device refused this credential a moment ago: change it, or wait".to_owned();
                 let retry_after = again_at.duration_since(Instant::now());

@@ -1,8 +1,10 @@
 //! Getting a session: one login at a time, in a task of its own.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -26,10 +28,13 @@ impl Keeper {
         let keeper = Arc::clone(self);
         tokio::spawn(async move {
             // As they are now: whoever corrects a password during the login has not seen that one refused.
-            let credentials = keeper.credentials();
-            let outcome = timeout(BUDGET, keeper.obtain())
-                .await
-                .unwrap_or_else(|_| Err(Refusal::Odd("the login took too long".to_owned())));
+            let credentials = keeper.credentials().await;
+            let outcome = match timeout(BUDGET, AssertUnwindSafe(keeper.obtain()).catch_unwind()).await {
+                Ok(Ok(outcome)) => outcome,
+                // It may have got as far as the device: without a rest every request would be a login.
+                Ok(Err(_)) => Err(Failure::internal().refusal),
+                Err(_) => Err(Refusal::Odd("the login took too long".to_owned())),
+            };
             let settled = keeper.settle(credentials, outcome);
             // It is told when a restart can't forget it, but a disk that hangs keeps nobody waiting.
             let saving = tokio::spawn(async move { keeper.save().await });

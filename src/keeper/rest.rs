@@ -89,20 +89,24 @@ impl Keeper {
         failure
     }
 
-    /// Whether attempts rest now. Other credentials than those refused end it.
-    pub(super) fn resting(&self, state: &mut State) -> Option<Failure> {
-        let rest = state.rest.as_ref()?;
-        let (failure, is_final) = (rest.failure(), rest.is_final());
-        let now = Instant::now();
-        // Files are read for this, so not for every request.
-        if is_final && state.looked_at.is_none_or(|looked_at| now.duration_since(looked_at) >= LOOK_EVERY) {
+    /// Other credentials than those refused end a rest.
+    pub(super) async fn look_while_resting(&self) {
+        {
+            let mut state = self.lock();
+            let now = Instant::now();
+            // Files are read for this, so not for every request.
+            let is_due = state.looked_at.is_none_or(|looked_at| now.duration_since(looked_at) >= LOOK_EVERY);
+            if !is_due || !state.rest.as_ref().is_some_and(Rest::is_final) {
+                return;
+            }
             state.looked_at = Some(now);
-            if self.hash(&state.salt).is_some_and(|hash| hash != state.credentials) {
+        }
+        if let Some(credentials) = self.credentials().await {
+            let mut state = self.lock();
+            if state.credentials != credentials {
                 state.rest = None;
-                return None;
             }
         }
-        Some(failure)
     }
 }
 

@@ -1,15 +1,13 @@
 //! Sessions and rests on disk: a file per device, old or new but never half, and for nobody else to read.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
+use crate::disk::Folder;
 use crate::secret::Secret;
 use crate::vendor::{Session, Stamp};
 
@@ -63,125 +61,56 @@ pub enum Cause {
 /// The folder of saved sessions.
 #[derive(Debug)]
 pub struct Store {
-    folder: PathBuf,
-    /// Whether the last save failed, so that a full disk is told once and not once a minute.
-    failing: AtomicBool,
+    folder: Arc<Folder>,
 }
 
 impl Store {
-    /// The store in this folder, which need not exist yet.
-    pub fn new(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), failing: AtomicBool::new(false) }
+    /// The store in this folder.
+    pub fn new(folder: Arc<Folder>) -> Self {
+        Self { folder }
     }
 
-    /// Makes the folder, for its owner alone.
+    /// What was saved for a device; what can't be used is set aside, and the error says so.
     ///
     /// # Errors
-    /// When it can't be made or written.
-    pub fn prepare(&self) -> io::Result<()> {
-        self.make_folder(true)?;
-        fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o700))?;
-        tempfile::tempfile_in(&self.folder).map(drop)
+    /// There is something that can't be used: in words for a person, with what was done about it.
+    pub fn load(&self, device: &str) -> Result<Option<Record>, String> {
+        self.read(device).map_err(|why| {
+            let name = name(device);
+            let file = self.folder.path().join(&name);
+            let done = match self.folder.set_aside(&name) {
+                Ok(aside) => format!("it was set aside as {}", aside.display()),
+                Err(error) => format!("it can't be set aside ({error})"),
+            };
+            format!(
+                "the saved session {} can't be used ({why}): {done}, and keyward logs in anew",
+                file.display()
+            )
+        })
     }
 
-    /// `with_parents`: also the folders that it is in. Later on who has removed those has meant it.
-    fn make_folder(&self, with_parents: bool) -> io::Result<()> {
-        if self.folder.is_dir() {
-            return Ok(());
+    fn read(&self, device: &str) -> Result<Option<Record>, String> {
+        let text = self.folder.read(&name(device), MAX_FILE).map_err(|error| error.to_string())?;
+        let Some(text) = text else { return Ok(None) };
+        // The parser's message could repeat what stands there.
+        let saved: Saved = serde_json::from_slice(&text)
+            .map_err(|error| format!("it is broken at line {}, column {}", error.line(), error.column()))?;
+        if saved.version != VERSION {
+            return Err(format!("it is of version {}", saved.version));
         }
-        fs::DirBuilder::new().recursive(with_parents).mode(0o700).create(&self.folder)
-    }
-
-    /// What was saved for a device. What can't be used is named in the log and set aside.
-    pub fn load(&self, device: &str) -> Option<Record> {
-        let file = self.file(device);
-        match read(&file) {
-            Ok(record) => record,
-            Err(Unusable::Unread(error)) => {
-                tracing::warn!(device, file = %file.display(), %error, "the saved session can't be read");
-                None
-            }
-            Err(Unusable::Broken(why)) => {
-                let aside = file.with_extension("unusable");
-                let moved = fs::rename(&file, &aside);
-                tracing::warn!(
-                    device,
-                    file = %file.display(),
-                    set_aside = moved.is_ok(),
-                    "the saved session can't be used ({why}): starting with a login"
-                );
-                None
-            }
-        }
+        Ok(Some(saved.into()))
     }
 
     /// Saves what is to outlive this process, whole or not at all. Says whether that worked.
     pub fn save(&self, device: &str, record: &Record) -> bool {
-        match self.write(device, record) {
-            Ok(()) => {
-                if self.failing.swap(false, Ordering::Relaxed) {
-                    tracing::info!(folder = %self.folder.display(), "sessions can be saved again");
-                }
-                true
-            }
-            Err(error) => {
-                if !self.failing.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(
-                        folder = %self.folder.display(),
-                        %error,
-                        "sessions can't be saved: keyward serves on from memory and logs in anew after a restart"
-                    );
-                }
-                false
-            }
-        }
-    }
-
-    fn write(&self, device: &str, record: &Record) -> io::Result<()> {
-        self.make_folder(false)?;
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        serde_json::to_writer(&mut file, &Saved::from(record))?;
-        file.write_all(b"\n")?;
-        file.as_file().sync_all()?;
-        file.persist(self.file(device))?;
-        fs::File::open(&self.folder)?.sync_all()
-    }
-
-    fn file(&self, device: &str) -> PathBuf {
-        self.folder.join(format!("{device}.json"))
+        // It has no value that JSON could not hold.
+        let Ok(text) = serde_json::to_vec(&Saved::from(record)) else { return false };
+        self.folder.write(&name(device), &Zeroizing::new(text))
     }
 }
 
-/// Why a file is of no use.
-enum Unusable {
-    /// It may be good: it stays where it is.
-    Unread(io::Error),
-    /// It is not what we wrote.
-    Broken(String),
-}
-
-fn read(file: &Path) -> Result<Option<Record>, Unusable> {
-    let broken = |why: String| Err(Unusable::Broken(why));
-    let facts = match fs::symlink_metadata(file) {
-        Ok(facts) => facts,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Unusable::Unread(error)),
-    };
-    if !facts.is_file() {
-        return broken("it is not a regular file".to_owned());
-    }
-    if facts.len() > MAX_FILE {
-        return broken(format!("it is larger than {MAX_FILE} bytes"));
-    }
-    let text = fs::read(file).map_err(Unusable::Unread)?;
-    // The parser's message could repeat what stands there.
-    let saved: Saved = serde_json::from_slice(&text).map_err(|error| {
-        Unusable::Broken(format!("it is broken at line {}, column {}", error.line(), error.column()))
-    })?;
-    if saved.version != VERSION {
-        return broken(format!("it is of version {}", saved.version));
-    }
-    Ok(Some(saved.into()))
+fn name(device: &str) -> String {
+    format!("{device}.json")
 }
 
 /// A [`Record`] as it stands in the file. The one place where secrets are written down.

@@ -16,6 +16,7 @@ use super::store::Store;
 use super::{Failure, Finding, Keeper, Lease, Parts};
 use crate::clock::{Clock, Timestamp};
 use crate::config::{SecretSource, Trust};
+use crate::disk::Folder;
 use crate::metrics::Metrics;
 use crate::upstream::cloud::Cloud;
 use crate::upstream::{Pin, Settings, Upstream};
@@ -136,7 +137,7 @@ impl House {
             max_waiting: 1,
             max_streams: 1,
         };
-        let pin = Arc::new(Pin::new(self.folder.path(), "meter", self.clock));
+        let pin = Arc::new(Pin::new(Arc::new(Folder::new(self.folder.path(), "")), "meter", self.clock));
         Keeper::new(Parts {
             name: "meter".to_owned(),
             address: "http://127.0.0.1:9".to_owned(),
@@ -144,7 +145,7 @@ impl House {
             upstream: Upstream::new(settings, pin, None).unwrap(),
             cloud: Cloud::new().unwrap(),
             clock: self.clock,
-            store: Arc::new(Store::new(self.folder.path().join("state"))),
+            store: Arc::new(Store::new(Arc::new(Folder::new(self.folder.path().join("state"), "")))),
             figures: metrics.device("meter"),
         })
     }
@@ -431,7 +432,16 @@ async fn a_panic_in_a_login_is_a_failure_and_the_next_login_is_not_lost() {
     let make = Make::new(None);
     make.permits.close();
     let keeper = House::new().keeper(&make);
-    refusal(&keeper).await;
+    let failures = join_all((0..50).map(|_| keeper.lease())).await;
+    assert!(
+        failures.into_iter().all(|failure| failure
+            .unwrap_err()
+            .refusal
+            .to_string()
+            .contains("keyward's own"))
+    );
+    assert_eq!(make.logins(), 1, "every caller causes a login");
+    advance(HOUR).await;
     refusal(&keeper).await;
     assert_eq!(make.logins(), 2);
 }

@@ -92,7 +92,7 @@ impl Keeper {
     /// # Errors
     /// When to try again.
     pub async fn refused(&self, lease: &Lease, detail: String) -> Result<(), Failure> {
-        let changed = self.credentials_changed();
+        let changed = self.credentials_changed().await;
         let failure = {
             let mut state = self.lock();
             if state.held_by(lease).is_none() {

@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -43,8 +43,10 @@ const MAX_TARGET: usize = 8 * 1024;
 const HANDSHAKE: u8 = 22;
 const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
     content-length: 29\r\n\r\nThis door speaks https alone\n";
-/// After a failed accept (no descriptors left, say) to let others finish.
+/// So long at the most after a failed accept (no descriptors left, say) to let others finish.
 const BREATHER: Duration = Duration::from_millis(100);
+/// After so long without a failed accept it is over, and not only between two of them.
+const CALM: Duration = Duration::from_secs(1);
 
 /// What every door leads into.
 pub(super) struct Hall {
@@ -74,6 +76,7 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance, hall: Arc<H
     hall.gone.run_until_cancelled(hall.begun.cancelled()).await;
     // While keyward stops it goes on, to say that it does.
     let is_closed = || entrance.ending.is_cancelled() && !hall.closing.is_cancelled();
+    let mut outage = Outage::default();
     while !is_closed() {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -82,18 +85,48 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance, hall: Arc<H
         };
         let stream = match accepted {
             Ok((stream, _)) => stream,
+            // The caller is gone already; the next one is not to wait for that.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(BREATHER).await;
+                outage.failed(&error);
+                // Whoever gives way leaves a descriptor behind; where nobody does, all there is to do is to wait.
+                drop(timeout(BREATHER, hall.doorman.make_room()).await);
                 continue;
             }
         };
+        outage.accepted();
         let seat = hall.doorman.seat().await;
         let connection = connection(stream, seat, hall.front.clone(), &entrance);
         let gone = hall.gone.clone();
         hall.connections.spawn(async move {
             gone.run_until_cancelled(connection).await;
         });
+    }
+}
+
+/// A time in which connections can't be accepted: the log has one line for its beginning and one for its end.
+#[derive(Default)]
+struct Outage {
+    /// How many times it failed, and when last.
+    failures: Option<(u64, Instant)>,
+}
+
+impl Outage {
+    fn failed(&mut self, error: &io::Error) {
+        let former = self.failures.map_or(0, |(failures, _)| failures);
+        if former == 0 {
+            tracing::warn!(%error, "connections can't be accepted: those that wait longest for their requests give way");
+        }
+        self.failures = Some((former + 1, Instant::now()));
+    }
+
+    fn accepted(&mut self) {
+        if let Some((failures, last)) = self.failures
+            && last.elapsed() >= CALM
+        {
+            tracing::info!(failures, "connections are accepted again");
+            self.failures = None;
+        }
     }
 }
 

@@ -1,18 +1,20 @@
 //! From a configuration to a house of devices.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::HeaderValue;
 
 use super::certificate::OwnCertificate;
+use super::descriptors;
 use crate::clock::Clock;
 use crate::config::{
     self, AccessKey, Config, Limits, Listener, ListenerTls, Log, PathPattern, SecretSource, Trust,
 };
+use crate::disk::{self, Folder, Links};
 use crate::gateway::admit::{Admission, Door, DoorId, Key};
 use crate::gateway::{Device, House};
 use crate::keeper::store::Store;
@@ -46,44 +48,25 @@ pub(super) struct Builder {
     metrics: Arc<Metrics>,
     cloud: Cloud,
     store: Arc<Store>,
-    state: PathBuf,
-    certs: PathBuf,
+    state: Arc<Folder>,
+    certs: Arc<Folder>,
     hostname: String,
     /// What only a restart can change.
     fixed: Fixed,
-    /// Folders that were found not to be writable, in words.
-    unwritable: Vec<String>,
 }
 
 impl Builder {
     pub(super) fn new(config: &Config<Driver>, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, String> {
-        let store = Store::new(&config.state);
-        let mut unwritable = Vec::new();
-        if let Err(error) = store.prepare() {
-            unwritable.push(format!(
-                "the state folder {} can't be written ({error}): sessions are kept in memory and end with this process",
-                config.state.display()
-            ));
-        }
-        if let Err(error) =
-            fs::create_dir_all(&config.certs).and_then(|()| tempfile::tempfile_in(&config.certs))
-        {
-            unwritable.push(format!(
-                "the certs folder {} can't be written ({error}): pins are kept in memory, and after a restart the \
-                 first certificate seen is trusted anew",
-                config.certs.display()
-            ));
-        }
+        let [state, certs] = folders(config);
         Ok(Self {
             clock,
             metrics,
             cloud: Cloud::new()?,
-            store: Arc::new(store),
-            state: config.state.clone(),
-            certs: config.certs.clone(),
+            store: Arc::new(Store::new(Arc::clone(&state))),
+            state,
+            certs,
             hostname: hostname().unwrap_or_default(),
             fixed: Fixed::of(config),
-            unwritable,
         })
     }
 
@@ -93,15 +76,21 @@ impl Builder {
     /// # Errors
     /// Another one has it.
     pub(super) fn lock(&self) -> Result<Option<File>, String> {
-        let Ok(file) = File::options().create(true).append(true).mode(0o600).open(self.state.join("lock"))
-        else {
-            return Ok(None);
+        let place = self.state.path().join("lock");
+        let mut options = File::options();
+        options.create(true).append(true).mode(0o600).custom_flags(disk::open_flags(Links::Refused));
+        let file = match options.open(&place) {
+            Ok(file) => file,
+            Err(error) => {
+                tracing::warn!(file = %place.display(), %error, "the state folder can't be locked");
+                return Ok(None);
+            }
         };
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Err(format!(
                 "another keyward runs with the state folder {:?}: stop it, or give this one a `state` of its own",
-                std::path::absolute(&self.state).unwrap_or_else(|_| self.state.clone())
+                std::path::absolute(self.state.path()).unwrap_or_else(|_| self.state.path().to_owned())
             )),
             Err(TryLockError::Error(error)) => {
                 tracing::warn!(%error, "the state folder can't be locked");
@@ -111,13 +100,19 @@ impl Builder {
     }
 
     /// The folder of saved sessions.
-    pub(super) fn state(&self) -> &PathBuf {
-        &self.state
+    pub(super) fn state(&self) -> &Path {
+        self.state.path()
+    }
+
+    /// Removes what an earlier process left unfinished. Only whoever has the lock may.
+    pub(super) fn clean(&self) {
+        self.state.clean();
+        self.certs.clean();
     }
 
     /// Where our own certificate is.
     pub(super) fn certificate(&self) -> OwnCertificate {
-        OwnCertificate::new(&self.certs, &self.hostname)
+        OwnCertificate::new(self.certs.path(), &self.hostname)
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -135,10 +130,10 @@ impl Builder {
     /// What can't be used, with the key it stands under.
     pub(super) fn house(&self, config: Config<Driver>, former: Option<&House>) -> Result<House, String> {
         let mut warnings = warnings(&config);
-        warnings.extend(self.unwritable.iter().cloned());
         if Fixed::of(&config) != self.fixed {
             warnings.push("state, certs, [limits] and [log] take effect at the next start".to_owned());
         }
+        warnings.extend(descriptors::connections(&config).1);
         let files = files(&config);
         let doors = doors(&config);
         let keys = config.access.keys.into_iter().map(key).collect::<Result<_, _>>()?;
@@ -151,6 +146,13 @@ impl Builder {
                 None => Arc::new(self.device(device)?),
             });
         }
+        if self.certs.is_open_to_writers() {
+            let place = self.certs.path().display();
+            warnings.push(format!(
+                "others may write to the certs folder {place}, and so decide which devices are trusted: `chmod go-w` it"
+            ));
+        }
+        warnings.extend(devices.iter().filter_map(|device| device.keeper.unusable().cloned()));
         Ok(House {
             devices,
             admission: Admission {
@@ -163,6 +165,7 @@ impl Builder {
             doors,
             caller_idle: config.limits.idle_timeout,
             warnings,
+            folders: [Arc::clone(&self.state), Arc::clone(&self.certs)],
             broken: None,
             files,
         })
@@ -185,7 +188,7 @@ impl Builder {
             max_waiting: device.max_waiting,
             max_streams: device.max_streams,
         };
-        let pin = Arc::new(Pin::new(&self.certs, &device.name, self.clock));
+        let pin = Arc::new(Pin::new(Arc::clone(&self.certs), &device.name, self.clock));
         let upstream = Upstream::new(settings, pin, vendor.introduction())
             .map_err(|error| format!("devices.{}.trust: {error}", device.name))?;
         let figures = self.metrics.device(&device.name);
@@ -248,6 +251,22 @@ fn files(config: &Config<Driver>) -> Vec<PathBuf> {
         _ => None,
     });
     secrets.chain(certificates.flatten()).collect()
+}
+
+/// The folders of sessions and of pins, made if need be. Whether they can be written is for them to say.
+pub fn folders(config: &Config<Driver>) -> [Arc<Folder>; 2] {
+    let state =
+        Folder::new(&config.state, "sessions are kept in memory, and after a restart keyward logs in anew");
+    let certs = Folder::new(
+        &config.certs,
+        "pins are kept in memory, and after a restart the first certificate seen is trusted anew",
+    );
+    state.prepare();
+    certs.prepare();
+    if let Err(error) = state.close_to_others() {
+        tracing::warn!(folder = %state.path().display(), %error, "the state folder can't be closed to others");
+    }
+    [Arc::new(state), Arc::new(certs)]
 }
 
 /// What works in a configuration and should not be left so.

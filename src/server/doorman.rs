@@ -56,7 +56,6 @@ impl Doorman {
     /// A place for one more connection: the one that has waited longest for its head gives way if need be.
     pub(super) async fn seat(self: &Arc<Self>) -> Arc<Seat> {
         loop {
-            let left = self.left.notified();
             {
                 let mut state = self.lock();
                 if state.open < self.limits.connections {
@@ -73,12 +72,18 @@ impl Doorman {
                     seat.enter(Phase::Waiting);
                     return seat;
                 }
-                if let Some((_, slowest)) = state.waiting.pop_first() {
-                    slowest.cancel();
-                }
             }
-            left.await;
+            self.make_room().await;
         }
+    }
+
+    /// The connection that has waited longest for its head gives way. Waits until a connection has left.
+    pub(super) async fn make_room(&self) {
+        let slowest = self.lock().waiting.pop_first();
+        if let Some((_, slowest)) = slowest {
+            slowest.cancel();
+        }
+        self.left.notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -60,25 +60,34 @@ impl Doors {
         self.lock().iter().flat_map(each).collect()
     }
 
-    /// Prepares doors and binds those that are not open yet; `handed` are sockets that a service manager has bound.
+    /// What each of these doors needs to speak TLS. Reads files.
+    ///
+    /// # Errors
+    /// What can't be used, and what to do.
+    pub(super) fn settings(&self, wanted: &[Listener]) -> Result<Vec<Option<Arc<ServerConfig>>>, String> {
+        let settings = |door: &Listener| {
+            let tls = door.tls.as_ref().map(|tls| self.certificate.settings(tls)).transpose();
+            tls.map_err(|error| format!("the door at {} (`tls`): {error}", door.listen))
+        };
+        wanted.iter().map(settings).collect()
+    }
+
+    /// Prepares doors, `tls` being their [`Self::settings`], and binds those that are not open yet; `handed` are sockets that a service manager has bound.
     ///
     /// # Errors
     /// What can't be bound or used. All doors are then as they were.
     pub(super) async fn plan(
         &self,
         wanted: &[Listener],
+        tls: Vec<Option<Arc<ServerConfig>>>,
         handed: Vec<StdListener>,
     ) -> Result<Plan, StartError> {
         let ids = DoorId::of(wanted.iter().map(|door| &door.listen));
-        let mut plan = Vec::new();
-        for (door, id) in wanted.iter().zip(ids) {
-            let tls = door.tls.as_ref().map(|tls| self.certificate.settings(tls)).transpose();
-            let tls = tls.map_err(|error| {
-                StartError::Configuration(format!("the door at {} (`tls`): {error}", door.listen))
-            })?;
+        let planned = ids.into_iter().zip(tls).map(|(id, tls)| {
             let is_open = self.lock().iter().any(|open| *open.id == id);
-            plan.push(Planned { id, tls, is_open, bound: Vec::new() });
-        }
+            Planned { id, tls, is_open, bound: Vec::new() }
+        });
+        let mut plan: Vec<_> = planned.collect();
         hand_out(handed, &mut plan)?;
         self.make_way(&plan).await;
         if let Err(error) = bind_missing(&mut plan).await {

@@ -30,13 +30,14 @@ pub struct Reloader {
 
 impl Reloader {
     /// Takes over a configuration that was read, or says in the log why it could not be.
-    pub async fn take_over(&self, read: Result<Config<Driver>, String>) {
+    /// `read` may take its time: a disk may keep who reads from it waiting, but not who serves.
+    pub async fn take_over(
+        self: &Arc<Self>,
+        read: impl FnOnce() -> Result<Config<Driver>, String> + Send + 'static,
+    ) {
         let former = self.gateway.house.load_full();
         let metrics = self.builder.metrics();
-        let prepared = match read {
-            Ok(config) => self.prepare(config, &former).await,
-            Err(errors) => Err(errors),
-        };
+        let prepared = self.prepare(read, Arc::clone(&former)).await;
         metrics.reloaded(prepared.is_ok(), self.builder.clock().now());
         match prepared {
             Ok((house, plan)) => {
@@ -57,19 +58,30 @@ impl Reloader {
                 }
             }
             Err(errors) => {
-                let broken =
+                let told =
                     format!("the changed configuration is not taken over, the former one stays: {errors}");
-                tracing::error!("{broken}");
-                let broken = Some(broken);
-                self.gateway.house.store(Arc::new(House { broken, ..House::clone(&former) }));
+                // An event is a line.
+                told.lines().for_each(|line| tracing::error!("{line}"));
+                self.gateway.house.store(Arc::new(House { broken: Some(told), ..House::clone(&former) }));
             }
         }
     }
 
-    async fn prepare(&self, config: Config<Driver>, former: &House) -> Result<(House, Plan), String> {
-        let doors = config.doors();
-        let house = self.builder.house(config, Some(former))?;
-        let plan = self.doors.plan(&doors, Vec::new()).await.map_err(|error| error.to_string())?;
+    async fn prepare(
+        self: &Arc<Self>,
+        read: impl FnOnce() -> Result<Config<Driver>, String> + Send + 'static,
+        former: Arc<House>,
+    ) -> Result<(House, Plan), String> {
+        let this = Arc::clone(self);
+        let made = tokio::task::spawn_blocking(move || {
+            let config = read()?;
+            let wanted = config.doors();
+            let tls = this.doors.settings(&wanted)?;
+            Ok::<_, String>((this.builder.house(config, Some(&former))?, wanted, tls))
+        });
+        let made = made.await.unwrap_or_else(|_| Err("an error of keyward's own; see the log".to_owned()));
+        let (house, wanted, tls) = made?;
+        let plan = self.doors.plan(&wanted, tls, Vec::new()).await.map_err(|error| error.to_string())?;
         Ok((house, plan))
     }
 }

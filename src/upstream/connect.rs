@@ -23,7 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::certificate::Certificate;
 use super::counted::Counted;
-use super::pin::Pin;
+use super::pin::{Pin, Pinned};
 use super::replay::Outbound;
 use super::resolve::Place;
 use super::tls::Untrusted;
@@ -106,6 +106,8 @@ impl Connector {
     }
 
     async fn handshake(&self, epoch: u64) -> Result<(Connection, Option<Certificate>), Trouble> {
+        // Before anybody is met: where the pin can't be read, nobody is to be.
+        self.pinned().await?;
         let stream = self.tcp().await?;
         let Some((client, name)) = &self.tls else { return Ok((self.http(stream, epoch).await?, None)) };
         let stream = TlsConnector::from(Arc::clone(client))
@@ -128,11 +130,7 @@ impl Connector {
             // Behind the same address may be another device tomorrow, and without TLS only it can tell.
             return self.introduce(connection).await;
         };
-        let pinned = match &self.pin {
-            Some(pin) => pin.current().map_err(Trouble::Certificate)?,
-            None => None,
-        };
-        let follows = pinned.is_some_and(|pinned| pinned.certificate.spki != shown.spki);
+        let follows = self.pinned().await?.is_some_and(|pinned| pinned.certificate.spki != shown.spki);
         let met = self.met.lock().unwrap_or_else(PoisonError::into_inner).contains(&shown.spki);
         if follows || !met {
             self.introduce(connection).await?;
@@ -144,9 +142,15 @@ impl Connector {
                     sha256 = shown.fingerprint(),
                     "the device re-issued its certificate; the new one is pinned now"
                 );
-                pin.take_over(&shown);
             }
-            let pinned = pin.pin_first(&shown).map_err(Trouble::Certificate)?;
+            let certificate = shown.clone();
+            let pin_it = move |pin: &Pin| {
+                if follows {
+                    pin.take_over(&certificate);
+                }
+                pin.pin_first(&certificate)
+            };
+            let pinned = pin.apart(pin_it).await.flatten().map_err(Trouble::Certificate)?;
             if pinned.certificate.spki != shown.spki {
                 return Err(Trouble::Certificate(format!(
                     "{} shows two certificates at once ({} and {}): are there two devices at this address?",
@@ -159,6 +163,14 @@ impl Connector {
         self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(shown.spki.clone());
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
         Ok(())
+    }
+
+    /// What is pinned now; nothing where trust is no matter of a pin.
+    async fn pinned(&self) -> Result<Option<Pinned>, Trouble> {
+        match &self.pin {
+            Some(pin) => pin.apart(Pin::current).await.flatten().map_err(Trouble::Certificate),
+            None => Ok(None),
+        }
     }
 
     async fn tcp(&self) -> Result<TcpStream, Trouble> {

@@ -1,8 +1,6 @@
 //! The pinned certificate of one device: `certs/<device>.pem`.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
@@ -14,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 
 use super::certificate::Certificate;
 use crate::clock::{Clock, Timestamp};
+use crate::disk::Folder;
 
 /// A pinned certificate in its last days may be replaced by its successor.
 const LAST_DAYS: Duration = Duration::from_secs(90 * 86_400);
@@ -36,27 +35,30 @@ pub struct Pinned {
 /// The pin of one device, in its file and in memory.
 #[derive(Debug)]
 pub struct Pin {
-    file: PathBuf,
+    folder: Arc<Folder>,
     device: String,
     clock: Clock,
     memory: Mutex<Memory>,
+    /// Who reads or writes the file. Held over its reading and writing, so never on a thread that serves.
+    turn: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Memory {
     pinned: Option<Pinned>,
-    /// Whether the file has ever held it: only then can somebody have removed it.
-    on_disk: bool,
+    /// What the file held when it was last looked at. Only what has changed there since was changed by somebody.
+    on_disk: Option<Pinned>,
 }
 
 impl Pin {
     /// The pin of `device` in the folder `certs`.
-    pub fn new(certs: &Path, device: &str, clock: Clock) -> Self {
+    pub fn new(certs: Arc<Folder>, device: &str, clock: Clock) -> Self {
         Self {
-            file: certs.join(format!("{device}.pem")),
+            folder: certs,
             device: device.to_owned(),
             clock,
             memory: Mutex::default(),
+            turn: Mutex::default(),
         }
     }
 
@@ -65,61 +67,89 @@ impl Pin {
         &self.device
     }
 
-    /// What is pinned now.
+    /// What was pinned when it was last looked at.
+    pub fn remembered(&self) -> Option<Pinned> {
+        lock(&self.memory).pinned.clone()
+    }
+
+    /// Whether a restart forgets what is pinned.
+    pub(super) fn is_unsaved(&self) -> bool {
+        let memory = lock(&self.memory);
+        memory.pinned.is_some() && memory.pinned != memory.on_disk
+    }
+
+    /// What is pinned now. Reads the file: see [`Pin::apart`].
     ///
     /// # Errors
     /// When there is a file and no certificate in it: what was pinned is not known, so nothing may be accepted.
-    pub fn current(&self) -> Result<Option<Pinned>, String> {
-        let mut memory = self.lock();
-        match read(&self.file) {
-            Ok(Some(pinned)) => *memory = Memory { pinned: Some(pinned), on_disk: true },
-            // A file that was removed is a pin that was withdrawn. One that could not be written is not.
-            Ok(None) if memory.on_disk => *memory = Memory::default(),
-            Ok(None) => {}
-            Err(error) => {
-                return Err(format!(
-                    "{} holds no usable certificate ({error}): remove it, or run `keyward trust {}`",
-                    self.file.display(),
-                    self.device
-                ));
-            }
+    pub(super) fn current(&self) -> Result<Option<Pinned>, String> {
+        let turn = lock(&self.turn);
+        self.look(&turn)
+    }
+
+    /// Carries out what reads or writes the file on a thread that may wait for a disk.
+    ///
+    /// # Errors
+    /// When it panics.
+    pub(super) async fn apart<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Result<T, String> {
+        let pin = Arc::clone(self);
+        let done = tokio::task::spawn_blocking(move || work(&pin)).await;
+        done.map_err(|_| format!("an error of keyward's own about the pin of {}", self.device))
+    }
+
+    fn look(&self, _turn: &MutexGuard<'_, ()>) -> Result<Option<Pinned>, String> {
+        let found = self.read().map_err(|error| {
+            format!(
+                "{} holds no usable certificate ({error}): remove it, or run `keyward trust {}`",
+                self.folder.path().join(self.name()).display(),
+                self.device
+            )
+        })?;
+        let mut memory = lock(&self.memory);
+        // A file that was removed is a pin that was withdrawn. One that could not be written is not.
+        if found != memory.on_disk {
+            *memory = Memory { pinned: found.clone(), on_disk: found };
         }
         Ok(memory.pinned.clone())
     }
 
-    /// What was pinned when it was last looked at.
-    pub fn remembered(&self) -> Option<Pinned> {
-        self.lock().pinned.clone()
-    }
-
     /// Pins the first certificate seen. Of two that are seen at once the second is held against the first.
     pub(super) fn pin_first(&self, certificate: &Certificate) -> Result<Pinned, String> {
-        match self.current()? {
-            Some(pinned) => Ok(pinned),
-            None => {
-                tracing::info!(
-                    device = self.device,
-                    sha256 = certificate.fingerprint(),
-                    "certificate pinned on first contact: compare it with the device's, if you can"
-                );
-                Ok(self.set(certificate))
-            }
+        let turn = lock(&self.turn);
+        if let Some(pinned) = self.look(&turn)? {
+            return Ok(pinned);
         }
+        tracing::info!(
+            device = self.device,
+            sha256 = certificate.fingerprint(),
+            "certificate pinned on first contact: compare it with the device's, if you can"
+        );
+        Ok(self.keep(&turn, certificate, None))
     }
 
     /// Pins a certificate by a person's word.
-    pub fn set(&self, certificate: &Certificate) -> Pinned {
-        self.keep(Pinned {
-            certificate: certificate.clone(),
-            pinned_at: self.clock.now(),
-            taken_over_at: None,
-        })
+    pub(super) fn set(&self, certificate: &Certificate) {
+        self.keep(&lock(&self.turn), certificate, None);
     }
 
     /// Lets a re-issued certificate take over.
     pub(super) fn take_over(&self, certificate: &Certificate) {
-        let now = self.clock.now();
-        self.keep(Pinned { certificate: certificate.clone(), pinned_at: now, taken_over_at: Some(now) });
+        self.keep(&lock(&self.turn), certificate, Some(self.clock.now()));
+    }
+
+    /// Saves what could not be saved before.
+    pub(super) fn save_again(&self) {
+        let turn = lock(&self.turn);
+        // Somebody may have changed the file in the meantime: then that counts.
+        if self.look(&turn).is_ok()
+            && self.is_unsaved()
+            && let Some(pinned) = self.remembered()
+        {
+            self.save(&turn, pinned);
+        }
     }
 
     /// Whether `new` may follow `old` without a person's word, as far as certificates can tell. Who answers
@@ -135,67 +165,66 @@ impl Pin {
             && old.taken_over_at.is_none_or(|taken| now.since(taken) >= BETWEEN_TAKE_OVERS)
     }
 
-    fn keep(&self, pinned: Pinned) -> Pinned {
-        let mut memory = self.lock();
-        let written = self.write(&pinned).inspect_err(|error| {
-            tracing::warn!(
-                device = self.device,
-                file = %self.file.display(),
-                %error,
-                "the certificate can't be saved: after a restart the first one seen is trusted anew"
-            );
-        });
-        *memory = Memory { pinned: Some(pinned.clone()), on_disk: written.is_ok() };
+    fn keep(
+        &self,
+        turn: &MutexGuard<'_, ()>,
+        certificate: &Certificate,
+        taken_over_at: Option<Timestamp>,
+    ) -> Pinned {
+        let pinned = Pinned { certificate: certificate.clone(), pinned_at: self.clock.now(), taken_over_at };
+        lock(&self.memory).pinned = Some(pinned.clone());
+        self.save(turn, pinned.clone());
         pinned
     }
 
-    fn write(&self, pinned: &Pinned) -> io::Result<()> {
-        let folder = self.file.parent().unwrap_or(Path::new("."));
-        if !folder.is_dir() {
-            std::fs::create_dir(folder)?;
+    fn save(&self, _turn: &MutexGuard<'_, ()>, pinned: Pinned) {
+        if self.folder.write(&self.name(), self.text(&pinned).as_bytes()) {
+            lock(&self.memory).on_disk = Some(pinned);
         }
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(file, "# The certificate of {}, pinned by keyward.", self.device)?;
-        writeln!(file, "# subject: {}", pinned.certificate.subject.escape_default())?;
-        writeln!(file, "# sha256: {}", pinned.certificate.fingerprint())?;
-        writeln!(file, "# pinned-at: {}", pinned.pinned_at)?;
-        if let Some(taken) = pinned.taken_over_at {
-            writeln!(file, "# taken-over-at: {taken}")?;
-        }
-        writeln!(file, "-----BEGIN CERTIFICATE-----")?;
-        for line in STANDARD.encode(&pinned.certificate.der).as_bytes().chunks(64) {
-            file.write_all(line)?;
-            file.write_all(b"\n")?;
-        }
-        writeln!(file, "-----END CERTIFICATE-----")?;
-        file.as_file().sync_all()?;
-        file.persist(&self.file)?;
-        std::fs::File::open(folder)?.sync_all()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    fn name(&self) -> String {
+        format!("{}.pem", self.device)
+    }
+
+    /// The file: notes for a person and for us, and the certificate (RFC 7468).
+    fn text(&self, pinned: &Pinned) -> String {
+        let mut text = format!(
+            "# The certificate of {}, pinned by keyward.\n# subject: {}\n# sha256: {}\n# pinned-at: {}\n",
+            self.device,
+            pinned.certificate.subject.escape_default(),
+            pinned.certificate.fingerprint(),
+            pinned.pinned_at
+        );
+        if let Some(taken) = pinned.taken_over_at {
+            text += &format!("# taken-over-at: {taken}\n");
+        }
+        text += "-----BEGIN CERTIFICATE-----\n";
+        for line in STANDARD.encode(&pinned.certificate.der).as_bytes().chunks(64) {
+            text += &String::from_utf8_lossy(line);
+            text.push('\n');
+        }
+        text + "-----END CERTIFICATE-----\n"
+    }
+
+    fn read(&self) -> Result<Option<Pinned>, String> {
+        let bytes = self.folder.read(&self.name(), MAX_FILE).map_err(|error| error.to_string())?;
+        let Some(bytes) = bytes else { return Ok(None) };
+        let text = str::from_utf8(&bytes).map_err(|error| error.to_string())?;
+        let der = CertificateDer::from_pem_slice(text.as_bytes()).map_err(|error| error.to_string())?;
+        // A file that a person put there has no notes; it was pinned when it was written.
+        let written = || std::fs::symlink_metadata(self.folder.path().join(self.name()))?.modified();
+        Ok(Some(Pinned {
+            certificate: Certificate::read(&der)?,
+            pinned_at: note(text, "pinned-at")
+                .unwrap_or_else(|| written().unwrap_or(SystemTime::UNIX_EPOCH).into()),
+            taken_over_at: note(text, "taken-over-at"),
+        }))
     }
 }
 
-fn read(file: &Path) -> Result<Option<Pinned>, String> {
-    let facts = match std::fs::metadata(file) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-        Ok(facts) => facts,
-    };
-    if !facts.is_file() || facts.len() > MAX_FILE {
-        return Err("not a regular file of a certificate's size".to_owned());
-    }
-    let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
-    let der = CertificateDer::from_pem_slice(text.as_bytes()).map_err(|error| error.to_string())?;
-    // A file that a person put there has no notes; it was pinned when it was written.
-    let written = facts.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-    Ok(Some(Pinned {
-        certificate: Certificate::read(&der)?,
-        pinned_at: note(&text, "pinned-at").unwrap_or(written.into()),
-        taken_over_at: note(&text, "taken-over-at"),
-    }))
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn note(text: &str, name: &str) -> Option<Timestamp> {

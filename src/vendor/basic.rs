@@ -35,7 +35,7 @@ impl Vendor for Basic {
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
-        let password = visit.secret(&self.password)?;
+        let password = visit.secret(&self.password).await?;
         let pair = STANDARD.encode(format!("{}:{}", self.username, password.expose()));
         let value = format!("Basic {pair}");
         Ok(Session::fixed(vec![Stamp::Header(header::AUTHORIZATION.to_string(), value.into())]))

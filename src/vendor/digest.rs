@@ -49,7 +49,7 @@ impl Vendor for Digest {
 
     /// Proves nothing yet: that costs a request, and the first one that a caller makes proves as much.
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
-        let password = visit.secret(&self.password)?;
+        let password = visit.secret(&self.password).await?;
         let cnonce = hex::encode(rand::random::<[u8; 16]>());
         let memo = [(PASSWORD.to_owned(), password), (CNONCE.to_owned(), cnonce.into())].into();
         let session = Session { memo, ..Session::default() };
@@ -69,8 +69,9 @@ impl Vendor for Digest {
     fn sign(&self, held: &Session, moment: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
         let Some(challenge) = challenge(held) else { return Ok(()) };
         let recall = |name| held.memo.get(name).map_or("", Secret::expose);
+        let password = held.memo.get(PASSWORD).cloned().unwrap_or_default();
         let credentials =
-            Credentials { username: &self.username, password: recall(PASSWORD), cnonce: recall(CNONCE) };
+            Credentials { username: &self.username, password: &password, cnonce: recall(CNONCE) };
         let used: u64 = recall(USED).parse().unwrap_or(0);
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let answer = challenge.answer(&credentials, head.method.as_str(), target, used + moment.nth);

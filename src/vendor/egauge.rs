@@ -56,7 +56,7 @@ struct Challenge {
 
 #[derive(Deserialize)]
 struct Outcome {
-    jwt: Option<String>,
+    jwt: Option<Secret>,
     error: Option<String>,
 }
 
@@ -67,7 +67,7 @@ impl Vendor for Egauge {
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
-        let password = visit.secret(&self.password)?;
+        let password = visit.secret(&self.password).await?;
         for _ in 0..ATTEMPTS {
             let challenge = challenge(visit).await?;
             let cnonce = hex::encode(rand::random::<[u8; 16]>());
@@ -78,7 +78,7 @@ impl Vendor for Egauge {
             let answer = visit.device(post_json("/api/auth/login", &form)?).await?;
             let outcome: Outcome = read(&answer)?;
             match (outcome.jwt, outcome.error) {
-                (Some(token), None) => return Ok(session(token, visit.now)),
+                (Some(token), None) => return Ok(session(&token, visit.now)),
                 (_, Some(error)) if error.to_lowercase().contains("nonce") => {}
                 (_, Some(_)) if answer.status().is_success() => {
                     return Err(Refusal::Rejected("the meter refuses this username or password: set those of a user of the meter as `username` and `password`".to_owned()));
@@ -174,8 +174,9 @@ pub(super) fn answer_to(username: &str, realm: &str, password: &Secret, nonce: &
 }
 
 /// The token's clock is the meter's own and may be years off, so its `ltm` counts from now.
-fn session(token: String, now: Timestamp) -> Session {
-    let lifetime = lifetime(&token).unwrap_or(LIFETIME).saturating_sub(MARGIN);
+fn session(token: &Secret, now: Timestamp) -> Session {
+    let token = token.expose();
+    let lifetime = lifetime(token).unwrap_or(LIFETIME).saturating_sub(MARGIN);
     Session {
         stamps: vec![Stamp::Header(header::AUTHORIZATION.to_string(), format!("Bearer {token}").into())],
         expires_at: Some(now.plus(Duration::from_secs(lifetime))),

@@ -73,7 +73,7 @@ impl Vendor for Enlighted {
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
-        let key = visit.secret(&self.api_key)?;
+        let key = visit.secret(&self.api_key).await?;
         Ok(Session { memo: [(API_KEY.to_owned(), key)].into(), ..Session::default() })
     }
 

@@ -144,7 +144,7 @@ impl Vendor for Enphase {
 impl Enphase {
     /// A session with the token that lasts longest, of the configured one and one of the cloud.
     async fn obtain(&self, visit: &Visit<'_>, old: Option<&Session>) -> Result<Session, Refusal> {
-        let configured = self.configured(visit);
+        let configured = self.configured(visit).await;
         let shortfall = match &configured {
             Ok(token) if is_refused(visit, token) => refused_before_its_end(token),
             Ok(token) if old.is_none_or(|old| outdoes(token, old)) => {
@@ -179,11 +179,11 @@ impl Enphase {
     }
 
     /// The configured token as it is now.
-    fn configured(&self, visit: &Visit<'_>) -> Result<Token, Refusal> {
+    async fn configured(&self, visit: &Visit<'_>) -> Result<Token, Refusal> {
         let Some(source) = &self.token else {
             return Err(Refusal::Person(format!("there is no `token`: {NEW_TOKEN}")));
         };
-        let text = visit.secret(source)?;
+        let text = visit.secret(source).await?;
         let token = Token::read(text.expose(), &self.serial)
             .map_err(|why| Refusal::Person(format!("`token` is of no use, {why}: {NEW_TOKEN}")))?;
         if token.ends_at <= visit.now {

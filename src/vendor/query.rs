@@ -34,7 +34,7 @@ impl Vendor for Query {
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
-        let value = visit.secret(&self.value)?;
+        let value = visit.secret(&self.value).await?;
         Ok(Session::fixed(vec![Stamp::Query(self.name.clone(), value)]))
     }
 

@@ -17,6 +17,7 @@ use http::{HeaderMap, Method, Request, request};
 use super::*;
 use crate::clock::Clock;
 use crate::config::{Environment, parse};
+use crate::disk::Folder;
 use crate::upstream::cloud::Cloud;
 use crate::upstream::{Pin, Settings, Upstream};
 
@@ -70,7 +71,8 @@ impl Device {
             max_waiting: 1,
             max_streams: 1,
         };
-        let pin = Arc::new(Pin::new(Path::new("certs"), &device.name, Clock::starting_at(NOW)));
+        let pin =
+            Arc::new(Pin::new(Arc::new(Folder::new("certs", "")), &device.name, Clock::starting_at(NOW)));
         let upstream = Upstream::new(settings, pin, None).unwrap();
         Self { vendor: device.driver.vendor, upstream, cloud: Cloud::new().unwrap() }
     }

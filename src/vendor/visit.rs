@@ -59,8 +59,12 @@ impl Visit<'_> {
     ///
     /// # Errors
     /// [`Refusal::Odd`], since it may be there again in a moment: files are swapped when they change.
-    pub fn secret(&self, source: &SecretSource) -> Result<Secret, Refusal> {
-        source.read().map_err(|error| Refusal::Odd(error.to_string()))
+    pub async fn secret(&self, source: &SecretSource) -> Result<Secret, Refusal> {
+        let source = source.clone();
+        // A disk may keep who reads from it waiting, but not who serves.
+        let read = tokio::task::spawn_blocking(move || source.read()).await;
+        read.map_err(|error| Refusal::Odd(error.to_string()))?
+            .map_err(|error| Refusal::Odd(error.to_string()))
     }
 }
 

@@ -69,7 +69,7 @@ impl Vendor for Yombo {
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
-        let key = visit.secret(&self.auth_key)?;
+        let key = visit.secret(&self.auth_key).await?;
         Ok(Session::fixed(vec![Stamp::Header(self.header.clone(), key)]))
     }
 

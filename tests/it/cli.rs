@@ -1,6 +1,8 @@
 //! The commands, as a person or a service manager runs them.
 
 mod check;
+mod limits;
+mod log;
 mod run;
 
 use keyward::twin::generic::{Generic, Scheme};

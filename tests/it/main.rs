@@ -17,6 +17,7 @@ mod faults;
 mod house;
 mod makes;
 mod request;
+mod saved;
 mod secrets;
 mod stream;
 mod trust;

@@ -1,12 +1,14 @@
 //! A hunt for every secret in everything that leaves: answers, pages, figures, and the log at its most talkative.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
+use http::Method;
 use keyward::twin::{Twin, every};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing_subscriber::Layer as _;
@@ -19,30 +21,34 @@ use crate::support::{Ask, Device, End, Lab, Reply};
 /// What a caller shows that is a secret of its own.
 const CALLERS: &str = "callers-own-0123456789abcdef";
 
+/// What is configured of each device beside the usual.
+const MORE: &str = "timeout = \"2s\"\nmax_body = 100000\nmax_streams = 0\n";
+
 /// Where a device answers with what it got.
 const ECHO: &str = "/it/twin/echo";
 
-/// Everything that was ever logged, of every test that runs in this process.
+/// What is logged, of every test that runs in this process.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// The one log, begun as `keyward run` begins it at `trace`.
+    /// The one log, at its most talkative: of keyward, and of every library that it is made of.
     fn begun() -> Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {
             let log = Self::default();
             let writer = log.clone();
             let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(move || writer.clone());
-            let filter: Targets = "warn,keyward=trace".parse().unwrap();
+            let filter: Targets = "trace".parse().unwrap();
             tracing_subscriber::registry().with(lines.with_filter(filter)).init();
             log
         })
         .clone()
     }
 
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    /// What was logged since this was asked last.
+    fn news(&self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut *self.0.lock().unwrap())).into_owned()
     }
 }
 
@@ -60,20 +66,44 @@ impl Write for Log {
 fn forms(secret: &str) -> Vec<String> {
     let percent = utf8_percent_encode(secret, NON_ALPHANUMERIC).to_string();
     let json = serde_json::Value::from(secret).to_string();
-    vec![
+    let mut forms = vec![
         secret.to_owned(),
         percent.to_lowercase(),
         percent,
         form_urlencoded::byte_serialize(secret.as_bytes()).collect(),
         hex::encode(secret),
         hex::encode_upper(secret),
-        STANDARD.encode(secret).trim_end_matches('=').to_owned(),
-        URL_SAFE_NO_PAD.encode(secret),
         json.trim_matches('"').to_owned(),
         secret.escape_debug().to_string(),
         secret.escape_default().to_string(),
         secret.replace('&', "&amp;"),
-    ]
+    ];
+    // Behind a user's name, say: wherever it begins within a group of three bytes, and but for what it shares a
+    // letter with.
+    for before in 0..3 {
+        let text = [&b"::"[..before], secret.as_bytes()].concat();
+        let own = (before * 8).div_ceil(6);
+        let whole = text.len() * 8 / 6;
+        forms.extend(
+            [STANDARD_NO_PAD.encode(&text), URL_SAFE_NO_PAD.encode(&text)]
+                .map(|form| form[own..whole].to_owned()),
+        );
+    }
+    forms
+}
+
+#[test]
+fn a_secret_is_found_in_every_form() {
+    let secret = "s3cr3t?~\u{ff}>with more of it";
+    let found = |text: &str| forms(secret).iter().any(|form| text.contains(form));
+    for user in ["", "a", "ab", "abc", "abcd"] {
+        for engine in [STANDARD, URL_SAFE] {
+            assert!(found(&engine.encode(format!("{user}:{secret}"))), "{user}");
+            assert!(found(&engine.encode(format!("{user}:{secret}{user}"))), "{user}");
+        }
+    }
+    assert!(found(&hex::encode_upper(format!("a{secret}"))) && found(&format!("{:?}", Some(secret))));
+    assert!(!found("anything else"));
 }
 
 /// Everything that left.
@@ -97,6 +127,15 @@ impl Seen {
             )
             .await;
         self.note(whence, &reply);
+    }
+
+    /// The names of the faults among the answers.
+    fn faults(&self) -> impl Iterator<Item = String> {
+        let named = |(_, text): &(String, String)| {
+            let (_, rest) = text.split_once("\"fault\":\"")?;
+            Some(rest.split('"').next()?.to_owned())
+        };
+        self.0.iter().filter_map(named)
     }
 
     fn holds_none_of(&self, twin: &dyn Twin) {
@@ -161,14 +200,60 @@ async fn visit(seen: &mut Seen, lab: &Lab, device: &Device) {
     seen.0.push(("a check".to_owned(), format!("{check:?}")));
 }
 
+/// What is refused before a device is asked, or for what it does.
+async fn be_refused(seen: &mut Seen, lab: &mut Lab, device: &Device) {
+    let long = vec![b'x'; 70 * 1024];
+    let upgrade = [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13")];
+    device.twin.lapse();
+    for ask in [
+        Ask::post("/it/twin/upload", long),
+        Ask::post("/it/twin/upload", vec![b'x'; 100_001]),
+        Ask::get("/it/twin/echo").with("Host", "evil.example"),
+        Ask::get("/it/twin/echo").with("Origin", "https://evil.example"),
+        Ask::get("/it/twin/echo").by(Method::TRACE),
+        Ask::get("/it/twin/websocket")
+            .with_all(&upgrade)
+            .with("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        // The beginning of an answer.
+        Ask::get("/it/twin/raw?text=HTTP/1.1%20200%20OK%0D%0A"),
+    ] {
+        seen.ask(lab, &ask, "a refusal").await;
+    }
+    lab.reconfigure(
+        &device.table("it", "timeout = \"100ms\"\naccess = \"read\"\nacts_on_get = []\nmax_streams = 0\n"),
+    )
+    .await;
+    for ask in [Ask::post("/it/twin/upload", "x"), Ask::get("/it/twin/slow?ms=3600000")] {
+        seen.ask(lab, &ask, "a refusal").await;
+    }
+    lab.reconfigure(&device.table("it", MORE)).await;
+}
+
+/// Every file in the server's folder but those that hold sessions.
+fn files(folder: &Path) -> Vec<(String, String)> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else if !path.ends_with("state/it.json") && path.is_file() {
+            let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+            files.push((path.display().to_string(), text));
+        }
+    }
+    files
+}
+
 #[tokio::test]
 async fn no_secret_leaves_in_any_form_whatever_goes_wrong() {
     let log = Log::begun();
+    let mut faults = BTreeSet::new();
     for twin in every().await.unwrap() {
         let mut device = Device::new(Arc::clone(&twin));
-        let mut lab = Lab::new(&device.table("it", "timeout = \"2s\"\n")).await;
+        let mut lab = Lab::new(&device.table("it", MORE)).await;
         let mut seen = Seen::default();
         visit(&mut seen, &lab, &device).await;
+        be_refused(&mut seen, &mut lab, &device).await;
         twin.lapse();
         visit(&mut seen, &lab, &device).await;
         twin.reboot();
@@ -183,16 +268,35 @@ async fn no_secret_leaves_in_any_form_whatever_goes_wrong() {
         visit(&mut seen, &lab, &device).await;
         lab.restart(End::Stopped).await;
         visit(&mut seen, &lab, &device).await;
-        seen.0.push((
-            "a certificate's file".to_owned(),
-            std::fs::read_to_string(lab.path("certs/it.pem")).unwrap(),
-        ));
         lab.stop().await;
-        seen.0.push(("the log".to_owned(), log.text()));
+        let files = files(&lab.path(""));
+        assert!(files.iter().any(|(name, _)| name.ends_with("certs/it.pem")));
+        seen.0.extend(files);
+        let news = log.news();
+        assert!(news.contains("answered"), "there is no log to hunt in");
+        seen.0.push(("the log".to_owned(), news));
         seen.holds_none_of(&*twin);
+        faults.extend(seen.faults());
     }
-    let log = log.text();
-    assert!(log.contains("logged in") && log.contains("answered"), "there is no log to hunt in");
+    let expected = [
+        "bad_path",
+        "body_too_large",
+        "certificate_changed",
+        "device_broke_off",
+        "device_busy",
+        "device_garbled",
+        "device_timeout",
+        "device_unreachable",
+        "host_not_allowed",
+        "login_refused",
+        "method_not_allowed",
+        "not_replayed",
+        "origin_not_allowed",
+        "read_only",
+        "unknown_device",
+    ];
+    let missing: Vec<_> = expected.iter().filter(|fault| !faults.contains(**fault)).collect();
+    assert!(missing.is_empty(), "never seen: {missing:?}");
 }
 
 #[tokio::test]

@@ -8,6 +8,9 @@
     reason = "what fails in a test or in what only tests use is to fail loudly"
 )]
 
+mod saves;
+mod stuck;
+
 /// What these tests share with the others.
 #[path = "../it"]
 mod it {

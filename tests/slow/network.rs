@@ -43,6 +43,12 @@ impl Hosts {
         ip(&format!("-n {host} addr add {address} dev lan{at_once}"));
     }
 
+    /// What runs on the server's side and listens there.
+    fn process(&self, listen: &str) -> Process {
+        let there = format!("exec ip netns exec {} \"$0\" \"$@\"", self.server);
+        Process::new("").with("KEYWARD_LISTEN", listen).after(there)
+    }
+
     /// Where `/etc/hosts` of the server stands.
     fn names(&self) -> PathBuf {
         PathBuf::from(format!("/etc/netns/{}/hosts", self.server))
@@ -81,10 +87,9 @@ fn ip(arguments: &str) {
 
 const DEVICE: &str = "[devices.meter]\nvendor = \"open\"\nurl = \"http://127.0.0.1:1\"\n";
 
-/// Serves on the server's side, for as long as what is returned lives; at this port.
-async fn serve(hosts: &Hosts, process: &Process) -> (impl Sized, u16) {
-    let script = format!("exec ip netns exec {} \"$0\" run", hosts.server);
-    let server = process.start_in_shell(&script, Stdio::null());
+/// Serves for as long as what is returned lives; at this port.
+async fn serve(process: &Process) -> (impl Sized, u16) {
+    let server = process.start(&["run"]);
     let port = server.address().await.port();
     (server, port)
 }
@@ -100,9 +105,9 @@ async fn callers_of_private_networks_are_answered_and_others_are_told_the_line_t
     // A provider's network: on one cable, and no neighbours for all that.
     hosts.place(&hosts.server, "2001:db9:0:1::1/32");
     hosts.place(&hosts.caller, "2001:db9:0:2::2/32");
-    let process = Process::new("").with("KEYWARD_LISTEN", "[::]:0");
+    let process = hosts.process("[::]:0");
     process.write(DEVICE);
-    let (_server, port) = serve(&hosts, &process).await;
+    let (_server, port) = serve(&process).await;
     for address in ["192.168.77.1", "10.77.0.1", "[fd77::1]", "[2001:db8:77::1]"] {
         let (status, body) = hosts.curl(&format!("http://{address}:{port}/-/devices"));
         assert_eq!(status, "200", "{address}: {body}");
@@ -124,12 +129,12 @@ async fn allow_takes_the_place_of_the_private_networks_for_all_doors_or_for_one(
     let hosts = Hosts::new();
     hosts.join("192.168.77.", 24);
     hosts.join("203.0.113.", 24);
-    let process = Process::new("").with("KEYWARD_LISTEN", "0.0.0.0:0");
+    let process = hosts.process("0.0.0.0:0");
     process.write(&format!(
         "{DEVICE}[access]\nallow = [\"203.0.113.0/24\"]\n\
          [[listeners]]\nlisten = \"0.0.0.0:8481\"\nallow = [\"192.168.77.2\"]\n"
     ));
-    let (_server, port) = serve(&hosts, &process).await;
+    let (_server, port) = serve(&process).await;
     for (port, friend, stranger, table) in [
         (port, "203.0.113.1", "192.168.77.1", "[access]"),
         (8481, "192.168.77.1", "203.0.113.1", "[[listeners]]"),
@@ -151,12 +156,12 @@ async fn a_device_without_a_route_to_it_is_named_so() {
     let hosts = Hosts::new();
     hosts.join("192.168.77.", 24);
     ip(&format!("-n {} route add unreachable 198.51.100.0/24", hosts.server));
-    let process = Process::new("").with("KEYWARD_LISTEN", "0.0.0.0:0");
+    let process = hosts.process("0.0.0.0:0");
     process.write(
         "[devices.refused]\nvendor = \"open\"\nurl = \"http://198.51.100.7\"\n\
          [devices.nowhere]\nvendor = \"open\"\nurl = \"http://198.18.0.7\"\n",
     );
-    let (_server, port) = serve(&hosts, &process).await;
+    let (_server, port) = serve(&process).await;
     for name in ["refused", "nowhere"] {
         let out = run(
             "ip",
@@ -208,9 +213,9 @@ async fn a_device_is_found_again_when_its_name_leads_elsewhere() {
             .unwrap()
     };
     let mut first = device("127.0.0.2");
-    let process = Process::new("").with("KEYWARD_LISTEN", "0.0.0.0:0");
+    let process = hosts.process("0.0.0.0:0");
     process.write("[devices.meter]\nvendor = \"open\"\nurl = \"http://meter.lan:8000\"\nacts_on_get = []\n");
-    let (_server, port) = serve(&hosts, &process).await;
+    let (_server, port) = serve(&process).await;
     let asked = || hosts.curl(&format!("http://192.168.77.1:{port}/meter/x"));
     until(|| asked().0 == "200").await;
     first.kill().await.unwrap();

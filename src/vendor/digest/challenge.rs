@@ -7,6 +7,8 @@ use http_auth::{ChallengeParser, ChallengeRef};
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
+use crate::secret::Secret;
+
 /// A challenge of the scheme Digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::vendor) struct Challenge {
@@ -24,7 +26,7 @@ pub(in crate::vendor) struct Challenge {
 /// What proves who we are.
 pub(in crate::vendor) struct Credentials<'a> {
     pub(in crate::vendor) username: &'a str,
-    pub(in crate::vendor) password: &'a str,
+    pub(in crate::vendor) password: &'a Secret,
     pub(in crate::vendor) cnonce: &'a str,
 }
 
@@ -72,7 +74,7 @@ impl Challenge {
         let Credentials { username, password, cnonce } = who;
         let algorithm = self.algorithm.unwrap_or(Algorithm::Md5);
         let hash = |text: String| algorithm.hash(&text);
-        let mut secret = hash(format!("{username}:{realm}:{password}"));
+        let mut secret = hash(format!("{username}:{realm}:{}", password.expose()));
         if algorithm.is_session() {
             secret = hash(format!("{secret}:{nonce}:{cnonce}"));
         }

@@ -109,7 +109,7 @@ impl Enlighten {
     }
 
     async fn enter(&self, visit: &Visit<'_>) -> Result<Entered, Refusal> {
-        let password = visit.secret(&self.password)?;
+        let password = visit.secret(&self.password).await?;
         let form = form_urlencoded::Serializer::new(String::new())
             .append_pair("user[email]", &self.username)
             .append_pair("user[password]", password.expose())

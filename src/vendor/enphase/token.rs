@@ -26,7 +26,7 @@ struct Claims {
 /// What the cloud wraps a token in, and somebody may have saved as it is.
 #[derive(Deserialize)]
 struct Wrapped {
-    token: String,
+    token: Secret,
 }
 
 impl Token {
@@ -36,7 +36,7 @@ impl Token {
     /// Says why it is none for this gateway, and nothing of what is in it but the gateway that it is for.
     pub(in crate::vendor) fn read(text: &str, serial: &str) -> Result<Self, String> {
         let wrapped = serde_json::from_str(text).ok().map(|wrapped: Wrapped| wrapped.token);
-        let text = wrapped.as_deref().unwrap_or(text).trim();
+        let text = wrapped.as_ref().map_or(text, Secret::expose).trim();
         let parts: Vec<_> = text.split('.').collect();
         let is_part = |part: &&str| {
             !part.is_empty()

@@ -9,7 +9,7 @@ const PLAIN: &str = "Digest realm=\"r\", nonce=\"n1\", qop=\"auth\"";
 const STALE: &str = "Digest realm=\"r\", nonce=\"n2\", qop=\"auth\", stale=TRUE";
 
 fn response(text: &str, nth: u64, password: &str, cnonce: &str) -> String {
-    let who = Credentials { username: "Mufasa", password, cnonce };
+    let who = Credentials { username: "Mufasa", password: &password.into(), cnonce };
     let answer = Challenge::read(text).unwrap().answer(&who, "GET", "/dir/index.html", nth);
     let (_, rest) = answer.split_once("response=\"").unwrap();
     rest.split('"').next().unwrap().to_owned()

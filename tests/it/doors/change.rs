@@ -1,12 +1,12 @@
 //! Doors that open and close while keyward runs, and those that others have opened for it.
 
 use std::net::{SocketAddr, TcpListener};
-use std::process::Stdio;
 
 use http::Method;
+use keyward::twin::generic::{Generic, Scheme};
 
 use super::Building;
-use crate::support::{Ask, Line, Process};
+use crate::support::{Ask, Device, Line, Process};
 
 /// A port that nobody has just now.
 fn free_port() -> u16 {
@@ -105,27 +105,25 @@ async fn callers_by_ipv6_are_answered_as_those_by_ipv4_are() {
 
 /// As systemd does it: the socket is file descriptor 3, and the environment says so.
 #[tokio::test]
-async fn a_socket_that_was_handed_over_is_the_door_of_its_port() {
-    let device = crate::support::Device::new(keyward::twin::generic::Generic::new(
-        keyward::twin::generic::Scheme::Open,
-    ));
+async fn a_socket_that_was_handed_over_is_the_door_of_its_port_or_the_first_one() {
+    let device = Device::new(Generic::new(Scheme::Open));
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    let process = Process::new(&device.table("meter", ""));
-    let script = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$0\" run";
-    for (listen, is_first) in [(address.to_string(), true), ("127.0.0.1:1".to_owned(), true)] {
-        let stdin = Stdio::from(std::os::fd::OwnedFd::from(socket.try_clone().unwrap()));
-        let process_listen = listen.clone();
-        std::fs::write(
-            process.path("proxy.toml"),
-            format!("listen = {process_listen:?}\n{}", device.table("meter", "")),
-        )
-        .unwrap();
-        let server = process.start_in_shell(script, stdin);
-        assert_eq!(server.address().await == address, is_first, "{listen}");
+    let handed = "exec 3<&0 </dev/null; export LISTEN_FDS=1 LISTEN_PID=$$";
+    for listen in [address.to_string(), format!("0.0.0.0:{}", address.port()), "127.0.0.1:1".to_owned()] {
+        let process = Process::new(&device.table("meter", ""))
+            .with("KEYWARD_LISTEN", listen.as_str())
+            .after(handed)
+            .given(socket.try_clone().unwrap().into());
+        let server = process.start(&["run"]);
+        assert_eq!(server.address().await, address, "{listen}");
         let reply = Line::to(address).await.ask(&Ask::get("/meter/twin/echo")).await.unwrap();
         assert_eq!(reply.status, 200);
         server.signal("TERM").await;
         assert_eq!(server.ends().await.code, Some(0));
     }
+    let stray = std::os::unix::net::UnixDatagram::unbound().unwrap();
+    let process = Process::new(&device.table("meter", "")).after(handed).given(stray.into());
+    let ended = process.carry_out(&["run"]).await;
+    assert!(ended.code == Some(2) && ended.err.contains("handed over"), "{ended:?}");
 }

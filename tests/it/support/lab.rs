@@ -89,7 +89,8 @@ impl Lab {
     pub(crate) async fn reconfigure(&mut self, text: &str) {
         text.clone_into(&mut self.text);
         if let Some(running) = &self.running {
-            running.reloader.take_over(self.read()).await;
+            let read = self.read();
+            running.reloader.take_over(move || read).await;
         }
     }
 

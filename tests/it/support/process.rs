@@ -1,6 +1,7 @@
 //! The binary itself, with an environment and a folder of its own.
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -26,6 +27,10 @@ pub(crate) struct Ended {
 pub(crate) struct Process {
     folder: TempDir,
     environment: Vec<(String, String)>,
+    /// What a shell does first, if anything.
+    first: Option<String>,
+    /// What it gets as its standard input.
+    stdin: Option<OwnedFd>,
 }
 
 /// A command that goes on. It is killed when this is dropped.
@@ -37,7 +42,8 @@ pub(crate) struct Running {
 
 impl Process {
     pub(crate) fn new(text: &str) -> Self {
-        let process = Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new() };
+        let process =
+            Self { folder: tempfile::tempdir().unwrap(), environment: Vec::new(), first: None, stdin: None };
         process.write(text);
         process
     }
@@ -45,6 +51,18 @@ impl Process {
     /// With this variable beside the few that every process needs.
     pub(crate) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// After these words to a shell, `ulimit` say, whose process it takes over.
+    pub(crate) fn after(mut self, first: impl Into<String>) -> Self {
+        self.first = Some(first.into());
+        self
+    }
+
+    /// With this as its standard input.
+    pub(crate) fn given(mut self, stdin: OwnedFd) -> Self {
+        self.stdin = Some(stdin);
         self
     }
 
@@ -59,33 +77,35 @@ impl Process {
 
     /// Starts a command.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
-        command.args(arguments).stdin(Stdio::null());
-        self.begin(command)
+        let mut child = self.spawn(arguments, Stdio::piped());
+        let out = gather(child.stdout.take().unwrap());
+        let err = gather(child.stderr.take().unwrap());
+        Running { child, out, err }
     }
 
-    /// Runs a script that finds the binary in `$0`.
-    pub(crate) fn start_in_shell(&self, script: &str, stdin: Stdio) -> Running {
-        let mut command = Command::new("sh");
-        command.args(["-c", script, env!("CARGO_BIN_EXE_keyward")]).stdin(stdin);
-        self.begin(command)
-    }
-
-    fn begin(&self, mut command: Command) -> Running {
+    /// Starts a command whose log goes there.
+    pub(crate) fn spawn(&self, arguments: &[&str], err: impl Into<Stdio>) -> Child {
         std::fs::create_dir_all(self.path("tmp")).unwrap();
-        let mut child = command
+        self.program()
+            .args(arguments)
             .current_dir(self.folder.path())
             .env_clear()
             .env("TMPDIR", self.path("tmp"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(self.stdin.as_ref().map_or(Stdio::null(), |stdin| stdin.try_clone().unwrap().into()))
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(err)
             .kill_on_drop(true)
             .spawn()
-            .unwrap();
-        let out = gather(child.stdout.take().unwrap());
-        let err = gather(child.stderr.take().unwrap());
-        Running { child, out, err }
+            .unwrap()
+    }
+
+    fn program(&self) -> Command {
+        const PROGRAM: &str = env!("CARGO_BIN_EXE_keyward");
+        let Some(first) = &self.first else { return Command::new(PROGRAM) };
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", &format!("{first}; exec \"$0\" \"$@\""), PROGRAM]);
+        shell
     }
 
     /// Carries out a command to its end.
@@ -100,6 +120,11 @@ impl Running {
         said(&self.err, words).await
     }
 
+    /// The log so far.
+    pub(crate) fn log(&self) -> String {
+        self.err.borrow().clone()
+    }
+
     /// Waits until it is printed, and gives all that is.
     pub(crate) async fn prints(&self, words: &str) -> String {
         said(&self.out, words).await
@@ -110,11 +135,21 @@ impl Running {
         address_in(&self.logs("listens on http://").await, "listens on http://")
     }
 
+    /// Its number among the processes.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id().expect("a process that runs")
+    }
+
     /// Sends a signal by its name.
     pub(crate) async fn signal(&self, name: &str) {
-        let id = self.child.id().expect("a process that runs").to_string();
+        let id = self.id().to_string();
         let sent = Command::new("kill").args([format!("-{name}"), id]).status().await.unwrap();
         assert!(sent.success());
+    }
+
+    /// Kills it, and waits until nothing of it is left.
+    pub(crate) async fn kill(mut self) {
+        self.child.kill().await.unwrap();
     }
 
     pub(crate) async fn ends(mut self) -> Ended {

@@ -1,0 +1,90 @@
+//! A log that nobody reads, or that can't be written.
+
+use std::net::SocketAddr;
+
+use keyward::twin::generic::{Generic, Scheme};
+use tokio::net::TcpStream;
+
+use crate::support::{Ask, Device, Line, Port, Process, Reply};
+
+const DROPPED: &str = "\nkeyward_log_lines_dropped_total ";
+
+async fn get(address: SocketAddr, target: &str) -> Reply {
+    Line::to(address).await.ask(&Ask::get(target)).await.unwrap()
+}
+
+/// A server that is told where to listen, since its log does not say it to anybody.
+fn silent(device: &Device, port: &Port) -> Process {
+    Process::new(&device.table("meter", ""))
+        .with("KEYWARD_LOG", "trace")
+        .with("KEYWARD_LISTEN", port.address().to_string())
+}
+
+async fn listens(port: &Port) -> SocketAddr {
+    while TcpStream::connect(port.address()).await.is_err() {
+        tokio::task::yield_now().await;
+    }
+    port.address()
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_nobody_up() {
+    let (device, port) = (Device::new(Generic::new(Scheme::Bearer)), Port::new());
+    let process = silent(&device, &port);
+    let (unread, log) = std::io::pipe().unwrap();
+    let server = process.spawn(&["run"], log);
+    let address = listens(&port).await;
+    // More than a pipe holds, twice over.
+    let long = format!("/meter/{}", "x".repeat(8000));
+    for _ in 0..20 {
+        assert_eq!(get(address, &long).await.status, 404);
+    }
+    assert_eq!(get(address, "/meter/twin/sample").await.status, 200);
+    let id = server.id().unwrap().to_string();
+    let told = std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap();
+    assert!(told.success());
+    let ended = server.wait_with_output().await.unwrap();
+    assert_eq!(ended.status.code(), Some(0));
+    drop(unread);
+}
+
+#[tokio::test]
+async fn lines_for_nobody_are_counted_and_requests_are_answered() {
+    let (device, port) = (Device::new(Generic::new(Scheme::Bearer)), Port::new());
+    let process = silent(&device, &port);
+    let (gone, log) = std::io::pipe().unwrap();
+    drop(gone);
+    let _server = process.spawn(&["run"], log);
+    let address = listens(&port).await;
+    for _ in 0..1000 {
+        assert_eq!(get(address, "/meter/twin/sample").await.status, 200);
+        let metrics = get(address, "/metrics").await;
+        let (_, dropped) = metrics.text().split_once(DROPPED).expect("a figure");
+        if !dropped.starts_with('0') {
+            return;
+        }
+    }
+    panic!("no line was dropped, or none was counted");
+}
+
+#[tokio::test]
+async fn no_line_of_the_log_is_anybody_elses() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    let process = Process::new(&device.table("meter", "")).with("KEYWARD_LOG", "trace");
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    get(address, "/unknown/\u{1b}[31m\u{9b}31m").await;
+    let host = Ask::get("/meter/").with("Host", "a\u{1b}[31m\u{85}ERROR forged");
+    Line::to(address).await.ask(&host).await.unwrap();
+    // Errors of several lines.
+    process.write("[devices.\"a\\nERROR forged\"]\nvendor = \"enphse\"\n");
+    server.logs("did you mean `enphase`?").await;
+    server.signal("TERM").await;
+    let ended = server.ends().await;
+    for line in ended.err.lines() {
+        let is_dated = line.get(..5).is_some_and(|year| year.starts_with("20") && year.ends_with('-'));
+        assert!(is_dated && !line.contains(char::is_control), "{line:?}");
+    }
+    let metrics = ["keyward_panics_total", "keyward_log_lines_dropped_total"];
+    assert!(metrics.iter().all(|name| !ended.err.contains(name)));
+}
