@@ -263,7 +263,10 @@ pub fn folders(config: &Config<Driver>) -> [Arc<Folder>; 2] {
     );
     state.prepare();
     certs.prepare();
-    if let Err(error) = state.close_to_others() {
+    // What stands there may be no folder, and then it is none of ours.
+    if state.trouble().is_none()
+        && let Err(error) = state.close_to_others()
+    {
         tracing::warn!(folder = %state.path().display(), %error, "the state folder can't be closed to others");
     }
     [Arc::new(state), Arc::new(certs)]

@@ -158,6 +158,7 @@ async fn what_cannot_be_saved_is_served_from_memory_told_and_saved_later() {
         lab.start().await;
         let told = format!("the folder {} can't be written", place.display());
         assert!(lab.get("/").await.text().contains(&told));
+        assert_ne!(mode(&place), 0o700, "it is somebody else's");
         for _ in 0..3 {
             assert_eq!(lab.get("/meter/twin/sample").await.status, 200);
         }
