@@ -1,8 +1,12 @@
 //! Time: a wall clock that is read once and then runs on the monotonic one.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use rustix::time::{ClockId, clock_gettime};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
@@ -70,30 +74,67 @@ impl serde::Serialize for Timestamp {
     }
 }
 
+/// No machine that runs this has an earlier date: its clock has not been set yet. 2026-01-01.
+const EARLIEST: Timestamp = Timestamp::from_seconds(1_767_225_600);
+
 /// Where the time comes from.
 ///
-/// The wall clock is read at the start only; from then on time is that moment and what the monotonic clock has
-/// counted since. A clock set a year forward by hand or by NTP neither ends sessions nor prolongs rests.
+/// The wall clock is read at the start only; from then on time is that moment, what the monotonic clock has counted
+/// since, and how long the machine was asleep meanwhile, which that clock leaves out. A clock set a year forward by hand
+/// or by NTP neither ends sessions nor prolongs rests. Only where it was not set at the start it is read anew, until it
+/// is: small machines have none of their own and learn the time from the network.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     started_at: Timestamp,
     started: Instant,
+    wall: fn() -> Timestamp,
+    asleep: fn() -> Duration,
+    slept_before: Duration,
 }
 
 impl Clock {
-    /// A clock that begins with the system's wall clock.
+    /// The system's clocks.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn system() -> Self {
-        Self::starting_at(SystemTime::now().into())
+        Self::of(|| SystemTime::now().into(), asleep)
     }
 
-    /// A clock that shows `moment` now.
+    /// A clock that shows `moment` now, on a machine that never sleeps.
     pub fn starting_at(moment: Timestamp) -> Self {
-        Self { started_at: moment, started: Instant::now() }
+        Self { started_at: moment, ..Self::of(|| Timestamp::from_millis(0), || Duration::ZERO) }
+    }
+
+    /// A clock after this wall clock, on a machine that was asleep for so long since it was switched on.
+    pub fn of(wall: fn() -> Timestamp, asleep: fn() -> Duration) -> Self {
+        Self { started_at: wall(), started: Instant::now(), wall, asleep, slept_before: asleep() }
     }
 
     /// What time it is.
     pub fn now(&self) -> Timestamp {
-        self.started_at.plus(self.started.elapsed())
+        let wall = if self.started_at < EARLIEST { (self.wall)() } else { self.started_at };
+        if wall > self.started_at && wall >= EARLIEST {
+            return wall;
+        }
+        self.started_at.plus(self.instant().duration_since(self.started))
     }
+
+    /// The monotonic clock, and with it the time that the machine was asleep.
+    pub fn instant(&self) -> Instant {
+        Instant::now() + (self.asleep)().saturating_sub(self.slept_before)
+    }
+}
+
+/// How long the machine has been asleep since it was switched on: what one clock counts and the other does not.
+fn asleep() -> Duration {
+    let read = |clock| {
+        let time = clock_gettime(clock);
+        let whole = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+        whole + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
+    };
+    let awake = read(ClockId::Monotonic);
+    // The one is read after the other: so short a sleep is none.
+    read(ClockId::Boottime)
+        .checked_sub(awake)
+        .filter(|slept| *slept >= Duration::from_secs(1))
+        .unwrap_or_default()
 }

@@ -178,13 +178,13 @@ impl Keeper {
             self.look_while_resting().await;
             let landing = {
                 let mut state = self.lock();
-                let now = Instant::now();
+                let now = self.parts.clock.instant();
                 if let Some(rest) = &state.rest
                     && rest.is_over(now)
                 {
                     state.rest = None;
                 }
-                let resting = state.rest.as_ref().map(Rest::failure);
+                let resting = state.rest.as_ref().map(|rest| rest.failure(now));
                 match (&state.held, resting) {
                     (Some(held), resting) if !held.is_over(now) || resting.is_some() => {
                         let lease = self.hand_out(held);
@@ -230,18 +230,18 @@ impl Keeper {
         let mut state = self.lock();
         let generation = state.generation + 1;
         if let Some(held) = state.held.as_mut().filter(|held| held.generation == lease.generation) {
-            *held = held.followed_by(session, generation, self.parts.clock.now());
+            *held = held.followed_by(session, generation, self.parts.clock);
             state.generation = generation;
         }
     }
 
     /// What the status page says.
     pub fn snapshot(&self) -> Snapshot {
-        let state = self.lock();
+        let (state, now) = (self.lock(), self.parts.clock.instant());
         Snapshot {
             expires_at: state.held.as_ref().and_then(|held| held.session.expires_at),
             renewed_at: state.held.as_ref().filter(|held| held.session.lasts).map(|held| held.renewed_at),
-            failure: state.rest.as_ref().filter(|rest| !rest.is_over(Instant::now())).map(Rest::failure),
+            failure: state.rest.as_ref().filter(|rest| !rest.is_over(now)).map(|rest| rest.failure(now)),
             unsaved: state.unsaved,
         }
     }

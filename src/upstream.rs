@@ -71,6 +71,8 @@ pub struct Settings {
     pub max_connections: usize,
     /// Whether a connection serves more than one request.
     pub keeps_connections: bool,
+    /// What time it is.
+    pub clock: Clock,
     /// Requests that may wait for one.
     pub max_waiting: usize,
     /// Event streams and upgraded connections, beside those.
@@ -129,7 +131,7 @@ impl Upstream {
             connector,
             gate: Gate::new(settings.max_connections, settings.max_waiting),
             streams: Gate::new(settings.max_streams, 0),
-            idle: Arc::new(Idle::new(settings.keeps_connections)),
+            idle: Arc::new(Idle::new(settings.keeps_connections, settings.clock)),
             settings,
         }))
     }

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
 use super::lease::Held;
 use super::rest::{LONGEST, Rest, after_rejections};
 use super::store::{Cause, SavedRest};
 use super::{Keeper, Record};
-use crate::clock::Timestamp;
+use crate::clock::Clock;
 use crate::secret::Secret;
 use crate::vendor::{Refusal, Vendor};
 
@@ -20,26 +19,26 @@ impl Keeper {
         let mut state = self.lock();
         state.salt =
             if record.salt.is_empty() { hex::encode(rand::random::<[u8; 16]>()) } else { record.salt };
-        let now = self.parts.clock.now();
+        let clock = self.parts.clock;
         let hash = hash(&*self.parts.vendor, &state.salt);
         // Credentials that can't be read now are not taken for others: their rest would end.
         let unchanged = hash.as_ref().is_none_or(|hash| *hash == record.credentials);
         if unchanged {
             state.rejections = record.rejections;
             state.proven = record.proven;
-            state.rest = record.rest.and_then(|saved| restored(saved, record.rejections, now));
+            state.rest = record.rest.and_then(|saved| restored(saved, record.rejections, clock));
         }
         state.credentials = if unchanged { record.credentials } else { hash.unwrap_or_default() };
         if let Some((session, renewed_at)) = record.session
             && record.account == self.account(&state.salt)
         {
             state.generation += 1;
-            let mut held = Held::new(session, state.generation, renewed_at, now);
+            let mut held = Held::new(session, state.generation, renewed_at, clock);
             // It served before; if it is void now, that is because of what happened since.
             held.accepted.store(true, Ordering::Relaxed);
             if !unchanged {
                 // New credentials are tried at once; the old session serves if that fails.
-                held.end_now();
+                held.end_now(clock.instant());
             }
             state.held = Some(held);
         }
@@ -48,10 +47,10 @@ impl Keeper {
     /// What is to be saved.
     pub(super) fn record(&self) -> Record {
         let state = self.lock();
-        let now = self.parts.clock.now();
+        let clock = self.parts.clock;
         let rest = state.rest.as_ref().and_then(|rest| {
             Some(SavedRest {
-                until: now.plus(rest.until.saturating_duration_since(Instant::now())),
+                until: clock.now().plus(rest.until.saturating_duration_since(clock.instant())),
                 cause: match rest.refusal {
                     Refusal::Rejected(_) => Cause::Rejected,
                     Refusal::Person(_) => Cause::Person,
@@ -102,7 +101,7 @@ impl Keeper {
         state.rest = None;
         match &mut state.held {
             // The old session serves as long as the new credentials come to nothing.
-            Some(held) if held.session.lasts => held.end_now(),
+            Some(held) if held.session.lasts => held.end_now(self.parts.clock.instant()),
             _ => drop(state.give_up()),
         }
     }
@@ -123,15 +122,15 @@ fn hash(vendor: &dyn Vendor, salt: &str) -> Option<String> {
 }
 
 /// What is left of a rest. No more of it is believed than it had in the beginning: somebody may have set the clock.
-fn restored(saved: SavedRest, rejections: u32, now: Timestamp) -> Option<Rest> {
+fn restored(saved: SavedRest, rejections: u32, clock: Clock) -> Option<Rest> {
     let SavedRest { until, cause, detail } = saved;
     let (refusal, length) = match cause {
         Cause::Rejected => (Refusal::Rejected(detail), after_rejections(rejections)),
         Cause::Person => (Refusal::Person(detail), LONGEST),
         Cause::Asked => (Refusal::Unavailable { detail, retry_after: Some(LONGEST) }, LONGEST),
     };
-    let left = until.since(now).min(length);
-    (!left.is_zero()).then(|| Rest { refusal, until: Instant::now() + left, length })
+    let left = until.since(clock.now()).min(length);
+    (!left.is_zero()).then(|| Rest { refusal, until: clock.instant() + left, length })
 }
 
 /// SHA-256 over the salt and the parts, each with its length before it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{Failure, Finding, Keeper, Lease};
 use crate::upstream::Answer;
@@ -24,16 +24,17 @@ impl Keeper {
         let credentials = self.credentials().await;
         {
             let mut state = self.lock();
-            let just_begun = state.rest.as_ref().is_some_and(|rest| rest.has_just_begun(Instant::now()));
+            let just_begun =
+                state.rest.as_ref().is_some_and(|rest| rest.has_just_begun(self.parts.clock.instant()));
             if !just_begun {
                 state.rest = None;
             }
             let again_at = state.refused_at.map(|refused_at| refused_at + TRIED_EVERY);
-            if let Some(again_at) = again_at.filter(|again_at| Instant::now() < *again_at)
+            if let Some(again_at) = again_at.filter(|again_at| self.parts.clock.instant() < *again_at)
                 && credentials.is_none_or(|now| now == state.credentials)
             {
                 let detail = "the device refused this credential a moment ago: change it, or wait".to_owned();
-                let retry_after = again_at.duration_since(Instant::now());
+                let retry_after = again_at.duration_since(self.parts.clock.instant());
                 return Err(Failure { refusal: Refusal::Rejected(detail), retry_after });
             }
         }

@@ -9,7 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Keeper;
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 use crate::vendor::{Moment, Refusal, Session};
 
 /// Renewal begins no earlier than this before the end, however long a session lives.
@@ -33,10 +33,10 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Lifetimes run on the monotonic clock from `now` on.
-    pub(super) fn new(session: Session, generation: u64, renewed_at: Timestamp, now: Timestamp) -> Self {
-        let instant = Instant::now();
-        let left = session.expires_at.map(|end| end.since(now));
+    /// Lifetimes run on the monotonic clock from now on.
+    pub(super) fn new(session: Session, generation: u64, renewed_at: Timestamp, clock: Clock) -> Self {
+        let instant = clock.instant();
+        let left = session.expires_at.map(|end| end.since(clock.now()));
         let whole = session.expires_at.map(|end| end.since(renewed_at));
         // Not all of a house's sessions at the same moment.
         let jitter = rand::random_range(0.9..1.1);
@@ -56,20 +56,21 @@ impl Held {
     }
 
     /// The same session in another form: as old, and as proven, as it was.
-    pub(super) fn followed_by(&self, session: Session, generation: u64, now: Timestamp) -> Self {
-        let renewed_at = if session.expires_at == self.session.expires_at { self.renewed_at } else { now };
+    pub(super) fn followed_by(&self, session: Session, generation: u64, clock: Clock) -> Self {
+        let is_renewed = session.expires_at != self.session.expires_at;
+        let renewed_at = if is_renewed { clock.now() } else { self.renewed_at };
         let accepted = Arc::clone(&self.accepted);
-        Self { accepted, since: self.since, ..Self::new(session, generation, renewed_at, now) }
+        Self { accepted, since: self.since, ..Self::new(session, generation, renewed_at, clock) }
     }
 
     /// Whether a login has just yielded it and no request has succeeded with it yet.
-    pub(super) fn is_untried(&self) -> bool {
-        !self.accepted.load(Ordering::Relaxed) && self.since.elapsed() < JUST_NOW
+    pub(super) fn is_untried(&self, now: Instant) -> bool {
+        !self.accepted.load(Ordering::Relaxed) && now.saturating_duration_since(self.since) < JUST_NOW
     }
 
     /// Serves only as long as nothing better is to be had.
-    pub(super) fn end_now(&mut self) {
-        self.over_at = Some(Instant::now());
+    pub(super) fn end_now(&mut self, now: Instant) {
+        self.over_at = Some(now);
     }
 
     pub(super) fn is_over(&self, now: Instant) -> bool {
@@ -132,7 +133,7 @@ impl Keeper {
         let generation = state.generation + 1;
         if let Some(held) = state.held.as_mut().filter(|held| held.generation == lease.generation) {
             let session = lease.session.as_ref().clone();
-            let shared = held.followed_by(session, generation, self.parts.clock.now());
+            let shared = held.followed_by(session, generation, self.parts.clock);
             *held = Held { uses: Arc::clone(&lease.uses), ..shared };
             state.generation = generation;
         }

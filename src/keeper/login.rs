@@ -103,7 +103,7 @@ impl Keeper {
     fn hold(&self, state: &mut State, session: Session) {
         state.generation += 1;
         let now = self.parts.clock.now();
-        state.held = Some(Held::new(session, state.generation, now, now));
+        state.held = Some(Held::new(session, state.generation, now, self.parts.clock));
         // A second login must not come to nothing because of what was refused long ago.
         state.refused = None;
     }

@@ -50,8 +50,8 @@ impl Rest {
         self.until <= now
     }
 
-    pub(super) fn failure(&self) -> Failure {
-        let left = self.until.saturating_duration_since(Instant::now());
+    pub(super) fn failure(&self, now: Instant) -> Failure {
+        let left = self.until.saturating_duration_since(now);
         Failure { refusal: self.refusal.clone(), retry_after: left.max(PASSING.0) }
     }
 
@@ -83,8 +83,9 @@ impl Keeper {
                 after_failures(state.failures)
             }
         };
-        let rest = Rest { refusal, until: Instant::now() + length, length };
-        let failure = rest.failure();
+        let now = self.parts.clock.instant();
+        let rest = Rest { refusal, until: now + length, length };
+        let failure = rest.failure(now);
         state.rest = Some(rest);
         failure
     }
@@ -93,7 +94,7 @@ impl Keeper {
     pub(super) async fn look_while_resting(&self) {
         {
             let mut state = self.lock();
-            let now = Instant::now();
+            let now = self.parts.clock.instant();
             // Files are read for this, so not for every request.
             let is_due = state.looked_at.is_none_or(|looked_at| now.duration_since(looked_at) >= LOOK_EVERY);
             if !is_due || !state.rest.as_ref().is_some_and(Rest::is_final) {

@@ -134,6 +134,7 @@ impl House {
             idle_timeout: HOUR,
             max_connections: 1,
             keeps_connections: true,
+            clock: self.clock,
             max_waiting: 1,
             max_streams: 1,
         };

@@ -48,7 +48,7 @@ impl Keeper {
                 return Ok(Finding::Void);
             }
             let path = state.rights.hasher.hash_one(path);
-            let known_good = state.rights.good_until.is_some_and(|until| Instant::now() < until);
+            let known_good = state.rights.good_until.is_some_and(|until| self.parts.clock.instant() < until);
             if known_good && !state.rights.open.contains(&path) {
                 return Ok(Finding::Rights);
             }
@@ -104,7 +104,7 @@ impl Keeper {
             }
             let refusal = Refusal::Rejected(detail);
             if state.proven {
-                state.refused_at = Some(Instant::now());
+                state.refused_at = Some(self.parts.clock.instant());
                 return Err(Failure { refusal, retry_after: GOOD_FOR });
             }
             state.give_up();
@@ -143,8 +143,8 @@ impl Keeper {
             let mut state = self.lock();
             state.verification = None;
             let Some(held) = state.held_by(lease) else { return Ok(Finding::Void) };
-            let is_untried = held.is_untried();
-            let good_until = Some(Instant::now() + GOOD_FOR);
+            let is_untried = held.is_untried(self.parts.clock.instant());
+            let good_until = Some(self.parts.clock.instant() + GOOD_FOR);
             match verdict {
                 Ok(Verdict::Expired) if is_untried => {
                     // Without a rest every request would be a login.

@@ -185,6 +185,7 @@ impl Builder {
             idle_timeout: device.idle_timeout,
             max_connections: device.max_connections,
             keeps_connections: make.keeps_connections,
+            clock: self.clock,
             max_waiting: device.max_waiting,
             max_streams: device.max_streams,
         };

@@ -7,6 +7,7 @@ use http::HeaderMap;
 use tokio::time::{Instant, sleep};
 
 use super::connect::Connection;
+use crate::clock::Clock;
 
 /// How long an unused connection is kept where the device does not say.
 const KEPT: Duration = Duration::from_secs(30);
@@ -17,6 +18,8 @@ const MARGIN: Duration = Duration::from_secs(1);
 pub(super) struct Idle {
     state: Mutex<State>,
     keeps: bool,
+    /// After the machine was asleep the device has long forgotten them.
+    clock: Clock,
 }
 
 #[derive(Default)]
@@ -33,8 +36,8 @@ struct State {
 
 impl Idle {
     /// `keeps`: whether there is anything to keep at all.
-    pub(super) fn new(keeps: bool) -> Self {
-        Self { state: Mutex::default(), keeps }
+    pub(super) fn new(keeps: bool, clock: Clock) -> Self {
+        Self { state: Mutex::default(), keeps, clock }
     }
 
     /// A connection that is still good, as far as can be told without using it.
@@ -45,7 +48,7 @@ impl Idle {
                 let (since, connection) = state.connections.pop()?;
                 (since, connection, state.kept())
             };
-            if since.elapsed() < kept
+            if self.clock.instant().saturating_duration_since(since) < kept
                 && !connection.sender.is_closed()
                 && connection.sender.ready().await.is_ok()
             {
@@ -66,7 +69,7 @@ impl Idle {
         if !self.keeps || connection.sender.is_closed() || connection.epoch != state.epoch {
             return;
         }
-        state.connections.push((Instant::now(), connection));
+        state.connections.push((self.clock.instant(), connection));
         if !std::mem::replace(&mut state.reaped, true) {
             tokio::spawn(reap(Arc::downgrade(self)));
         }
@@ -111,10 +114,10 @@ async fn reap(idle: Weak<Idle>) {
         sleep(wait.max(MARGIN)).await;
         let Some(idle) = idle.upgrade() else { return };
         let mut state = idle.lock();
-        let kept = state.kept();
-        state
-            .connections
-            .retain(|(since, connection)| since.elapsed() < kept && !connection.sender.is_closed());
+        let (kept, now) = (state.kept(), idle.clock.instant());
+        state.connections.retain(|(since, connection)| {
+            now.saturating_duration_since(*since) < kept && !connection.sender.is_closed()
+        });
         if state.connections.is_empty() {
             state.reaped = false;
             return;

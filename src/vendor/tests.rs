@@ -68,6 +68,7 @@ impl Device {
             idle_timeout: Duration::from_secs(5),
             max_connections: 1,
             keeps_connections: true,
+            clock: Clock::starting_at(NOW),
             max_waiting: 1,
             max_streams: 1,
         };

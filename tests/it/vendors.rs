@@ -3,6 +3,7 @@
 mod credentials;
 mod refusals;
 mod sessions;
+mod time;
 
 use std::sync::Arc;
 
