@@ -17,8 +17,12 @@ mod page;
 mod patience;
 mod permit;
 mod problem;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod promise;
 mod respond;
 mod route;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -138,9 +138,9 @@ fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> H
         if nominated.contains(name) || !is_for_caller(hop, name) {
             continue;
         }
-        let value = match *name {
-            header::LOCATION | header::CONTENT_LOCATION => location::rewrite(&hop.device, value),
-            _ => value.clone(),
+        let value = match location::is_reference(name) {
+            true => location::rewrite(hop, asked, value),
+            false => value.clone(),
         };
         passed.append(name, value);
     }
