@@ -14,7 +14,8 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::authorise::nominated;
+use super::Device;
+use super::authorise::{nominated, without_trailers};
 use super::fault::Kind;
 use super::location;
 use super::problem::RIGHTS;
@@ -91,7 +92,8 @@ pub(super) fn pass(
         body,
         closing: endless.then(|| Box::pin(closing.clone().cancelled_owned())),
         figures: Arc::clone(&hop.device.figures),
-        device: Arc::from(hop.device.name.as_str()),
+        device: Arc::clone(&hop.device),
+        nominated: nominated(&head.headers),
     });
     passed
 }
@@ -135,7 +137,7 @@ fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> H
     let nominated = nominated(&head.headers);
     let mut passed = HeaderMap::with_capacity(head.headers.len() + 4);
     for (name, value) in &head.headers {
-        if nominated.contains(name) || !is_for_caller(hop, name) {
+        if nominated.contains(name) || !is_for_caller(&hop.device, name) {
             continue;
         }
         let value = match location::is_reference(name) {
@@ -156,15 +158,16 @@ fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> H
         passed.insert(header::UPGRADE, protocol.clone());
         passed.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    if is_document(&head.headers) {
+    // What is left of it counts: a type that the device nominated as its own does not arrive.
+    if is_document(&passed) {
         confine(&mut passed);
     }
     passed
 }
 
-fn is_for_caller(hop: &Hop, name: &HeaderName) -> bool {
+fn is_for_caller(device: &Device, name: &HeaderName) -> bool {
     let name = name.as_str();
-    let is_challenge = name == header::WWW_AUTHENTICATE.as_str() && hop.device.make.challenges;
+    let is_challenge = name == header::WWW_AUTHENTICATE.as_str() && device.make.challenges;
     is_challenge || !(NOT_PASSED.contains(&name) || name.starts_with(NOT_PASSED_FAMILY))
 }
 
@@ -190,7 +193,8 @@ struct Passing {
     /// An endless one ends when keyward does.
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     figures: Arc<DeviceFigures>,
-    device: Arc<str>,
+    device: Arc<Device>,
+    nominated: Vec<HeaderName>,
 }
 
 impl http_body::Body for Passing {
@@ -210,10 +214,17 @@ impl http_body::Body for Passing {
         let polled = Pin::new(&mut this.body).poll_frame(context);
         if let Poll::Ready(Some(Err(trouble))) = &polled {
             // The head is gone: all that is left is to break off towards the caller too, and to say so here.
-            tracing::warn!(device = %this.device, fault = Kind::DeviceBrokeOff.name(), "{trouble}");
+            tracing::warn!(device = this.device.name, fault = Kind::DeviceBrokeOff.name(), "{trouble}");
             this.figures.fault(Kind::DeviceBrokeOff.name(), &trouble.to_string(), true);
         }
-        polled
+        polled.map_ok(|frame| {
+            let stays = |name: &HeaderName| {
+                this.nominated.contains(name)
+                    || location::is_reference(name)
+                    || !is_for_caller(&this.device, name)
+            };
+            without_trailers(frame, stays)
+        })
     }
 
     fn is_end_stream(&self) -> bool {

@@ -24,7 +24,7 @@ use super::doorman::{Doorman, Phase, Seat};
 use super::watched::Watched;
 use crate::gateway::RequestId;
 use crate::gateway::admit::Peer;
-use crate::upstream::keep_alive;
+use crate::upstream::{is_coded_oddly, keep_alive};
 
 /// Largest head of a request.
 const MAX_HEAD: usize = 32 * 1024;
@@ -123,6 +123,9 @@ fn malformed(request: &Request<Incoming>) -> Option<StatusCode> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET {
         return Some(StatusCode::URI_TOO_LONG);
+    }
+    if is_coded_oddly(request.headers()) {
+        return Some(StatusCode::BAD_REQUEST);
     }
     // A container's health check need not know how it is called.
     if request.uri().path() == "/healthz" {

@@ -1,5 +1,8 @@
 //! A caller's connection under deadlines: a head that does not come, a reader that does not read.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -32,6 +35,11 @@ impl Watched {
 
     /// Whether the caller has taken too long to send a head.
     fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.stall.is_some() {
+            // The last answer is still on its way: the caller has its time, and nothing of ours may get into it.
+            self.turn = None;
+            return Poll::Pending;
+        }
         let (phase, turn) = self.seat.phase();
         let limits = self.seat.limits();
         let limit = match phase {

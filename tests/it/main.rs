@@ -20,3 +20,4 @@ mod secrets;
 mod stream;
 mod trust;
 mod vendors;
+mod wire;
