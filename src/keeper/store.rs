@@ -140,7 +140,7 @@ impl Store {
     fn write(&self, device: &str, record: &Record) -> io::Result<()> {
         self.make_folder(false)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-        serde_json::to_writer(&mut file, &Saved::from(record))?;
+        file.write_all(&encode(record)?)?;
         file.write_all(b"\n")?;
         file.as_file().sync_all()?;
         file.persist(self.file(device))?;
@@ -174,14 +174,23 @@ fn read(file: &Path) -> Result<Option<Record>, Unusable> {
         return broken(format!("it is larger than {MAX_FILE} bytes"));
     }
     let text = fs::read(file).map_err(Unusable::Unread)?;
+    decode(&text).map(Some).map_err(Unusable::Broken)
+}
+
+/// A record as it stands in its file.
+pub(crate) fn encode(record: &Record) -> serde_json::Result<Vec<u8>> {
+    serde_json::to_vec(&Saved::from(record))
+}
+
+/// What stands in a file, or why it is none of ours.
+pub(crate) fn decode(text: &[u8]) -> Result<Record, String> {
     // The parser's message could repeat what stands there.
-    let saved: Saved = serde_json::from_slice(&text).map_err(|error| {
-        Unusable::Broken(format!("it is broken at line {}, column {}", error.line(), error.column()))
-    })?;
+    let saved: Saved = serde_json::from_slice(text)
+        .map_err(|error| format!("it is broken at line {}, column {}", error.line(), error.column()))?;
     if saved.version != VERSION {
-        return broken(format!("it is of version {}", saved.version));
+        return Err(format!("it is of version {}", saved.version));
     }
-    Ok(Some(saved.into()))
+    Ok(saved.into())
 }
 
 /// A [`Record`] as it stands in the file. The one place where secrets are written down.
