@@ -2,6 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -104,18 +105,19 @@ async fn answer(
 ) -> Result<Response<Guarded>, std::convert::Infallible> {
     seat.enter(Phase::Serving);
     let mut seat = Occupied { seat, for_good: false };
+    let knows_chunks = request.version() != Version::HTTP_10;
     if let Some(status) = malformed(&request) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return Ok(response.map(|body| Guarded { body, _seat: seat }));
+        return Ok(response.map(|body| Guarded { body, seat, knows_chunks }));
     }
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(RequestId::new());
     let response = front.oneshot(request).await?;
     seat.for_good = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    Ok(response.map(|body| Guarded { body, _seat: seat }))
+    Ok(response.map(|body| Guarded { body, seat, knows_chunks }))
 }
 
 /// What never becomes a request gets a bare status and the end of its connection.
@@ -154,7 +156,9 @@ impl Drop for Occupied {
 /// A response's body, for as long as which its connection is busy.
 struct Guarded {
     body: Body,
-    _seat: Occupied,
+    seat: Occupied,
+    /// Whether the caller can tell the end of a body of unknown length from the end of the connection.
+    knows_chunks: bool,
 }
 
 impl http_body::Body for Guarded {
@@ -165,7 +169,11 @@ impl http_body::Body for Guarded {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if !self.knows_chunks && matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.seat.seat.torn.store(true, Ordering::Relaxed);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

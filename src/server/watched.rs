@@ -7,9 +7,11 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -83,6 +85,17 @@ fn arm(alarm: &mut Option<Pin<Box<Sleep>>>, limit: Duration) {
     match alarm {
         Some(alarm) => alarm.as_mut().reset(deadline),
         None => *alarm = Some(Box::pin(sleep_until(deadline))),
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // An ordinary end would make half an answer look whole.
+        if self.seat.torn.load(Ordering::Relaxed)
+            && let Err(error) = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+        {
+            tracing::debug!(%error, "a connection ends in order that should not");
+        }
     }
 }
 

@@ -255,6 +255,17 @@ async fn a_body_whose_framing_breaks_is_seen_to_break() {
 }
 
 #[tokio::test]
+async fn who_knows_no_chunks_sees_a_body_break_by_the_connection() {
+    let device = Scripted::saying(chunks("5\r\nhello\r\nnonsense\r\n")).await;
+    let lab = Lab::new(&device.table("meter", "")).await;
+    let mut line = lab.connect().await;
+    line.write("GET /meter/x HTTP/1.0\r\nHost: localhost\r\n\r\n").await;
+    // The end of the connection would be the end of the body.
+    let ended = line.rest().await;
+    assert!(ended.is_err(), "{ended:?}");
+}
+
+#[tokio::test]
 async fn an_answer_that_comes_before_the_request_is_whole_is_passed_on_and_its_connection_dropped() {
     let act = |nth| if nth == 0 { Act::Early(FINE.to_vec()) } else { Act::Answer(FINE.to_vec()) };
     let device = Scripted::new(act).await;
