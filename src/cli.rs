@@ -84,7 +84,9 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let environment = Environment::read();
     let outcome = match arguments.command {
-        Command::Run(ConfigArgument { config }) => in_runtime(run::run(config, environment)),
+        Command::Run(ConfigArgument { config }) => {
+            run::handed().and_then(|handed| in_runtime(run::run(config, environment, handed)))
+        }
         Command::Demo { listen } => in_runtime(demo::demo(listen)),
         Command::Check { config, offline } => in_runtime(check::check(config.config, environment, offline)),
         Command::Trust(arguments) => in_runtime(trust::trust(arguments, environment)),

@@ -4,10 +4,12 @@
 //! is wrong is told at once, each with its place; whatever comes out is whole, so that nothing behind this
 //! module checks again. What the keys of a vendor are is not known here: a [`Makes`] reads those.
 
+mod access;
 mod credential;
 mod device;
 mod environment;
 mod lines;
+mod listener;
 mod pattern;
 mod quantity;
 mod read;
@@ -23,11 +25,12 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ipnet::IpNet;
 use toml::de::DeTable;
 
+pub use access::{Access, AccessKey};
 pub use credential::{SecretError, SecretSource};
 pub use environment::{Environment, Missing, find};
+pub use listener::{Listener, ListenerTls};
 pub use pattern::PathPattern;
 pub use report::Errors;
 pub use section::Section;
@@ -44,6 +47,8 @@ pub struct Config<D> {
     pub file: PathBuf,
     /// The address to listen on; without the key `127.0.0.1:8480`.
     pub listen: Address,
+    /// The doors beside that one.
+    pub listeners: Vec<Listener>,
     /// The folder of pinned certificates; without the key `certs` in the service's state folder or beside the
     /// file.
     pub certs: PathBuf,
@@ -62,14 +67,11 @@ pub struct Config<D> {
     pub warnings: Vec<String>,
 }
 
-/// Who may ask.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Access {
-    /// Host names beside those that are always fine, in lower case; `*.suffix` stands for every name below
-    /// `suffix`.
-    pub hosts: Vec<String>,
-    /// Networks of callers, in place of the private ones; `None` leaves it at those.
-    pub allow: Option<Vec<IpNet>>,
+impl<D> Config<D> {
+    /// All doors, that of `listen` first.
+    pub fn doors(&self) -> Vec<Listener> {
+        std::iter::once(Listener::first(self.listen.clone())).chain(self.listeners.iter().cloned()).collect()
+    }
 }
 
 /// Limits on callers.
@@ -116,6 +118,8 @@ pub struct Device<D> {
     pub trust: Trust,
     /// What callers may do; without the key [`Rights::Full`].
     pub access: Rights,
+    /// Host names that are this device from their root on, in lower case; without the key none.
+    pub hosts: Vec<String>,
     /// Prefixes of paths whose GET changes something; without the key the vendor's list, or every path.
     pub acts_on_get: Vec<PathPattern>,
     /// To connect; without the key what the vendor's devices need.

@@ -6,11 +6,12 @@
 //!
 //! [`Gateway::pass`] calls the stages in order; a stage never calls the next.
 
-pub mod admin;
+mod admin;
 pub mod admit;
 mod authorise;
 pub mod fault;
 mod forward;
+pub mod front;
 mod house;
 mod location;
 mod page;
@@ -36,6 +37,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use admit::Admitted;
 use fault::{Fault, Kind};
 pub use house::{Device, House};
 use patience::Patient;
@@ -91,7 +93,8 @@ impl Gateway {
         let (mut head, body) = request.into_parts();
         let id = RequestId::of(&head);
         let upgrade = head.extensions.remove::<OnUpgrade>();
-        let hop = match self.find(&house, &head) {
+        let admitted = head.extensions.remove::<Admitted>();
+        let hop = match self.find(&house, &head, admitted) {
             Ok(Route::Hop(hop)) => hop,
             Ok(Route::Slash(to)) => return redirect(&to),
             Err(fault) => return refuse(&fault, &head, &id),
@@ -125,14 +128,25 @@ impl Gateway {
         response
     }
 
-    fn find(&self, house: &House, asked: &request::Parts) -> Result<Route, Fault> {
+    fn find(
+        &self,
+        house: &House,
+        asked: &request::Parts,
+        admitted: Option<Admitted>,
+    ) -> Result<Route, Fault> {
+        let admitted =
+            admitted.ok_or_else(|| Fault::new(Kind::Internal, "a request that nobody admitted"))?;
         if authorise::is_loop(asked, &self.via) {
             return Err(Fault::new(
                 Kind::Loop,
                 "this request has already been through keyward: the `url` of a device leads back to it",
             ));
         }
-        route::find(house, asked)
+        let route = route::find(house, asked, &admitted)?;
+        if let Route::Hop(hop) = &route {
+            admitted.shown.permit(&hop.device.name, &asked.method)?;
+        }
+        Ok(route)
     }
 
     /// One request on one screen.

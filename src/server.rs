@@ -2,8 +2,10 @@
 
 mod accept;
 mod build;
+mod certificate;
 pub mod control;
 mod doorman;
+pub mod doors;
 pub mod operate;
 pub mod reload;
 mod watched;
@@ -11,24 +13,28 @@ mod watched;
 use std::fs::File;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-pub use build::{Builder, warnings};
+use accept::Hall;
+use build::Builder;
+pub use build::warnings;
+use doorman::Doorman;
+use doors::Doors;
+use reload::Reloader;
 
 use crate::clock::Clock;
-use crate::config::{Config, Limits};
-use crate::gateway::{Gateway, House, admin};
+use crate::config::Config;
+use crate::gateway::front::front;
+use crate::gateway::{Gateway, House};
 use crate::metrics::Metrics;
 use crate::vendor::Driver;
-use doorman::Doorman;
 
 /// Requests under way have so long when keyward is told to stop.
 const DRAIN: Duration = Duration::from_secs(7);
@@ -60,11 +66,10 @@ pub enum StartError {
 
 /// A server that is bound and not yet running.
 pub struct Server {
-    builder: Arc<Builder>,
-    gateway: Arc<Gateway>,
-    listener: TcpListener,
-    address: SocketAddr,
-    limits: Limits,
+    reloader: Arc<Reloader>,
+    hall: Arc<Hall>,
+    /// Without the server there are no doors.
+    _gone: DropGuard,
     /// Held for as long as this process has the state folder.
     _lock: Option<File>,
 }
@@ -79,56 +84,54 @@ pub fn build_house(config: Config<Driver>, clock: Clock) -> Result<House, StartE
 }
 
 impl Server {
-    /// Binds the door and prepares every device; asks none of them yet.
+    /// Binds the doors and prepares every device; asks none of them yet. `handed` are the sockets that a service
+    /// manager has bound for us.
     ///
     /// # Errors
     /// See [`StartError`].
-    pub async fn bind(config: Config<Driver>, clock: Clock) -> Result<Self, StartError> {
-        let address = config.listen.to_string();
-        let listen = |source| StartError::Listen { address: address.clone(), source };
+    pub async fn bind(
+        config: Config<Driver>,
+        clock: Clock,
+        handed: Vec<TcpListener>,
+    ) -> Result<Self, StartError> {
         let limits = config.limits.clone();
-        let (host, port) = (config.listen.host.clone(), config.listen.port);
+        let wanted = config.doors();
         let metrics = Arc::new(Metrics::new());
         let builder =
-            Arc::new(Builder::new(&config, clock, Arc::clone(&metrics)).map_err(StartError::Configuration)?);
+            Builder::new(&config, clock, Arc::clone(&metrics)).map_err(StartError::Configuration)?;
         let lock = builder.lock().map_err(StartError::Locked)?;
         let house = builder.house(config, None).map_err(StartError::Configuration)?;
-        let listener = TcpListener::bind((host.as_str(), port)).await.map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let gateway = Gateway::new(house, Arc::clone(&metrics), clock);
+        let hall = Arc::new(Hall {
+            front: front(Arc::clone(&gateway)),
+            doorman: Doorman::new(limits, Arc::clone(&metrics)),
+            begun: CancellationToken::new(),
+            closing: gateway.closing.clone(),
+            gone: CancellationToken::new(),
+            connections: TaskTracker::new(),
+        });
+        let doors = Doors::new(Arc::clone(&hall), builder.certificate());
+        doors.open(doors.plan(&wanted, handed).await?);
         metrics.reloaded(true, clock.now());
-        Ok(Self {
-            gateway: Gateway::new(house, metrics, clock),
-            builder,
-            listener,
-            address,
-            limits,
-            _lock: lock,
-        })
+        let gone = hall.gone.clone().drop_guard();
+        Ok(Self { reloader: Arc::new(Reloader { builder, gateway, doors }), hall, _gone: gone, _lock: lock })
     }
 
-    /// Where it listens; with port 0 in the configuration, the port that it got.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Where it listens and whether by TLS, in the order of the configuration; where that says port 0, with the port
+    /// that it got.
+    pub fn addresses(&self) -> Vec<(SocketAddr, bool)> {
+        self.reloader.doors.addresses()
     }
 
-    /// What answers its requests.
-    pub fn gateway(&self) -> Arc<Gateway> {
-        Arc::clone(&self.gateway)
-    }
-
-    /// What is needed to take over another configuration.
-    pub fn builder(&self) -> Arc<Builder> {
-        Arc::clone(&self.builder)
+    /// What takes over another configuration while it runs.
+    pub fn reloader(&self) -> Arc<Reloader> {
+        Arc::clone(&self.reloader)
     }
 
     /// Serves until `stop`, then until what is under way has ended, at most for eight seconds.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let connections = TaskTracker::new();
-        let gone = CancellationToken::new();
-        let front = admin::front(Arc::clone(&self.gateway));
-        let doorman = Doorman::new(self.limits.clone(), Arc::clone(&self.gateway.metrics));
-        let closing = self.gateway.closing.clone();
-        let control = control::listen(self.builder.state(), Arc::clone(&self.gateway));
+        let Reloader { builder, gateway, .. } = &*self.reloader;
+        let control = control::listen(builder.state(), Arc::clone(gateway));
         if let Err(error) = &control {
             tracing::warn!(
                 %error,
@@ -136,26 +139,19 @@ impl Server {
                  themselves"
             );
         }
-        let accepting = tokio::spawn(accept::serve(
-            self.listener,
-            front,
-            doorman,
-            closing.clone(),
-            gone.clone(),
-            connections.clone(),
-        ));
+        self.hall.begun.cancel();
         stop.await;
         tracing::info!("stopping");
+        let Hall { closing, connections, gone, .. } = &*self.hall;
         closing.cancel();
         connections.close();
         let told = Instant::now();
         if timeout_at(told + DRAIN, connections.wait()).await.is_err() {
             tracing::warn!(left = connections.len(), "requests under way were cut off");
         }
-        accepting.abort();
-        drop(control.map(|control| control.abort()));
         gone.cancel();
-        let devices = self.gateway.house.load_full();
+        drop(control.map(|control| control.abort()));
+        let devices = gateway.house.load_full();
         let farewells = devices.devices.iter().map(|device| device.keeper.close());
         let end = (Instant::now() + FAREWELL).min(told + END);
         if timeout_at(end, join_all(farewells)).await.is_err() {

@@ -144,6 +144,33 @@ pub struct Carriers<'a> {
     pub headers: Vec<&'a str>,
     /// Of query parameters.
     pub query: Vec<&'a str>,
+    /// Of cookies, where a device is a site of its own; elsewhere none pass.
+    pub cookies: Cookies<'a>,
+}
+
+/// Cookies in which a make takes a session.
+#[derive(Debug)]
+pub enum Cookies<'a> {
+    /// Those of these names.
+    Named(&'a [&'a str]),
+    /// Any may be.
+    Every,
+}
+
+impl Default for Cookies<'_> {
+    fn default() -> Self {
+        Self::Named(&[])
+    }
+}
+
+impl Cookies<'_> {
+    /// Whether one of this name may carry a session.
+    pub fn has(&self, name: &str) -> bool {
+        match self {
+            Self::Named(names) => names.iter().any(|known| known.eq_ignore_ascii_case(name)),
+            Self::Every => true,
+        }
+    }
 }
 
 /// What a response says about the session.

@@ -29,13 +29,13 @@ pub(super) async fn demo(listen: Option<Address>) -> Result<(), Exit> {
             .map_err(|errors| anyhow!("{errors}").into())
     };
     let wanted = listen.clone().unwrap_or_default();
-    let server = match Server::bind(configure(&wanted)?, Clock::system()).await {
+    let server = match Server::bind(configure(&wanted)?, Clock::system(), Vec::new()).await {
         Err(StartError::Listen { .. }) if listen.is_none() => {
-            Server::bind(configure(&Address { port: 0, ..wanted })?, Clock::system()).await?
+            Server::bind(configure(&Address { port: 0, ..wanted })?, Clock::system(), Vec::new()).await?
         }
         bound => bound?,
     };
-    let address = server.address();
+    let (address, _) = *server.addresses().first().context("a server without a door")?;
     say(&format!("keyward demo: a simulated device of every vendor behind http://{address}/\n"));
     say("Try these; none needs a credential:\n");
     for (name, sample) in tries {

@@ -1,44 +1,69 @@
 //! `keyward run`.
 
 use std::io;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use listenfd::ListenFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{Exit, load, log};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
-use crate::gateway::Gateway;
-use crate::server::reload::{Watch, secret_files, take_over};
-use crate::server::{Builder, Server};
+use crate::server::Server;
+use crate::server::reload::{Reloader, Watch};
 use crate::vendor::Registry;
 
-pub(super) async fn run(named: Option<PathBuf>, environment: Environment) -> Result<(), Exit> {
+pub(super) async fn run(
+    named: Option<PathBuf>,
+    environment: Environment,
+    handed: Vec<TcpListener>,
+) -> Result<(), Exit> {
     let config = load(named.as_deref(), &environment)?;
     log::begin(&config.log);
     let file = config.file.clone();
     // Before anybody can know that it runs: a signal without a handler would end it.
     let stop = stopped(|| {}).map_err(anyhow::Error::from)?;
     let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
-    let server = Server::bind(config, Clock::system()).await?;
+    let server = Server::bind(config, Clock::system(), handed).await?;
     introduce(&server);
-    let reloading = tokio::spawn(reload(file, environment, hangup, server.builder(), server.gateway()));
+    let reloading = tokio::spawn(reload(file, environment, hangup, server.reloader()));
     server.run(stop).await;
     reloading.abort();
     Ok(())
 }
 
+/// The sockets that a service manager has bound for us (systemd's `sd_listen_fds`). To be called before there are
+/// threads: what says so is taken out of the environment.
+pub(super) fn handed() -> Result<Vec<TcpListener>, Exit> {
+    let mut handed = ListenFd::from_env();
+    let sockets = (0..handed.len()).map(|nth| handed.take_tcp_listener(nth));
+    let sockets: io::Result<Vec<_>> = sockets.collect();
+    let sockets = sockets.map_err(|error| {
+        Exit::Usage(format!("a socket that was handed over can't be used ({error}): doors listen at TCP"))
+    })?;
+    Ok(sockets.into_iter().flatten().collect())
+}
+
 fn introduce(server: &Server) {
-    let gateway = server.gateway();
-    let house = gateway.house.load();
+    let reloader = server.reloader();
+    let house = reloader.gateway.house.load();
     for warning in &house.warnings {
         tracing::warn!("{warning}");
     }
-    let address = server.address();
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), "keyward listens on http://{address}");
+    let version = env!("CARGO_PKG_VERSION");
+    let urls = server
+        .addresses()
+        .into_iter()
+        .map(|(address, secure)| format!("{}://{address}", if secure { "https" } else { "http" }));
+    let urls: Vec<_> = urls.collect();
+    for url in &urls {
+        tracing::info!(version, "keyward listens on {url}");
+    }
     for device in &house.devices {
-        tracing::info!("http://{address}/{}/ leads to {} ({})", device.name, device.url, device.make.name);
+        let url = urls.first().map(String::as_str).unwrap_or_default();
+        tracing::info!("{url}/{}/ leads to {} ({})", device.name, device.url, device.make.name);
     }
 }
 
@@ -65,16 +90,11 @@ async fn first(terminate: &mut Signal, interrupt: &mut Signal) {
 }
 
 /// Takes over the file whenever it or a file of secrets changes, and at SIGHUP.
-async fn reload(
-    file: PathBuf,
-    environment: Environment,
-    mut hangup: Signal,
-    builder: Arc<Builder>,
-    gateway: Arc<Gateway>,
-) {
+async fn reload(file: PathBuf, environment: Environment, mut hangup: Signal, reloader: Arc<Reloader>) {
     let mut watch = Watch::new();
     loop {
-        let files = std::iter::once(file.clone()).chain(secret_files(&gateway.house.load()));
+        let named = reloader.gateway.house.load().files.clone();
+        let files = std::iter::once(file.clone()).chain(named);
         let covered = watch
             .as_mut()
             .map_err(|error| error.to_string())
@@ -87,7 +107,7 @@ async fn reload(
             () = changed(watch.as_ref().ok()) => {}
         }
         let read = config::load(&file, &environment, &Registry).map_err(|errors| errors.to_string());
-        take_over(&builder, &gateway, read);
+        reloader.take_over(read).await;
     }
 }
 

@@ -1,14 +1,17 @@
 //! Reading one device's table.
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use super::section::Section;
+use super::url::is_name;
 use super::words::{is_harmless, listed, nearest};
-use super::{BaseUrl, Defaults, Device, Makes, PathPattern, Rights, trust};
+use super::{BaseUrl, Defaults, Device, Makes, Malformed, PathPattern, Rights, trust};
 use crate::secret::Secret;
 
 /// Keys that a device will have.
-const LATER: [&str; 5] = ["cache", "hosts", "min_interval", "stale_after", "stale_if_error"];
+const LATER: [&str; 4] = ["cache", "min_interval", "stale_after", "stale_if_error"];
 
 /// Paths that are ours, or that browsers and crawlers ask at every root.
 const TAKEN: [&str; 5] = ["favicon.ico", "healthz", "metrics", "readyz", "robots.txt"];
@@ -37,7 +40,13 @@ pub(super) fn fault_of_name(name: &str) -> Option<&'static str> {
 }
 
 /// Reads the table of the device `name`. `None`: what is wrong has been noted.
-pub(super) fn read<M: Makes>(name: &str, mut table: Section<'_>, makes: &M) -> Option<Device<M::Driver>> {
+/// `taken` are the host names of the devices before it.
+pub(super) fn read<M: Makes>(
+    name: &str,
+    mut table: Section<'_>,
+    makes: &M,
+    taken: &mut BTreeSet<String>,
+) -> Option<Device<M::Driver>> {
     let source = Secret::new(table.rendered());
     let known = vendor(&mut table, makes);
     let is_known = known.is_some();
@@ -61,6 +70,10 @@ pub(super) fn read<M: Makes>(name: &str, mut table: Section<'_>, makes: &M) -> O
         Some("read") => Rights::Read,
         _ => Rights::Full,
     };
+    let hosts = table.list("hosts", host).unwrap_or_default();
+    if let Some(host) = hosts.iter().find(|host| !taken.insert(host.to_string())) {
+        table.refuse("hosts", format!("{host} stands there twice, or is another device's"));
+    }
     let acting = table.list("acts_on_get", str::parse);
     if access == Rights::Read && is_known && defaults.acts_on_get.is_none() && !table.has("acts_on_get") {
         let message = "of this vendor it is not known which GETs change something; \
@@ -85,6 +98,7 @@ pub(super) fn read<M: Makes>(name: &str, mut table: Section<'_>, makes: &M) -> O
         url: url?,
         trust: trust.unwrap_or_default(),
         access,
+        hosts,
         acts_on_get: acting.unwrap_or_else(usual),
         connect_timeout,
         timeout,
@@ -96,6 +110,18 @@ pub(super) fn read<M: Makes>(name: &str, mut table: Section<'_>, makes: &M) -> O
         driver: driver?,
         source,
     })
+}
+
+/// A host name that a device has to itself.
+fn host(text: &str) -> Result<String, Malformed> {
+    let name = text.trim_end_matches('.').to_ascii_lowercase();
+    if name == "localhost" {
+        return Err(Malformed("localhost leads to all devices; \"<device>.localhost\" is a name of its own"));
+    }
+    if !is_name(text) || name.parse::<IpAddr>().is_ok() {
+        return Err(Malformed("expected a host name without port, such as \"solar.home.arpa\""));
+    }
+    Ok(name)
 }
 
 fn build<M: Makes>(table: &mut Section<'_>, vendor: &'static str, makes: &M) -> Option<M::Driver> {

@@ -1,17 +1,15 @@
 //! Reading the top of the file: everything but the devices' own keys.
 
-use std::net::IpAddr;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ipnet::{IpNet, Ipv4Net};
 use toml::de::DeTable;
 use tracing_subscriber::filter::Targets;
 
 use super::report::Report;
 use super::section::Section;
-use super::url::is_name;
 use super::words::nearest;
-use super::{Access, Address, Config, Limits, Log, LogFormat, Makes, Malformed, device};
+use super::{Address, Config, Limits, Listener, Log, LogFormat, Makes, Malformed, access, device, listener};
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 const FORMATS: [&str; 2] = ["text", "json"];
@@ -25,13 +23,16 @@ pub(super) fn config<M: Makes>(report: &Report<'_>, table: &DeTable<'_>, makes: 
     let listen = top.parsed("listen");
     let certs = top.path("certs");
     let state = top.path("state");
-    let devices = devices(&mut top, makes);
-    let access = access(top.section("access"));
+    let listen = listen_variable(report).or(listen).unwrap_or_default();
+    let (names, devices) = devices(&mut top, makes);
+    let listeners = listeners(&mut top, &names, &listen);
+    let access = access::read(top.section("access"), &names);
     let limits = limits(top.section("limits"));
     let log = log(top.section("log"), report);
     let config = Config {
         file: report.file.to_owned(),
-        listen: listen_variable(report).or(listen).unwrap_or_default(),
+        listen,
+        listeners,
         certs: environment
             .path("KEYWARD_CERTS")
             .or(certs)
@@ -48,7 +49,7 @@ pub(super) fn config<M: Makes>(report: &Report<'_>, table: &DeTable<'_>, makes: 
         log,
         warnings: Vec::new(),
     };
-    top.finish(&["listeners"], true);
+    top.finish(&[], true);
     config
 }
 
@@ -57,44 +58,30 @@ fn listen_variable(report: &Report<'_>) -> Option<Address> {
     parsed.map_err(|Malformed(message)| report.outside_fault("KEYWARD_LISTEN", message)).ok()
 }
 
-fn devices<M: Makes>(top: &mut Section<'_>, makes: &M) -> Vec<super::Device<M::Driver>> {
-    let section = top.section("devices");
+/// The devices with all names that stand there, those of broken tables too.
+fn devices<'a, M: Makes>(top: &mut Section<'a>, makes: &M) -> (Vec<&'a str>, Vec<super::Device<M::Driver>>) {
+    let sections = top.section("devices").sections();
+    let names = sections.iter().map(|(name, ..)| *name).collect();
+    let mut hosts = BTreeSet::new();
     let read = |(name, at, table): (&str, usize, Section<'_>)| {
         if let Some(message) = device::fault_of_name(name) {
             top.report().fault(at, table.name().to_owned(), message);
         }
         // What is no table has been told of, and has no keys to miss.
-        table.is_given().then(|| device::read(name, table, makes))?
+        table.is_given().then(|| device::read(name, table, makes, &mut hosts))?
     };
-    section.sections().into_iter().filter_map(read).collect()
+    (names, sections.into_iter().filter_map(read).collect())
 }
 
-fn access(mut section: Section<'_>) -> Access {
-    let hosts = section.list("hosts", host_pattern).unwrap_or_default();
-    let allow = section.list("allow", network);
-    section.finish(&["keys", "origins"], true);
-    Access { hosts, allow }
-}
-
-fn host_pattern(text: &str) -> Result<String, Malformed> {
-    if is_name(text.strip_prefix("*.").unwrap_or(text)) {
-        return Ok(text.trim_end_matches('.').to_ascii_lowercase());
+fn listeners(top: &mut Section<'_>, devices: &[&str], first: &Address) -> Vec<Listener> {
+    let mut taken = vec![first.clone()];
+    let mut listeners = Vec::new();
+    for table in top.tables("listeners") {
+        let read = listener::read(table, devices, &taken);
+        taken.extend(read.iter().map(|listener| listener.listen.clone()));
+        listeners.extend(read);
     }
-    Err(Malformed("expected a host name without port, such as \"meters.example.org\" or \"*.example.org\""))
-}
-
-/// A network or a plain address. Callers' IPv4 addresses come unmapped, so networks are too.
-fn network(text: &str) -> Result<IpNet, Malformed> {
-    let plain = || text.parse::<IpAddr>().map(IpNet::from);
-    let network = text.parse::<IpNet>().or_else(|_| plain());
-    let network =
-        network.map_err(|_| Malformed("expected a network such as \"192.168.0.0/16\", or an address"))?;
-    let unmapped = match network {
-        IpNet::V6(net) => net.addr().to_ipv4_mapped().zip(net.prefix_len().checked_sub(96)),
-        IpNet::V4(_) => None,
-    };
-    let unmapped = unmapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok());
-    Ok(unmapped.map_or(network, IpNet::V4).trunc())
+    listeners
 }
 
 fn limits(mut section: Section<'_>) -> Limits {

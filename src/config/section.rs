@@ -3,6 +3,7 @@
 mod typed;
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -80,7 +81,9 @@ impl<'a> Section<'a> {
         let source = source.and_then(|source| source.read().map(|_| source));
         match source {
             Ok(source) => {
-                self.warn_of_open_file(key, given, &source);
+                if let SecretSource::File(file) = &source {
+                    self.warn_if_open(key, file);
+                }
                 Some(source)
             }
             Err(error) => self.note(key, error.to_string()),
@@ -136,6 +139,18 @@ impl<'a> Section<'a> {
             Some(given) => self.open(name, given),
             None => Self { report: self.report, table: None, name, at: self.at, asked: Vec::new() },
         }
+    }
+
+    /// The tables of the array at `key`.
+    pub(super) fn tables(&mut self, key: &'static str) -> Vec<Self> {
+        let Some(array) = self.take(key).and_then(|given| given.get_ref().as_array()) else {
+            if self.has(key) {
+                self.wrong::<()>(key, &format!("tables, each below a line [[{key}]]"));
+            }
+            return Vec::new();
+        };
+        let name = |nth: usize| format!("{}[{nth}]", self.dotted(key));
+        array.iter().enumerate().map(|(nth, given)| self.open(name(nth), given)).collect()
     }
 
     fn open(&self, name: String, given: Given<'a>) -> Self {
@@ -245,11 +260,12 @@ impl<'a> Section<'a> {
         }
     }
 
-    fn warn_of_open_file(&self, key: &str, given: Given<'_>, source: &SecretSource) {
-        let SecretSource::File(file) = source else { return };
+    /// Warns where others may read a file that a secret is in.
+    pub(super) fn warn_if_open(&mut self, key: &'static str, file: &Path) {
+        let at = self.take(key).map_or(self.at, |given| given.span().start);
         if let Some(mode) = loose_mode(file, self.report.environment) {
             let message = format!("others may read {} (mode {mode:04o}); chmod 600 it", file.display());
-            self.report.warn(given.span().start, &self.dotted(key), &message);
+            self.report.warn(at, &self.dotted(key), &message);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Whole files, the environment, and finding the file.
 
+mod doors;
 mod messages;
 mod secrets;
 mod values;
@@ -85,7 +86,7 @@ fn without_optional_keys_all_is_as_documented() {
     let config = read(METER).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8480");
     assert_eq!((config.certs.as_path(), config.state.as_path()), (Path::new("certs"), Path::new("state")));
-    assert_eq!(config.access, Access { hosts: vec![], allow: None });
+    assert_eq!(config.access, Access::default());
     assert_eq!(config.limits, Limits::default());
     assert_eq!(config.log, Log { level: "info".to_owned(), format: LogFormat::Text });
     assert!(config.warnings.is_empty());

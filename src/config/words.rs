@@ -22,8 +22,8 @@ pub(super) fn is_harmless(text: &str) -> bool {
 }
 
 /// The candidate that someone who wrote `word` most likely meant.
-pub(super) fn nearest(word: &str, candidates: &[&'static str]) -> Option<&'static str> {
-    let close = |candidate: &&'static str| {
+pub(super) fn nearest<'a>(word: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let close = |candidate: &&'a str| {
         let slips = strsim::osa_distance(word, candidate);
         slips <= (word.len() / 3).max(1) || strsim::jaro_winkler(word, candidate) > 0.85
     };

@@ -1,46 +1,35 @@
-//! keyward's own endpoints, and the front that everything comes in by. They answer from memory: no device is
-//! asked, nobody is logged in.
+//! keyward's own endpoints. They answer from memory: no device is asked, nobody is logged in.
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use axum::{Extension, Router};
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
-use tower_http::catch_panic::CatchPanicLayer;
 
-use super::admit::Peer;
-use super::fault::{Fault, Kind};
+use super::admit::Admitted;
+use super::fault::Fault;
 use super::problem::with_type;
 use super::{Device, Gateway, RequestId, page, refuse};
 use crate::metrics::Last;
 
-/// The front: our endpoints as routes, devices for everything else.
-pub fn front(gateway: Arc<Gateway>) -> Router {
-    let devices = Arc::clone(&gateway);
+/// Our endpoints. Who asks for them has been admitted.
+pub(super) fn endpoints() -> Router<Arc<Gateway>> {
     Router::new()
         .route("/", own(get(first_page)))
-        .route("/readyz", own(get(ready)))
         .route("/metrics", own(get(metrics)))
         .route("/-/devices", own(get(list)))
         // Browsers and crawlers ask for these by themselves; it is no mistake of theirs.
         .route("/favicon.ico", own(get(async || StatusCode::NO_CONTENT)))
         .route("/robots.txt", own(get(async || with_type("text/plain", "User-agent: *\nDisallow: /\n"))))
-        .fallback(async move |request: Request| devices.answer(request).await)
-        .layer(middleware::from_fn_with_state(Arc::clone(&gateway), admit))
+        .route_layer(middleware::from_fn(permit))
+        .route("/readyz", own(get(ready)))
         .route("/healthz", own(get(async || with_type("text/plain; charset=utf-8", "ok\n"))))
-        .layer(CatchPanicLayer::custom(|_| {
-            // What it says may hold anything; the panic hook has told the log where it was.
-            let fault = Fault::new(Kind::Internal, "an error of keyward's own; the log says where");
-            let asked = http::Request::new(()).into_parts().0;
-            refuse(&fault, &asked, &RequestId::new())
-        }))
-        .with_state(gateway)
 }
 
 /// A route that knows GET and HEAD.
@@ -51,35 +40,31 @@ fn own(route: MethodRouter<Arc<Gateway>>) -> MethodRouter<Arc<Gateway>> {
     })
 }
 
-/// Nobody gets past here who may not ask.
-async fn admit(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    let (head, body) = request.into_parts();
-    let admitted = match head.extensions.get::<Peer>() {
-        _ if head.method == Method::CONNECT || head.method == Method::TRACE => {
-            Err(Fault::method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"))
-        }
-        Some(peer) => gateway.house.load().admission.admit(&head, *peer),
-        None => Err(Fault::new(Kind::Internal, "a request without a connection")),
-    };
-    if let Err(fault) = admitted {
+/// A key may open less than what tells of all devices.
+async fn permit(Extension(admitted): Extension<Admitted>, request: Request, next: Next) -> Response {
+    if let Err(fault) = admitted.shown.permit_own(request.method()) {
+        let (head, _) = request.into_parts();
         return refuse(&fault, &head, &RequestId::of(&head));
     }
-    if head.uri.path() == "*" {
-        let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-        return (StatusCode::NO_CONTENT, [(header::ALLOW, allow)]).into_response();
-    }
-    next.run(Request::from_parts(head, body)).await
+    next.run(request).await
 }
 
-async fn ready(State(gateway): State<Arc<Gateway>>) -> Response {
+/// Whether this process is ready is no secret; what it is ready for is, where keys are set.
+async fn ready(
+    State(gateway): State<Arc<Gateway>>,
+    Extension(admitted): Extension<Admitted>,
+    method: Method,
+) -> Response {
     let ready = !gateway.closing.is_cancelled();
     let house = gateway.house.load();
-    let devices: Vec<_> = house
-        .devices
-        .iter()
-        .map(|device| json!({ "name": device.name, "state": state(device).name }))
-        .collect();
-    let mut response = as_json(&json!({ "ready": ready, "devices": devices }));
+    let device = |device: &Arc<Device>| json!({ "name": device.name, "state": state(device).name });
+    let mut response = as_json(&match admitted.shown.permit_own(&method) {
+        Ok(()) => {
+            let devices: Vec<_> = house.devices.iter().map(device).collect();
+            json!({ "ready": ready, "devices": devices })
+        }
+        Err(_) => json!({ "ready": ready }),
+    });
     if !ready {
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     }

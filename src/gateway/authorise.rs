@@ -11,6 +11,7 @@ use super::admit;
 use super::fault::Fault;
 use super::route::Hop;
 use crate::keeper::Lease;
+use crate::vendor::Cookies;
 
 /// Headers that concern one connection (RFC 9110 section 7.6.1), the framing of a message, or who asked whom.
 const NOT_FORWARDED: [&str; 14] = [
@@ -46,6 +47,9 @@ pub(super) fn dress(
         if !nominated.contains(name) && is_for_device(name, &carriers.headers) {
             head.headers.append(name, value.clone());
         }
+    }
+    if hop.is_own_site() {
+        keep_cookies(&carriers.cookies, &asked.headers, &mut head.headers);
     }
     relocate(hop, &asked.headers, &mut head.headers);
     keep_connection_wishes(asked, &nominated, &mut head.headers);
@@ -123,23 +127,40 @@ fn is_for_device(name: &HeaderName, carriers: &[&str]) -> bool {
         && !carriers.iter().any(|carrier| name == *carrier || name == carrier.replace('_', "-"))
 }
 
+/// Where a device is a site of its own, its pages have cookies of their own beside those of its scheme.
+fn keep_cookies(scheme: &Cookies<'_>, asked: &HeaderMap, headers: &mut HeaderMap) {
+    let pairs = asked.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = pairs.flat_map(|line| line.split(';')).map(str::trim);
+    let kept: Vec<_> = pairs.filter(|pair| !pair.is_empty() && !scheme.has(cookie_name(pair))).collect();
+    if !kept.is_empty()
+        && let Ok(mut value) = HeaderValue::from_str(&kept.join("; "))
+    {
+        value.set_sensitive(true);
+        headers.insert(header::COOKIE, value);
+    }
+}
+
+/// The name of a cookie in a `Cookie` or `Set-Cookie` (RFC 6265 section 4).
+pub(super) fn cookie_name(pair: &str) -> &str {
+    pair.split(';').next().and_then(|pair| pair.split('=').next()).unwrap_or_default().trim()
+}
+
 /// `Origin` and `Referer` of this door become the device's; others are nobody's business there.
 fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
     headers.remove(header::ORIGIN);
     headers.remove(header::REFERER);
     let device = hop.device.origin();
-    if asked.get(header::ORIGIN).is_some_and(|origin| admit::is_own_origin(asked, origin.as_bytes()))
+    let is_ours = |origin: &HeaderValue| admit::is_own_origin(asked, hop.secure, origin.as_bytes());
+    if asked.get(header::ORIGIN).is_some_and(is_ours)
         && let Ok(origin) = HeaderValue::from_str(&device)
     {
         headers.insert(header::ORIGIN, origin);
     }
-    let Some(referer) = asked.get(header::REFERER).filter(|it| admit::is_own_referer(asked, it.as_bytes()))
-    else {
-        return;
-    };
-    let path = referer.to_str().ok().and_then(|it| it.splitn(4, '/').nth(3)).unwrap_or_default();
-    let below =
-        path.strip_prefix(hop.device.name.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or("/");
+    let is_ours = |referer: &&HeaderValue| admit::is_own_referer(asked, hop.secure, referer.as_bytes());
+    let Some(referer) = asked.get(header::REFERER).filter(is_ours) else { return };
+    let after_scheme = referer.to_str().ok().and_then(|it| it.split_once("://")).map(|(_, rest)| rest);
+    let path = after_scheme.and_then(|rest| rest.get(rest.find('/')?..)).unwrap_or_default();
+    let below = path.strip_prefix(hop.prefix.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or("/");
     if let Ok(referer) = HeaderValue::from_str(&format!("{device}{}{below}", hop.device.url.path())) {
         headers.insert(header::REFERER, referer);
     }

@@ -19,6 +19,10 @@ pub enum Kind {
     OriginNotAllowed,
     /// The caller's network may not ask.
     ClientNotAllowed,
+    /// The caller shows no key.
+    KeyRequired,
+    /// Its key does not open this.
+    KeyNotAllowed,
     /// The device may only be read, or never be asked this.
     ReadOnly,
     /// No such method here.
@@ -66,6 +70,8 @@ impl Kind {
             Self::HostNotAllowed => ("host_not_allowed", S::FORBIDDEN, "http_request_denied"),
             Self::OriginNotAllowed => ("origin_not_allowed", S::FORBIDDEN, "http_request_denied"),
             Self::ClientNotAllowed => ("client_not_allowed", S::FORBIDDEN, "http_request_denied"),
+            Self::KeyRequired => ("key_required", S::UNAUTHORIZED, "http_request_denied"),
+            Self::KeyNotAllowed => ("key_not_allowed", S::FORBIDDEN, "http_request_denied"),
             Self::ReadOnly => ("read_only", S::FORBIDDEN, "http_request_denied"),
             Self::MethodNotAllowed => ("method_not_allowed", S::METHOD_NOT_ALLOWED, "http_request_denied"),
             Self::BadPath => ("bad_path", S::BAD_REQUEST, "http_request_error"),

@@ -1,14 +1,16 @@
 //! What a request may need to know of the devices.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 
-use super::admit::Admission;
+use super::admit::{Admission, Door, Peer};
 use crate::config::{BaseUrl, PathPattern, Rights};
 use crate::keeper::Keeper;
 use crate::metrics::DeviceFigures;
+use crate::secret::Secret;
 use crate::upstream::Upstream;
 use crate::vendor::{Make, Vendor};
 
@@ -19,24 +21,44 @@ pub struct House {
     pub devices: Vec<Arc<Device>>,
     /// Who may ask.
     pub admission: Admission,
+    /// By which doors.
+    pub doors: Vec<Door>,
     /// Longest silence in the middle of a caller's body.
     pub caller_idle: Duration,
     /// What a person should know, for the page.
     pub warnings: Vec<String>,
     /// Why the file as it is now was not taken over.
     pub broken: Option<String>,
+    /// Files that the configuration names, and whose change is a change of it.
+    pub files: Vec<PathBuf>,
+}
+
+impl House {
+    /// The door that a caller came by, unless it has been closed since.
+    pub(super) fn door(&self, peer: &Peer) -> Option<&Door> {
+        self.doors.iter().find(|door| door.id == *peer.door)
+    }
+
+    /// The device with this host name.
+    pub(super) fn named(&self, host: &str) -> Option<&Arc<Device>> {
+        self.devices.iter().find(|device| device.hosts.iter().any(|name| name == host))
+    }
 }
 
 /// One device.
 pub struct Device {
     /// Its prefix without slashes.
     pub name: String,
+    /// Its table in the configuration, to tell whether another configuration changes it.
+    pub source: Secret,
     /// Its make.
     pub make: &'static Make,
     /// How its make is spoken to.
     pub vendor: Arc<dyn Vendor>,
     /// Where it is.
     pub url: BaseUrl,
+    /// Host names that are this device from their root on, in lower case.
+    pub hosts: Vec<String>,
     /// What its `Host` header says.
     pub host: HeaderValue,
     /// The way to it.

@@ -3,19 +3,14 @@
 //! A reference is read as browsers read it (the URL standard of the WHATWG), since it is they who could be led from
 //! one device to another: to them a backslash is a slash, a tab is nothing, `%2e` is a dot and `http:x` is relative.
 
-use http::header::{self, HeaderName, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::request;
 use url::Url;
 
 use super::route::{self, Hop};
 
-/// Headers whose value is a reference.
-pub(super) fn is_reference(name: &HeaderName) -> bool {
-    [header::LOCATION, header::CONTENT_LOCATION].contains(name)
-}
-
-/// Rewrites a reference to the device, or to `localhost` as some say, to the device's prefix. One that leads there
-/// by itself stays as it is, and so does one to elsewhere, unless that is another prefix of this door.
+/// Rewrites a reference to the device, or to `localhost` as some say, to where the device is behind this door. One that
+/// leads there by itself stays as it is, and so does one to elsewhere, unless that is another device's.
 pub(super) fn rewrite(hop: &Hop, asked: &request::Parts, value: &HeaderValue) -> HeaderValue {
     let told = String::from_utf8_lossy(value.as_bytes());
     let rewritten = at_door(hop, asked, &told);
@@ -24,8 +19,8 @@ pub(super) fn rewrite(hop: &Hop, asked: &request::Parts, value: &HeaderValue) ->
 
 fn at_door(hop: &Hop, asked: &request::Parts, told: &str) -> Option<String> {
     let page = Url::parse(&format!("{}{}", hop.device.origin(), hop.target)).ok()?;
-    let meant = page.join(told).ok()?;
-    if is_on_device(hop, &page, &meant) {
+    let meant = page.join(&without_backslashes(told)).or_else(|_| page.join(told)).ok();
+    if let Some(meant) = meant.filter(|meant| is_on_device(hop, &page, meant)) {
         let rewritten = below_prefix(hop, &meant).unwrap_or_else(|| beside(hop, &meant));
         let leads_there = |door: Url| door.join(told) == door.join(&rewritten);
         return (!pages(asked).all(leads_there)).then_some(rewritten);
@@ -33,10 +28,16 @@ fn at_door(hop: &Hop, asked: &request::Parts, told: &str) -> Option<String> {
     let led =
         pages(asked).find_map(|door| door.join(told).ok().filter(|led| led.origin() == door.origin()))?;
     // Another device of this door is not this one's to send anybody to.
-    below(led.path(), &format!("/{}", hop.device.name)).is_none().then(|| beside(hop, &led))
+    below(led.path(), &hop.prefix).is_none().then(|| beside(hop, &led))
 }
 
-/// What was asked for, as the caller's browser calls it; whether there is TLS before this door is not known.
+/// To a browser a backslash is a slash, to others a letter: encoded it is a letter to all.
+fn without_backslashes(told: &str) -> String {
+    let (path, rest) = told.split_at(told.find(['?', '#']).unwrap_or(told.len()));
+    path.replace('\\', "%5C") + rest
+}
+
+/// What was asked for, as the caller's browser calls it; there may be TLS before this door, whether it speaks it or not.
 fn pages(asked: &request::Parts) -> impl Iterator<Item = Url> {
     let host = asked.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let target = asked.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -57,8 +58,13 @@ fn is_on_device(hop: &Hop, page: &Url, meant: &Url) -> bool {
 
 fn below_prefix(hop: &Hop, meant: &Url) -> Option<String> {
     let rest = below(meant.path(), hop.device.url.path())?;
+    let before = match rest {
+        // Two slashes at the start would make a host of what follows (RFC 3986 section 4.2).
+        host if hop.is_own_site() && host.starts_with("//") => "/.",
+        _ => hop.prefix.as_str(),
+    };
     let slash = if rest.is_empty() { "/" } else { "" };
-    Some(format!("/{}{rest}{slash}{}", hop.device.name, after_path(hop, meant)))
+    Some(format!("{before}{rest}{slash}{}", after_path(hop, meant)))
 }
 
 /// What lies beside the base path is not behind this door.

@@ -14,8 +14,7 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::Device;
-use super::authorise::{nominated, without_trailers};
+use super::authorise::{cookie_name, nominated, without_trailers};
 use super::fault::Kind;
 use super::location;
 use super::problem::RIGHTS;
@@ -92,7 +91,7 @@ pub(super) fn pass(
         body,
         closing: endless.then(|| Box::pin(closing.clone().cancelled_owned())),
         figures: Arc::clone(&hop.device.figures),
-        device: Arc::clone(&hop.device),
+        device: Arc::from(hop.device.name.as_str()),
         nominated: nominated(&head.headers),
     });
     passed
@@ -137,14 +136,15 @@ fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> H
     let nominated = nominated(&head.headers);
     let mut passed = HeaderMap::with_capacity(head.headers.len() + 4);
     for (name, value) in &head.headers {
-        if nominated.contains(name) || !is_for_caller(&hop.device, name) {
+        if nominated.contains(name) || !is_for_caller(hop, name) {
             continue;
         }
-        let value = match location::is_reference(name) {
-            true => location::rewrite(hop, asked, value),
-            false => value.clone(),
+        let value = match *name {
+            header::LOCATION | header::CONTENT_LOCATION => Some(location::rewrite(hop, asked, value)),
+            header::SET_COOKIE => own_cookie(hop, value),
+            _ => Some(value.clone()),
         };
-        passed.append(name, value);
+        passed.extend(value.map(|value| (name.clone(), value)));
     }
     if asked.method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED {
         // It tells of a body that does not follow; else hyper frames what does.
@@ -159,16 +159,38 @@ fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> H
         passed.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     // What is left of it counts: a type that the device nominated as its own does not arrive.
-    if is_document(&passed) {
+    if !hop.is_own_site() && is_document(&passed) {
         confine(&mut passed);
     }
     passed
 }
 
-fn is_for_caller(device: &Device, name: &HeaderName) -> bool {
+fn is_for_caller(hop: &Hop, name: &HeaderName) -> bool {
     let name = name.as_str();
-    let is_challenge = name == header::WWW_AUTHENTICATE.as_str() && device.make.challenges;
-    is_challenge || !(NOT_PASSED.contains(&name) || name.starts_with(NOT_PASSED_FAMILY))
+    let is_challenge = name == header::WWW_AUTHENTICATE.as_str() && hop.device.make.challenges;
+    let is_cookie = name == header::SET_COOKIE.as_str() && hop.is_own_site();
+    is_challenge || is_cookie || !(NOT_PASSED.contains(&name) || name.starts_with(NOT_PASSED_FAMILY))
+}
+
+/// Whether a field may stand behind a body: what is looked at before it passes may not.
+fn is_for_trailers(name: &HeaderName) -> bool {
+    let is_reference = [header::LOCATION, header::CONTENT_LOCATION].contains(name);
+    !is_reference && !NOT_PASSED.contains(&name.as_str()) && !name.as_str().starts_with(NOT_PASSED_FAMILY)
+}
+
+/// A cookie that a device sets where it is a site of its own: for the host that the browser knows it by, and unless
+/// it carries the device's session.
+fn own_cookie(hop: &Hop, value: &HeaderValue) -> Option<HeaderValue> {
+    let line = value.to_str().ok()?;
+    if hop.device.vendor.carriers().cookies.has(cookie_name(line)) {
+        return None;
+    }
+    let (pair, attributes) = line.split_once(';').unwrap_or((line, ""));
+    let kept = attributes.split(';').filter(|part| !cookie_name(part).eq_ignore_ascii_case("domain"));
+    let parts: Vec<_> = std::iter::once(pair).chain(kept.filter(|part| !part.is_empty())).collect();
+    let mut value = HeaderValue::from_str(&parts.join(";")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }
 
 /// All prefixes share one origin, so a document of one device may not act as a page of ours.
@@ -193,7 +215,7 @@ struct Passing {
     /// An endless one ends when keyward does.
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     figures: Arc<DeviceFigures>,
-    device: Arc<Device>,
+    device: Arc<str>,
     nominated: Vec<HeaderName>,
 }
 
@@ -214,17 +236,11 @@ impl http_body::Body for Passing {
         let polled = Pin::new(&mut this.body).poll_frame(context);
         if let Poll::Ready(Some(Err(trouble))) = &polled {
             // The head is gone: all that is left is to break off towards the caller too, and to say so here.
-            tracing::warn!(device = this.device.name, fault = Kind::DeviceBrokeOff.name(), "{trouble}");
+            tracing::warn!(device = %this.device, fault = Kind::DeviceBrokeOff.name(), "{trouble}");
             this.figures.fault(Kind::DeviceBrokeOff.name(), &trouble.to_string(), true);
         }
-        polled.map_ok(|frame| {
-            let stays = |name: &HeaderName| {
-                this.nominated.contains(name)
-                    || location::is_reference(name)
-                    || !is_for_caller(&this.device, name)
-            };
-            without_trailers(frame, stays)
-        })
+        let stays = |name: &HeaderName| this.nominated.contains(name) || !is_for_trailers(name);
+        polled.map_ok(|frame| without_trailers(frame, stays))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -6,6 +6,7 @@ use http::uri::PathAndQuery;
 use http::{Uri, request};
 use percent_encoding::percent_decode;
 
+use super::admit::{Admitted, Shown};
 use super::fault::{Fault, Kind};
 use super::{Device, House};
 use crate::config::PathPattern;
@@ -24,6 +25,10 @@ pub(super) enum Route {
 /// One request's way to its device.
 pub(super) struct Hop {
     pub(super) device: Arc<Device>,
+    /// Where the device is behind this door: `/<name>`, or nothing where all of the door or the host name is its own.
+    pub(super) prefix: String,
+    /// Whether the caller came by TLS.
+    pub(super) secure: bool,
     /// What the device is asked for: its base path and the caller's bytes.
     pub(super) target: Uri,
     /// The path below the base path as a device may read it: decoded, with backslashes for slashes, without
@@ -34,6 +39,11 @@ pub(super) struct Hop {
 }
 
 impl Hop {
+    /// Whether a browser takes this device for a site of its own.
+    pub(super) fn is_own_site(&self) -> bool {
+        self.prefix.is_empty()
+    }
+
     /// Whether the path falls under this pattern, wherever the device's API begins.
     pub(super) fn falls_under(&self, pattern: &PathPattern) -> bool {
         pattern.matches(&self.path) || pattern.matches(&self.whole)
@@ -46,27 +56,36 @@ impl Hop {
     }
 }
 
-/// Finds the device whose name is the first segment.
-pub(super) fn find(house: &House, asked: &request::Parts) -> Result<Route, Fault> {
+/// Finds the device: the one whose own the door or the host name is, or the one whose name is the first segment.
+pub(super) fn find(house: &House, asked: &request::Parts, admitted: &Admitted) -> Result<Route, Fault> {
     let path = asked.uri.path();
     let read = readable(path)?;
+    let hop = |device: &Arc<Device>, prefix, rest, path| -> Result<Route, Fault> {
+        let target = target(device, rest, asked.uri.query()).map_err(|fault| fault.at(&device.name))?;
+        let whole = format!("{}{path}", device.url.path());
+        let device = Arc::clone(device);
+        Ok(Route::Hop(Hop { device, prefix, secure: admitted.secure, target, path, whole }))
+    };
+    if let Some(device) = &admitted.own {
+        return hop(device, String::new(), path, read);
+    }
     let named = path.strip_prefix('/').unwrap_or(path);
     let (name, rest) = named.find('/').map_or((named, ""), |at| named.split_at(at));
-    let device =
-        house.devices.iter().find(|device| device.name == name).ok_or_else(|| unknown(house, name))?;
+    let device = house.devices.iter().find(|device| device.name == name);
+    let device = device.ok_or_else(|| unknown(house, name, &admitted.shown))?;
     if rest.is_empty() {
         let query = asked.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         return Ok(Route::Slash(format!("/{name}/{query}")));
     }
-    let target = target(device, rest, asked.uri.query()).map_err(|fault| fault.at(name))?;
-    let path = read.strip_prefix('/').and_then(|read| read.strip_prefix(name)).unwrap_or_default();
-    let path = if path.is_empty() { "/" } else { path }.to_owned();
-    let whole = format!("{}{path}", device.url.path());
-    Ok(Route::Hop(Hop { device: Arc::clone(device), target, path, whole }))
+    let read = read.strip_prefix('/').and_then(|read| read.strip_prefix(name)).unwrap_or_default();
+    let read = if read.is_empty() { "/" } else { read }.to_owned();
+    hop(device, format!("/{name}"), rest, read)
 }
 
-fn unknown(house: &House, name: &str) -> Fault {
-    let names: Vec<_> = house.devices.iter().map(|device| format!("/{}/", device.name)).collect();
+/// Nobody is told of devices that the key `shown` does not open.
+fn unknown(house: &House, name: &str, shown: &Shown) -> Fault {
+    let known = house.devices.iter().filter(|device| shown.opens(&device.name));
+    let names: Vec<_> = known.map(|device| format!("/{}/", device.name)).collect();
     let shown: String = name.chars().take(80).collect();
     Fault::new(
         Kind::UnknownDevice,

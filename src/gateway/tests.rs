@@ -94,7 +94,7 @@ fn pieces() -> impl Strategy<Value = Vec<u8>> {
 
 /// Each of them often enough to come upon what is wrong with a hasty rule in seconds.
 fn often() -> ProptestConfig {
-    ProptestConfig { cases: 20_000, failure_persistence: None, ..ProptestConfig::default() }
+    ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// A path below each kind of device.

@@ -1,30 +1,37 @@
 //! Our own accept loop: with deadlines, a bound on connections, and TCP_NODELAY, none of which `axum::serve` has.
 
+use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls::ServerConfig;
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::doorman::{Doorman, Phase, Seat};
-use super::watched::Watched;
+use super::watched::{Watched, Wire};
 use crate::gateway::RequestId;
-use crate::gateway::admit::Peer;
+use crate::gateway::admit::{DoorId, Peer};
 use crate::upstream::{is_coded_oddly, keep_alive};
 
 /// Largest head of a request.
@@ -33,20 +40,48 @@ const MAX_HEAD: usize = 32 * 1024;
 const MAX_HEADERS: usize = 100;
 /// Longest request target.
 const MAX_TARGET: usize = 8 * 1024;
+/// How a TLS record begins that begins a handshake (RFC 8446 section 5.1).
+const HANDSHAKE: u8 = 22;
+const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
+    content-length: 29\r\n\r\nThis door speaks https alone\n";
 /// After a failed accept (no descriptors left, say) to let others finish.
 const BREATHER: Duration = Duration::from_millis(100);
 
-/// Accepts connections until `gone`.
-pub(super) async fn serve(
-    listener: TcpListener,
-    front: Router,
-    doorman: Arc<Doorman>,
-    closing: CancellationToken,
-    gone: CancellationToken,
-    connections: TaskTracker,
-) {
-    loop {
-        let stream = match listener.accept().await {
+/// What every door leads into.
+pub(super) struct Hall {
+    /// What answers.
+    pub(super) front: Router,
+    pub(super) doorman: Arc<Doorman>,
+    /// Cancelled when all is ready to serve: who comes before waits.
+    pub(super) begun: CancellationToken,
+    /// Cancelled when keyward is told to stop.
+    pub(super) closing: CancellationToken,
+    /// Cancelled when nothing is waited for any longer.
+    pub(super) gone: CancellationToken,
+    pub(super) connections: TaskTracker,
+}
+
+/// One door, as its connections have to know it.
+pub(super) struct Entrance {
+    pub(super) id: Arc<DoorId>,
+    /// How it speaks TLS; nothing: plain HTTP.
+    pub(super) tls: Arc<ArcSwapOption<ServerConfig>>,
+    /// Cancelled when this door is closed.
+    pub(super) ending: CancellationToken,
+}
+
+/// Accepts connections until all is over, or this door is.
+pub(super) async fn serve(listener: TcpListener, entrance: Entrance, hall: Arc<Hall>) {
+    hall.gone.run_until_cancelled(hall.begun.cancelled()).await;
+    // While keyward stops it goes on, to say that it does.
+    let is_closed = || entrance.ending.is_cancelled() && !hall.closing.is_cancelled();
+    while !is_closed() {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = entrance.ending.cancelled(), if !hall.closing.is_cancelled() => continue,
+            () = hall.gone.cancelled() => return,
+        };
+        let stream = match accepted {
             Ok((stream, _)) => stream,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -54,27 +89,68 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let seat = doorman.seat().await;
-        let connection = connection(stream, seat, front.clone(), closing.clone());
-        let gone = gone.clone();
-        connections.spawn(async move {
+        let seat = hall.doorman.seat().await;
+        let connection = connection(stream, seat, hall.front.clone(), &entrance);
+        let gone = hall.gone.clone();
+        hall.connections.spawn(async move {
             gone.run_until_cancelled(connection).await;
         });
     }
 }
 
-async fn connection(stream: TcpStream, seat: Arc<Seat>, front: Router, closing: CancellationToken) {
-    let (Ok(remote), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY not set");
+/// One connection, from its handshake to its end.
+fn connection(
+    stream: TcpStream,
+    seat: Arc<Seat>,
+    front: Router,
+    entrance: &Entrance,
+) -> impl Future<Output = ()> + use<> {
+    let (door, tls, ending) = (Arc::clone(&entrance.id), entrance.tls.load_full(), entrance.ending.clone());
+    async move {
+        let (Ok(remote), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY not set");
+        }
+        keep_alive(&stream);
+        let peer = Peer { remote, local, door, secure: tls.is_some() };
+        let leave = seat.leave.clone();
+        let served = async {
+            match tls {
+                None => speak(stream, peer, seat, front, ending).await,
+                Some(tls) => {
+                    let limit = seat.limits().head_timeout;
+                    match timeout(limit, handshake(stream, tls)).await {
+                        Ok(Ok(stream)) => speak(stream, peer, seat, front, ending).await,
+                        Ok(Err(error)) => tracing::debug!(%error, %remote, "no TLS"),
+                        Err(_) => tracing::debug!(%remote, "no TLS in time"),
+                    }
+                }
+            }
+        };
+        leave.run_until_cancelled(served).await;
     }
-    keep_alive(&stream);
-    let peer = Peer { remote, local };
-    let leave = seat.leave.clone();
+}
+
+/// Who speaks plain HTTP where TLS is spoken is told so.
+async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
+    let mut first = [0];
+    if stream.peek(&mut first).await? > 0 && first != [HANDSHAKE] {
+        stream.write_all(SPEAK_TLS).await?;
+        stream.shutdown().await?;
+        // What is left unread would have the system take the answer back.
+        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the caller speaks plain HTTP"));
+    }
+    TlsAcceptor::from(tls).accept(stream).await
+}
+
+/// HTTP on one connection.
+async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Router, ending: CancellationToken) {
+    let remote = peer.remote;
     let watched = Watched::new(stream, Arc::clone(&seat));
-    let service = service_fn(move |request| answer(request, peer, Arc::clone(&seat), front.clone()));
+    let service = service_fn(move |request| answer(request, peer.clone(), Arc::clone(&seat), front.clone()));
     // Who comes so late still gets one answer: /readyz has to say that this is the end.
-    let is_late = closing.is_cancelled();
+    let is_late = ending.is_cancelled();
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -86,8 +162,7 @@ async fn connection(stream: TcpStream, seat: Arc<Seat>, front: Router, closing: 
     let mut connection = pin!(builder.serve_connection(TokioIo::new(watched), service).with_upgrades());
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = leave.cancelled() => return,
-        () = closing.cancelled(), if !is_late => {
+        () = ending.cancelled(), if !is_late => {
             connection.as_mut().graceful_shutdown();
             connection.as_mut().await
         }
@@ -126,16 +201,9 @@ fn malformed(request: &Request<Incoming>) -> Option<StatusCode> {
     if target > MAX_TARGET {
         return Some(StatusCode::URI_TOO_LONG);
     }
-    if is_coded_oddly(request.headers()) {
-        return Some(StatusCode::BAD_REQUEST);
-    }
-    // A container's health check need not know how it is called.
-    if request.uri().path() == "/healthz" {
-        return None;
-    }
-    let hosts = request.headers().get_all(header::HOST).iter().count();
-    let empty = request.headers().get(header::HOST).is_some_and(HeaderValue::is_empty);
-    (hosts != 1 || empty).then_some(StatusCode::BAD_REQUEST)
+    // An authority alone is for CONNECT (RFC 9112 section 3.2.3), and has no path that could lead anywhere.
+    let is_pathless = request.uri().path().is_empty() && request.method() != Method::CONNECT;
+    (is_pathless || is_coded_oddly(request.headers())).then_some(StatusCode::BAD_REQUEST)
 }
 
 /// The connection is busy until this is dropped.

@@ -4,18 +4,20 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::certificate::OwnCertificate;
 use crate::clock::Clock;
-use crate::config::{self, Address, Config, Limits, Log, PathPattern, Trust};
-use crate::gateway::admit::Admission;
+use crate::config::{
+    self, AccessKey, Config, Limits, Listener, ListenerTls, Log, PathPattern, SecretSource, Trust,
+};
+use crate::gateway::admit::{Admission, Door, DoorId, Key};
 use crate::gateway::{Device, House};
 use crate::keeper::store::Store;
 use crate::keeper::{self, Keeper};
 use crate::metrics::Metrics;
-use crate::secret::Secret;
 use crate::upstream::cloud::Cloud;
 use crate::upstream::{self, Pin, Upstream};
 use crate::vendor::Driver;
@@ -23,7 +25,6 @@ use crate::vendor::Driver;
 /// The keys of a configuration that are read at the start only.
 #[derive(PartialEq, Eq)]
 struct Fixed {
-    listen: Address,
     limits: Limits,
     log: Log,
     folders: [PathBuf; 2],
@@ -32,7 +33,6 @@ struct Fixed {
 impl Fixed {
     fn of(config: &Config<Driver>) -> Self {
         Self {
-            listen: config.listen.clone(),
             limits: config.limits.clone(),
             log: config.log.clone(),
             folders: [config.state.clone(), config.certs.clone()],
@@ -41,7 +41,7 @@ impl Fixed {
 }
 
 /// Makes houses of configurations: has what devices share, and remembers what it made.
-pub struct Builder {
+pub(super) struct Builder {
     clock: Clock,
     metrics: Arc<Metrics>,
     cloud: Cloud,
@@ -53,8 +53,6 @@ pub struct Builder {
     fixed: Fixed,
     /// Folders that were found not to be writable, in words.
     unwritable: Vec<String>,
-    /// The configured table of each device, to tell which of them another configuration changes.
-    sources: Mutex<Vec<(String, Secret)>>,
 }
 
 impl Builder {
@@ -86,7 +84,6 @@ impl Builder {
             hostname: hostname().unwrap_or_default(),
             fixed: Fixed::of(config),
             unwritable,
-            sources: Mutex::default(),
         })
     }
 
@@ -114,8 +111,13 @@ impl Builder {
     }
 
     /// The folder of saved sessions.
-    pub fn state(&self) -> &PathBuf {
+    pub(super) fn state(&self) -> &PathBuf {
         &self.state
+    }
+
+    /// Where our own certificate is.
+    pub(super) fn certificate(&self) -> OwnCertificate {
+        OwnCertificate::new(&self.certs, &self.hostname)
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -132,43 +134,37 @@ impl Builder {
     /// # Errors
     /// What can't be used, with the key it stands under.
     pub(super) fn house(&self, config: Config<Driver>, former: Option<&House>) -> Result<House, String> {
-        let sources: Vec<_> =
-            config.devices.iter().map(|device| (device.name.clone(), device.source.clone())).collect();
-        let mut known = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         let mut warnings = warnings(&config);
         warnings.extend(self.unwritable.iter().cloned());
         if Fixed::of(&config) != self.fixed {
-            warnings
-                .push("listen, state, certs, [limits] and [log] take effect at the next start".to_owned());
+            warnings.push("state, certs, [limits] and [log] take effect at the next start".to_owned());
         }
+        let files = files(&config);
+        let doors = doors(&config);
+        let keys = config.access.keys.into_iter().map(key).collect::<Result<_, _>>()?;
         let mut devices = Vec::new();
         for device in config.devices {
-            let unchanged =
-                known.iter().any(|(name, source)| *name == device.name && *source == device.source);
-            let kept = former
-                .filter(|_| unchanged)
-                .and_then(|house| house.devices.iter().find(|former| former.name == device.name).cloned());
-            devices.push(match kept {
-                Some(kept) => kept,
+            let known = former.into_iter().flat_map(|house| &house.devices);
+            let mut kept = known.filter(|known| known.name == device.name && known.source == device.source);
+            devices.push(match kept.next() {
+                Some(kept) => Arc::clone(kept),
                 None => Arc::new(self.device(device)?),
             });
         }
-        for gone in former.iter().flat_map(|house| &house.devices) {
-            if !devices.iter().any(|device| device.name == gone.name) {
-                self.metrics.forget(&gone.name);
-            }
-        }
-        *known = sources;
         Ok(House {
             devices,
             admission: Admission {
                 hosts: config.access.hosts,
                 hostname: self.hostname.clone(),
                 allow: config.access.allow,
+                origins: config.access.origins,
+                keys,
             },
+            doors,
             caller_idle: config.limits.idle_timeout,
             warnings,
             broken: None,
+            files,
         })
     }
 
@@ -207,6 +203,8 @@ impl Builder {
             |paths: &[&str]| paths.iter().filter_map(|path| path.parse().ok()).collect::<Vec<PathPattern>>();
         Ok(Device {
             name: device.name,
+            source: device.source,
+            hosts: device.hosts,
             make,
             vendor,
             url: device.url,
@@ -224,9 +222,47 @@ impl Builder {
     }
 }
 
+fn doors(config: &Config<Driver>) -> Vec<Door> {
+    let doors = config.doors();
+    let ids = DoorId::of(doors.iter().map(|door| &door.listen));
+    let door =
+        |(id, door): (DoorId, Listener)| Door { id, device: door.device, keys: door.keys, allow: door.allow };
+    ids.into_iter().zip(doors).map(door).collect()
+}
+
+fn key(key: AccessKey) -> Result<Arc<Key>, String> {
+    let secret = key.key.read().map_err(|error| format!("access.keys.{}.key: {error}", key.name))?;
+    Ok(Key::new(key.name, &secret, key.devices, key.methods))
+}
+
+/// The files beside proxy.toml that say what it says by naming them.
+fn files(config: &Config<Driver>) -> Vec<PathBuf> {
+    let proofs = config.devices.iter().flat_map(|device| device.driver.vendor.account().proofs);
+    let secrets = proofs.chain(config.access.keys.iter().map(|key| &key.key));
+    let secrets = secrets.filter_map(|secret| match secret {
+        SecretSource::File(file) => Some(file.clone()),
+        SecretSource::Env { .. } | SecretSource::Plain(_) => None,
+    });
+    let certificates = config.listeners.iter().filter_map(|door| match &door.tls {
+        Some(ListenerTls::Files { cert, key }) => Some([cert.clone(), key.clone()]),
+        _ => None,
+    });
+    secrets.chain(certificates.flatten()).collect()
+}
+
 /// What works in a configuration and should not be left so.
 pub fn warnings(config: &Config<Driver>) -> Vec<String> {
-    config.warnings.iter().cloned().chain(config.devices.iter().filter_map(warning)).collect()
+    let devices = config.devices.iter().filter_map(warning);
+    let is_keyed = !config.access.keys.is_empty();
+    let open = config.listeners.iter().filter(|door| is_keyed && !door.keys && door.allow.is_none());
+    let doors = open.map(|door| {
+        format!(
+            "the door at {} asks for no key (`keys = false`) and lets in every private network: name its callers in \
+             `allow`",
+            door.listen
+        )
+    });
+    config.warnings.iter().cloned().chain(devices).chain(doors).collect()
 }
 
 fn warning(device: &config::Device<Driver>) -> Option<String> {

@@ -11,47 +11,67 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
 use super::build::Builder;
-use crate::config::{Config, SecretSource};
+use super::doors::{Doors, Plan};
+use crate::config::Config;
 use crate::gateway::{Gateway, House};
 use crate::vendor::Driver;
 
 /// Editors write a file in several steps: what follows within this time is one change.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// Takes over a configuration that was read, or says in the log why it could not be.
-pub fn take_over(builder: &Builder, gateway: &Gateway, read: Result<Config<Driver>, String>) {
-    let former = gateway.house.load_full();
-    match read.and_then(|config| builder.house(config, Some(&former))) {
-        Ok(house) => {
-            for warning in &house.warnings {
-                tracing::warn!("{warning}");
-            }
-            tracing::info!(devices = house.devices.len(), "configuration taken over");
-            gateway.house.store(Arc::new(house));
-            for device in &gateway.house.load().devices {
-                device.keeper.look_again();
-            }
-            builder.metrics().reloaded(true, builder.clock().now());
-        }
-        Err(errors) => {
-            tracing::error!("the changed configuration is not taken over, the former one stays: {errors}");
-            let broken =
-                Some(format!("the changed configuration is not taken over, the former one stays: {errors}"));
-            gateway.house.store(Arc::new(House { broken, ..House::clone(&former) }));
-            builder.metrics().reloaded(false, builder.clock().now());
-        }
-    }
+/// What takes over another configuration.
+pub struct Reloader {
+    pub(super) builder: Builder,
+    /// What serves.
+    pub gateway: Arc<Gateway>,
+    /// By which doors.
+    pub doors: Doors,
 }
 
-/// The files that secrets of this house are read from.
-pub fn secret_files(house: &House) -> Vec<PathBuf> {
-    let proofs = house.devices.iter().flat_map(|device| device.vendor.account().proofs);
-    proofs
-        .filter_map(|proof| match proof {
-            SecretSource::File(file) => Some(file.clone()),
-            SecretSource::Env { .. } | SecretSource::Plain(_) => None,
-        })
-        .collect()
+impl Reloader {
+    /// Takes over a configuration that was read, or says in the log why it could not be.
+    pub async fn take_over(&self, read: Result<Config<Driver>, String>) {
+        let former = self.gateway.house.load_full();
+        let metrics = self.builder.metrics();
+        let prepared = match read {
+            Ok(config) => self.prepare(config, &former).await,
+            Err(errors) => Err(errors),
+        };
+        metrics.reloaded(prepared.is_ok(), self.builder.clock().now());
+        match prepared {
+            Ok((house, plan)) => {
+                for warning in &house.warnings {
+                    tracing::warn!("{warning}");
+                }
+                tracing::info!(devices = house.devices.len(), "configuration taken over");
+                let house = Arc::new(house);
+                self.gateway.house.store(Arc::clone(&house));
+                self.doors.open(plan);
+                for device in &house.devices {
+                    device.keeper.look_again();
+                }
+                for gone in &former.devices {
+                    if !house.devices.iter().any(|device| device.name == gone.name) {
+                        metrics.forget(&gone.name);
+                    }
+                }
+            }
+            Err(errors) => {
+                let broken =
+                    format!("the changed configuration is not taken over, the former one stays: {errors}");
+                tracing::error!("{broken}");
+                let broken = Some(broken);
+                self.gateway.house.store(Arc::new(House { broken, ..House::clone(&former) }));
+            }
+        }
+    }
+
+    async fn prepare(&self, config: Config<Driver>, former: &House) -> Result<(House, Plan), String> {
+        let doors = config.doors();
+        let house = self.builder.house(config, Some(former))?;
+        let plan = self.doors.plan(&doors, Vec::new()).await.map_err(|error| error.to_string())?;
+        Ok((house, plan))
+    }
 }
 
 /// Tells when one of some files has changed. Dropping it ends the watch.

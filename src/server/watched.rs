@@ -15,14 +15,33 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_rustls::server::TlsStream;
 
 use super::doorman::{Phase, Seat};
 
 /// RFC 9110 section 15.5.9.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-pub(super) struct Watched {
-    stream: TcpStream,
+/// What a connection goes over, TLS or not.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// The bare connection.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Wire for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Wire for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+pub(super) struct Watched<S: Wire> {
+    stream: S,
     seat: Arc<Seat>,
     turn: Option<u64>,
     alarm: Option<Pin<Box<Sleep>>>,
@@ -30,8 +49,8 @@ pub(super) struct Watched {
     requests: u64,
 }
 
-impl Watched {
-    pub(super) fn new(stream: TcpStream, seat: Arc<Seat>) -> Self {
+impl<S: Wire> Watched<S> {
+    pub(super) fn new(stream: S, seat: Arc<Seat>) -> Self {
         Self { stream, seat, turn: None, alarm: None, stall: None, requests: 0 }
     }
 
@@ -61,11 +80,11 @@ impl Watched {
     }
 
     /// A write that does not go on for long is given up: it may hold the only connection to a device.
-    fn check_stall(
+    fn check_stall<T>(
         &mut self,
-        written: Poll<io::Result<usize>>,
+        written: Poll<io::Result<T>>,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stall = None;
             return written;
@@ -88,18 +107,18 @@ fn arm(alarm: &mut Option<Pin<Box<Sleep>>>, limit: Duration) {
     }
 }
 
-impl Drop for Watched {
+impl<S: Wire> Drop for Watched<S> {
     fn drop(&mut self) {
         // An ordinary end would make half an answer look whole.
         if self.seat.torn.load(Ordering::Relaxed)
-            && let Err(error) = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))
+            && let Err(error) = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO))
         {
             tracing::debug!(%error, "a connection ends in order that should not");
         }
     }
 }
 
-impl AsyncRead for Watched {
+impl<S: Wire> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -117,7 +136,8 @@ impl AsyncRead for Watched {
         ready!(this.poll_alarm(context));
         if this.seat.phase().0 == Phase::Head {
             // Best effort: whoever sends a byte a second may not read either.
-            drop(this.stream.try_write(TOO_LATE));
+            drop(Pin::new(&mut this.stream).poll_write(context, TOO_LATE));
+            drop(Pin::new(&mut this.stream).poll_flush(context));
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         // Nothing was begun: the end of the connection, as if the caller had closed it.
@@ -125,7 +145,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl<S: Wire> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -149,7 +169,9 @@ impl AsyncWrite for Watched {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        // TLS takes more than it has sent.
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.check_stall(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -17,7 +17,7 @@ use http::{StatusCode, request, response};
 use sha1::{Digest, Sha1};
 
 use super::{
-    Account, Asked, Carriers, Moment, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed, visit,
+    Account, Asked, Carriers, Cookies, Moment, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed, visit,
 };
 use crate::config::{SecretSource, Section};
 use crate::secret::Secret;
@@ -64,7 +64,12 @@ impl Vendor for Enlighted {
     }
 
     fn carriers(&self) -> Carriers<'_> {
-        Carriers { headers: vec!["apikey", "authenticationtoken", "ts", "userid"], query: Vec::new() }
+        Carriers {
+            headers: vec!["apikey", "authenticationtoken", "ts", "userid"],
+            // Each call makes one that ends with it.
+            cookies: Cookies::Named(&["JSESSIONID"]),
+            ..Carriers::default()
+        }
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {

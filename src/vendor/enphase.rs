@@ -29,7 +29,7 @@ pub(super) use info::introduced;
 pub(super) use token::Token;
 
 use super::session::cookie;
-use super::{Account, Asked, Refusal, Session, Stamp, Vendor, Verdict, Visit};
+use super::{Account, Asked, Carriers, Cookies, Refusal, Session, Stamp, Vendor, Verdict, Visit};
 use crate::clock::Timestamp;
 use crate::config::{SecretSource, Section};
 use crate::secret::Secret;
@@ -68,6 +68,10 @@ impl Vendor for Enphase {
         let who = std::iter::once(self.serial.as_str()).chain(owner.map(|owner| owner.username.as_str()));
         let proofs = self.token.iter().chain(owner.map(|owner| &owner.password));
         Account { who: who.collect(), proofs: proofs.collect() }
+    }
+
+    fn carriers(&self) -> Carriers<'_> {
+        Carriers { cookies: Cookies::Named(&[SESSION]), ..Carriers::default() }
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {

@@ -30,7 +30,7 @@ impl Vendor for Header {
     }
 
     fn carriers(&self) -> Carriers<'_> {
-        Carriers { headers: vec![&self.name], query: Vec::new() }
+        Carriers { headers: vec![&self.name], ..Carriers::default() }
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {

@@ -30,7 +30,7 @@ impl Vendor for Query {
     }
 
     fn carriers(&self) -> Carriers<'_> {
-        Carriers { headers: Vec::new(), query: vec![&self.name] }
+        Carriers { query: vec![&self.name], ..Carriers::default() }
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {

@@ -59,7 +59,10 @@ impl Session {
             }
         }
         if !cookies.is_empty() {
-            headers.push((header::COOKIE, header_value(&Secret::new(cookies.join("; ")))?));
+            // They go into one line with those of the caller (RFC 6265 section 5.4).
+            let others = head.headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+            let all: Vec<_> = others.chain(cookies.iter().map(String::as_str)).collect();
+            headers.push((header::COOKIE, header_value(&Secret::new(all.join("; ")))?));
         }
         if let Some(mut query) = query {
             let uri = &head.uri;
@@ -69,7 +72,12 @@ impl Session {
                 .parse()
                 .map_err(|_| Refusal::Odd("the query parameter can't stand in a request".to_owned()))?;
         }
-        head.headers.extend(headers);
+        for (name, value) in headers {
+            match name {
+                header::COOKIE => drop(head.headers.insert(name, value)),
+                _ => drop(head.headers.append(name, value)),
+            }
+        }
         Ok(())
     }
 }

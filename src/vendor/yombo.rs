@@ -14,7 +14,9 @@ use async_trait::async_trait;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, request, response};
 
-use super::{Account, Asked, Carriers, Moment, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed};
+use super::{
+    Account, Asked, Carriers, Cookies, Moment, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed,
+};
 use crate::config::{SecretSource, Section};
 
 /// Commands go by GET, as does putting a notification away.
@@ -61,6 +63,8 @@ impl Vendor for Yombo {
         Carriers {
             headers: vec!["x-auth-key", "x-api-auth", &self.header],
             query: vec!["_auth_key", "_api_auth"],
+            // Without a key it looks for the session of its web interface, whose cookie its owner names.
+            cookies: Cookies::Every,
         }
     }
 

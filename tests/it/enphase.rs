@@ -296,7 +296,7 @@ async fn a_configured_token_needs_no_cloud() {
         } else {
             format!("  {}\\n", token.expose())
         };
-        home.lab.reconfigure(&home.with_token_only(&written));
+        home.lab.reconfigure(&home.with_token_only(&written)).await;
         home.reads().await;
         assert_eq!(home.asked_of_cloud(), (0, 0));
     }
@@ -307,7 +307,7 @@ async fn a_configured_token_that_has_ended_is_refused_with_its_date() {
     let mut home = Home::usual().await;
     let token = home.cloud.mint(&EnphaseSettings::default().serial, Some(Duration::ZERO));
     let today = keyward::clock::Clock::system().now().to_string();
-    home.lab.reconfigure(&home.with_token_only(token.expose()));
+    home.lab.reconfigure(&home.with_token_only(token.expose())).await;
     let problem = home.read().await.problem();
     assert_eq!(problem.fault, "login_refused");
     assert!(problem.detail.contains(&today[..10]), "{} says no {}", problem.detail, &today[..10]);

@@ -37,6 +37,17 @@ impl Section<'_> {
         Some(values)
     }
 
+    /// Whether there is a list with nothing in it, which is not the same as one with nothing right in it.
+    pub(in crate::config) fn is_empty_list(&mut self, key: &'static str) -> bool {
+        self.take(key).and_then(|given| given.get_ref().as_array()).is_some_and(|list| list.is_empty())
+    }
+
+    /// Yes or no.
+    pub(in crate::config) fn flag(&mut self, key: &'static str) -> Option<bool> {
+        let flag = self.take(key)?.get_ref().as_bool();
+        flag.or_else(|| self.wrong(key, "true or false"))
+    }
+
     /// A duration, not nothing.
     pub(in crate::config) fn duration(&mut self, key: &'static str) -> Option<Duration> {
         match self.take(key)?.get_ref().as_str().and_then(quantity::duration) {

@@ -29,7 +29,7 @@ keys.me = { key = "0123456789" }
     proxy.toml:1:10: listen: expected a string, got 8480
         listen = 8480
                  ^
-    proxy.toml:2:1: colour: unknown key; known here: `listen`, `certs`, `state`, `devices`, `access`, `limits`, `log`
+    proxy.toml:2:1: colour: unknown key; known here: `listen`, `certs`, `state`, `devices`, `listeners`, `access`, `limits`, `log`
     proxy.toml:3:1: devices.pv.url: missing; the device's base URL, such as "https://10.0.40.2"
         [devices.pv]
         ^
@@ -65,7 +65,7 @@ keys.me = { key = "0123456789" }
     proxy.toml:17:2: acces: unknown key; did you mean `access`?
         [acces]
          ^
-    proxy.toml:19:1: access.keys: `keys` comes with a later version of keyward; remove it for now
+    proxy.toml:19:19: access.keys.me.key: shorter than 20 characters; `openssl rand -hex 16` prints one that nobody guesses
     "#);
 }
 

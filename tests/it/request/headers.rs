@@ -71,7 +71,7 @@ async fn via_tells_the_way_and_the_version_that_came_in() {
 async fn a_request_that_comes_back_is_a_loop() {
     let mut lab = Lab::new("[devices.round]\nvendor = \"open\"\nurl = \"http://127.0.0.1:1\"\n").await;
     let address = lab.address();
-    lab.reconfigure(&format!("[devices.round]\nvendor = \"open\"\nurl = \"http://{address}/round\"\n"));
+    lab.reconfigure(&format!("[devices.round]\nvendor = \"open\"\nurl = \"http://{address}/round\"\n")).await;
     let reply = lab.get("/round/x").await;
     assert_eq!(reply.fault(), "loop");
 }

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use keyward::clock::Clock;
 use keyward::config::{self, Config, Environment};
-use keyward::gateway::Gateway;
+use keyward::server::Server;
 use keyward::server::operate::{Instruction, Outcome, carry_out};
-use keyward::server::reload::take_over;
-use keyward::server::{Builder, Server};
+use keyward::server::reload::Reloader;
 use keyward::vendor::{Driver, Registry};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -29,8 +28,7 @@ pub(crate) struct Lab {
 
 struct Running {
     address: SocketAddr,
-    gateway: Arc<Gateway>,
-    builder: Arc<Builder>,
+    reloader: Arc<Reloader>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -47,11 +45,12 @@ impl Lab {
     /// Starts it with the folders as they are.
     pub(crate) async fn start(&mut self) {
         let config = self.read().unwrap();
-        let server = Server::bind(config, self.clock.unwrap_or_else(Clock::system)).await.unwrap();
-        let (address, gateway, builder) = (server.address(), server.gateway(), server.builder());
+        let clock = self.clock.unwrap_or_else(Clock::system);
+        let server = Server::bind(config, clock, Vec::new()).await.unwrap();
+        let ((address, _), reloader) = (server.addresses()[0], server.reloader());
         let stop = CancellationToken::new();
         let task = tokio::spawn(server.run(stop.clone().cancelled_owned()));
-        self.running = Some(Running { address, gateway, builder, stop, task });
+        self.running = Some(Running { address, reloader, stop, task });
     }
 
     /// Tells it to stop, as SIGTERM does.
@@ -87,10 +86,10 @@ impl Lab {
     }
 
     /// Another proxy.toml, taken over while it runs or read at the next start.
-    pub(crate) fn reconfigure(&mut self, text: &str) {
+    pub(crate) async fn reconfigure(&mut self, text: &str) {
         text.clone_into(&mut self.text);
         if let Some(running) = &self.running {
-            take_over(&running.builder, &running.gateway, self.read());
+            running.reloader.take_over(self.read()).await;
         }
     }
 
@@ -108,6 +107,11 @@ impl Lab {
         self.running().address
     }
 
+    /// Where its doors listen, the first one first.
+    pub(crate) fn doors(&self) -> Vec<SocketAddr> {
+        self.running().reloader.doors.addresses().into_iter().map(|(address, _)| address).collect()
+    }
+
     /// A path in its folder.
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(name)
@@ -115,7 +119,7 @@ impl Lab {
 
     /// Carries out an operator's order, as `keyward check` and `keyward trust` have it done.
     pub(crate) async fn order(&self, order: Instruction) -> Outcome {
-        carry_out(&self.running().gateway.house.load_full(), order).await
+        carry_out(&self.running().reloader.gateway.house.load_full(), order).await
     }
 
     /// What `keyward check` says of this device: what works, or what does not.
@@ -125,6 +129,11 @@ impl Lab {
             Outcome::Failed(said) => Err(said),
             Outcome::Certificates { .. } => panic!("nobody asked for certificates"),
         }
+    }
+
+    /// Asks by one of its doors, counted from the first.
+    pub(crate) async fn send_by(&self, door: usize, ask: &Ask) -> Reply {
+        Line::to(self.doors()[door]).await.ask(ask).await.unwrap()
     }
 
     pub(crate) async fn connect(&self) -> Line {

@@ -3,11 +3,13 @@
 use super::Reply;
 
 /// Every fault with its status and the `error` of its `Proxy-Status`.
-const FAULTS: [(&str, u16, &[&str]); 20] = [
+const FAULTS: [(&str, u16, &[&str]); 22] = [
     ("unknown_device", 404, &["destination_not_found"]),
     ("host_not_allowed", 403, &["http_request_denied"]),
     ("origin_not_allowed", 403, &["http_request_denied"]),
     ("client_not_allowed", 403, &["http_request_denied"]),
+    ("key_required", 401, &["http_request_denied"]),
+    ("key_not_allowed", 403, &["http_request_denied"]),
     ("read_only", 403, &["http_request_denied"]),
     ("method_not_allowed", 405, &["http_request_denied"]),
     ("bad_path", 400, &["http_request_error"]),

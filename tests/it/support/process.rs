@@ -59,14 +59,25 @@ impl Process {
 
     /// Starts a command.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keyward"));
+        command.args(arguments).stdin(Stdio::null());
+        self.begin(command)
+    }
+
+    /// Runs a script that finds the binary in `$0`.
+    pub(crate) fn start_in_shell(&self, script: &str, stdin: Stdio) -> Running {
+        let mut command = Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_keyward")]).stdin(stdin);
+        self.begin(command)
+    }
+
+    fn begin(&self, mut command: Command) -> Running {
         std::fs::create_dir_all(self.path("tmp")).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_keyward"))
-            .args(arguments)
+        let mut child = command
             .current_dir(self.folder.path())
             .env_clear()
             .env("TMPDIR", self.path("tmp"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)

@@ -142,9 +142,9 @@ async fn a_corrected_credential_is_tried_at_once() {
             text.replace(&written, "\"of-another-device\"")
         });
         assert_ne!(wrong, right);
-        bench.lab.reconfigure(&wrong);
+        bench.lab.reconfigure(&wrong).await;
         is_refused(&bench).await;
-        bench.lab.reconfigure(&right);
+        bench.lab.reconfigure(&right).await;
         bench.reads().await;
     }
 }

@@ -64,7 +64,7 @@ async fn a_hundred_waiting_at_the_end_of_a_session_cost_one_login() {
     for twin in every().await.unwrap() {
         let mut bench = Bench::of(twin).await;
         let table = bench.device.table("it", "max_waiting = 200\nmax_connections = 8\n");
-        bench.lab.reconfigure(&table);
+        bench.lab.reconfigure(&table).await;
         bench.reads().await;
         bench.twin.lapse();
         let replies = join_all((0..100).map(|_| bench.read())).await;

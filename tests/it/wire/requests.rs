@@ -361,6 +361,7 @@ async fn a_request_line_is_three_words_and_its_target_is_ours() {
             ("a blank in the target", line("GET /meter/ x HTTP/1.1"), Bare(400)),
             ("a NUL in the target", line("GET /meter/\0x HTTP/1.1"), Bare(400)),
             ("no slash", line("GET meter/x HTTP/1.1"), Bare(400)),
+            ("an authority alone", line("GET localhost HTTP/1.1"), Bare(400)),
             ("no method", line("/meter/x HTTP/1.1"), Bare(400)),
             ("a method that is no word", line("GE(T /meter/x HTTP/1.1"), Bare(400)),
             ("a method nobody knows", line("BREW /meter/x HTTP/1.1"), NONE),

@@ -1,0 +1,100 @@
+//! The doors beside the first one.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+use super::Address;
+use super::access::network;
+use super::section::Section;
+use super::words::nearest;
+
+/// A door: where callers come in, and which of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// Where it listens.
+    pub listen: Address,
+    /// Without it, plain HTTP.
+    pub tls: Option<ListenerTls>,
+    /// The device that the whole door is; without it, all of them by their prefixes.
+    pub device: Option<String>,
+    /// Whether callers show a key here where keys are set; without the key they do.
+    pub keys: bool,
+    /// Networks of callers, in place of those of [`super::Access::allow`].
+    pub allow: Option<Vec<IpNet>>,
+}
+
+/// The certificate that a door shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenerTls {
+    /// One that keyward makes for itself, once.
+    SelfSigned,
+    /// That of two files in PEM.
+    Files {
+        /// The chain, our certificate first.
+        cert: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+}
+
+impl Listener {
+    /// The door of the key `listen`: plain HTTP, to all devices, for all who may ask.
+    pub fn first(listen: Address) -> Self {
+        Self { listen, tls: None, device: None, keys: true, allow: None }
+    }
+}
+
+/// Reads one of the tables of `listeners`. `taken` are the addresses of the doors before it.
+pub(super) fn read(mut table: Section<'_>, devices: &[&str], taken: &[Address]) -> Option<Listener> {
+    table.require("listen", "`host:port`, such as \"0.0.0.0:8443\"");
+    let listen: Option<Address> = table.parsed("listen");
+    if listen.as_ref().is_some_and(|listen| listen.port != 0 && taken.contains(listen)) {
+        table.refuse("listen", "another door listens there already");
+    }
+    let tls = tls(&mut table);
+    let device = device(&mut table, devices);
+    let keys = table.flag("keys").unwrap_or(true);
+    let allow = table.list("allow", network);
+    table.finish(&["ingress"], true);
+    Some(Listener { listen: listen?, tls, device, keys, allow })
+}
+
+fn tls(door: &mut Section<'_>) -> Option<ListenerTls> {
+    const FORMS: &str = "\"self-signed\" or { cert = \"file.pem\", key = \"file.pem\" }";
+    if !door.take("tls")?.get_ref().is_table() {
+        return match door.text("tls")?.as_str() {
+            "self-signed" => Some(ListenerTls::SelfSigned),
+            _ => door.wrong("tls", FORMS),
+        };
+    }
+    let mut table = door.section("tls");
+    let mut file = |key| {
+        table.require(key, "a file in PEM");
+        let file = table.path(key)?;
+        match File::open(&file) {
+            Ok(_) => Some(file),
+            Err(error) => {
+                table.refuse(key, format!("{} cannot be read: {error}", file.display()));
+                None
+            }
+        }
+    };
+    let (cert, key) = (file("cert"), file("key"));
+    if let Some(key) = &key {
+        table.warn_if_open("key", key);
+    }
+    table.finish(&[], true);
+    Some(ListenerTls::Files { cert: cert?, key: key? })
+}
+
+fn device(door: &mut Section<'_>, devices: &[&str]) -> Option<String> {
+    let name = door.text("device")?;
+    if !devices.contains(&name.as_str()) {
+        let hint = nearest(&name, devices).map(|near| format!("; did you mean `{near}`?"));
+        let message = format!("there is no such device below [devices]{}", hint.unwrap_or_default());
+        door.refuse("device", message);
+    }
+    Some(name)
+}

@@ -1,0 +1,102 @@
+//! Doors, names and keys.
+
+use http::Method;
+
+use super::*;
+
+const KEY: &str = "0123456789abcdefghij";
+
+#[test]
+fn doors_are_read_as_they_are_written() {
+    let config = read(&format!(
+        "listen = \"127.0.0.1:1\"\n{METER}hosts = [\"Meter.Home.Arpa.\", \"meter.localhost\"]\n\
+         [[listeners]]\nlisten = \"0.0.0.0:8443\"\ntls = \"self-signed\"\n\
+         [[listeners]]\nlisten = \"[::]:8481\"\ndevice = \"meter\"\nkeys = false\nallow = [\"10.0.0.7\"]\n\
+         tls = {{ cert = \"Cargo.toml\", key = \"Cargo.lock\" }}\n"
+    ))
+    .unwrap();
+    assert_eq!(config.devices[0].hosts, ["meter.home.arpa", "meter.localhost"]);
+    let [first, second, third] = config.doors().try_into().unwrap();
+    assert_eq!(first, Listener::first("127.0.0.1:1".parse().unwrap()));
+    assert!(first.keys && first.tls.is_none() && first.device.is_none() && first.allow.is_none());
+    assert_eq!(
+        (second.listen.to_string().as_str(), second.tls),
+        ("0.0.0.0:8443", Some(ListenerTls::SelfSigned))
+    );
+    assert!(second.keys);
+    assert_eq!((third.listen.to_string().as_str(), third.device.as_deref()), ("[::]:8481", Some("meter")));
+    let files = ListenerTls::Files { cert: "Cargo.toml".into(), key: "Cargo.lock".into() };
+    assert_eq!((third.keys, third.tls), (false, Some(files)));
+    assert_eq!(third.allow, Some(vec!["10.0.0.7/32".parse().unwrap()]));
+}
+
+#[test]
+fn keys_and_origins_are_read_as_they_are_written() {
+    let config = read(&format!(
+        "{METER}[access]\norigins = [\"HTTP://Dash.Lan:3000/\", \"https://x.example:443\"]\n\
+         [access.keys.grafana]\nkey = \"{KEY}\"\ndevices = [\"meter\"]\nmethods = [\"GET\"]\n\
+         [access.keys.me]\nkey = \"{KEY}-other\"\n"
+    ))
+    .unwrap();
+    assert_eq!(config.access.origins, ["http://dash.lan:3000", "https://x.example"]);
+    let [grafana, me] = config.access.keys.try_into().unwrap();
+    assert_eq!((grafana.name.as_str(), grafana.key), ("grafana", SecretSource::Plain(KEY.into())));
+    assert_eq!(grafana.devices, Some(vec!["meter".to_owned()]));
+    assert_eq!(grafana.methods, Some(vec![Method::GET]));
+    assert_eq!((me.devices, me.methods), (None, None));
+}
+
+#[test]
+fn what_is_said_of_a_wrong_door_says_what_is_right() {
+    let key = |rest: &str| format!("[access.keys.me]\nkey = \"{KEY}\"\n{rest}");
+    let twice = format!("{}[access.keys.you]\nkey = \"{KEY}\"", key(""));
+    for (lines, expected) in [
+        ("listeners = 3", "listeners: unknown key"),
+        ("[[listeners]]", "listeners[0].listen: missing; `host:port`, such as \"0.0.0.0:8443\""),
+        (
+            "[[listeners]]\nlisten = \"127.0.0.1:8480\"",
+            "listeners[0].listen: another door listens there already",
+        ),
+        (
+            "[[listeners]]\nlisten = \"[::1]:1\"\n[[listeners]]\nlisten = \"[::1]:1\"",
+            ":9:10: listeners[1].listen: another door",
+        ),
+        ("[[listeners]]\ntls = true", "listeners[0].tls: expected a string, got true"),
+        ("[[listeners]]\ntls = \"yes\"", "listeners[0].tls: expected \"self-signed\""),
+        ("[[listeners]]\ntls = { cert = \"Cargo.toml\" }", "listeners[0].tls.key: missing; a file in PEM"),
+        (
+            "[[listeners]]\ntls = { cert = \"no.pem\", key = \"Cargo.toml\" }",
+            "listeners[0].tls.cert: no.pem cannot be read: No such file",
+        ),
+        (
+            "[[listeners]]\ndevice = \"metre\"",
+            "listeners[0].device: there is no such device below [devices]; did you mean `meter`?",
+        ),
+        ("[[listeners]]\nkeys = 0", "listeners[0].keys: expected true or false"),
+        ("[[listeners]]\nallow = [\"x\"]", "listeners[0].allow: expected a network"),
+        ("[[listeners]]\ningress = true", "`ingress` comes with a later version"),
+        ("hosts = [\"localhost\"]", "devices.meter.hosts: localhost leads to all devices"),
+        ("hosts = [\"10.0.0.1\"]", "devices.meter.hosts: expected a host name without port"),
+        ("hosts = [\"*.lan\"]", "devices.meter.hosts: expected a host name without port"),
+        ("hosts = [\"a.lan\", \"A.lan.\"]", "devices.meter.hosts: a.lan stands there twice"),
+        (
+            "hosts = [\"a.lan\"]\n[devices.x]\nhosts = [\"a.lan\"]",
+            "devices.x.hosts: a.lan stands there twice, or is another",
+        ),
+        ("[access]\norigins = [\"dash.lan\"]", "access.origins: expected the origin of a page"),
+        ("[access]\norigins = [\"http://dash.lan/x\"]", "access.origins: expected the origin of a page"),
+        ("[access]\norigins = [\"*\"]", "access.origins: expected the origin of a page"),
+        ("[access]\norigins = [\"null\"]", "access.origins: expected the origin of a page"),
+        ("[access.keys]\nme = 3", "access.keys.me: expected a table"),
+        ("[access.keys.me]", "access.keys.me.key: missing; this key is required"),
+        ("[access.keys.me]\nkey = \"short\"", "access.keys.me.key: shorter than 20 characters"),
+        (&twice, "access.keys.you.key: the same as that of another name"),
+        (&key("devices = [\"metre\"]"), "access.keys.me.devices: there is no such device below [devices]"),
+        (&key("devices = []"), "access.keys.me.devices: an empty list would open nothing"),
+        (&key("methods = [\"get\"]"), "access.keys.me.methods: expected a method in capitals"),
+    ] {
+        let said = said_of(lines);
+        assert!(said.contains(expected), "{lines}\n{said}");
+        assert!(!said.contains(KEY), "{said}");
+    }
+}

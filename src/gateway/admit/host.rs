@@ -1,0 +1,82 @@
+//! The names that keyward answers to.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use http::{header, request};
+
+use crate::gateway::House;
+use crate::gateway::fault::{Fault, Kind};
+
+/// Suffixes that no public name server serves.
+const LOCAL_SUFFIXES: [&str; 6] = [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa"];
+
+/// Lets in what names a host of ours: a name that an attacker's name server can point at us is refused. This stops DNS rebinding, which no comparison of `Origin` with `Host` can, since both are the attacker's.
+///
+/// # Errors
+/// [`Kind::HostNotAllowed`], with the line of configuration that would allow the name.
+pub(super) fn admit(house: &House, asked: &request::Parts) -> Result<(), Fault> {
+    let target = asked.uri.authority().map(http::uri::Authority::as_str);
+    for authority in target.into_iter().chain([field(asked)]) {
+        if !host_of(authority).is_some_and(|host| knows(house, &host)) {
+            return Err(unknown(authority));
+        }
+    }
+    Ok(())
+}
+
+/// The host that a request names, whether it is ours or not: that of its target, if one is in there (RFC 9112 section
+/// 3.2.2), or of its `Host`.
+pub(super) fn named(asked: &request::Parts) -> Option<String> {
+    let target = asked.uri.authority().map(http::uri::Authority::as_str);
+    host_of(target.unwrap_or_else(|| field(asked)))
+}
+
+fn field(asked: &request::Parts) -> &str {
+    asked.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+fn unknown(authority: &str) -> Fault {
+    Fault::new(
+        Kind::HostNotAllowed,
+        format!(
+            "keyward does not answer to the name {authority:?}: use its address, or add the name under [access] in \
+             proxy.toml: hosts = [{:?}]",
+            host_of(authority).unwrap_or_else(|| "name.example".to_owned())
+        ),
+    )
+}
+
+fn knows(house: &House, host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok()
+        || (!host.contains('.') && !host.is_empty())
+        || host == house.admission.hostname
+        || LOCAL_SUFFIXES.iter().any(|suffix| host.ends_with(suffix))
+        || house.named(host).is_some()
+        || house.admission.hosts.iter().any(|listed| match listed.strip_prefix('*') {
+            Some(suffix) => host.ends_with(suffix) && host.len() > suffix.len(),
+            None => host == listed,
+        })
+}
+
+/// The host of `host[:port]` in lower case, without brackets and without a dot at its end; `None` where it is
+/// anything else.
+fn host_of(authority: &str) -> Option<String> {
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(rest) => {
+            let (address, port) = rest.split_once(']')?;
+            address.parse::<Ipv6Addr>().ok()?;
+            (address, port.strip_prefix(':').or_else(|| port.is_empty().then_some("")))
+        }
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, Some("")),
+        },
+    };
+    let port = port?;
+    let is_port =
+        port.is_empty() || (port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok());
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let is_name = !host.is_empty()
+        && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':'));
+    (is_port && is_name).then_some(host)
+}

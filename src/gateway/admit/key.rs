@@ -1,0 +1,187 @@
+//! The keys that callers show.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, request};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+use crate::gateway::fault::{Fault, Kind};
+use crate::secret::Secret;
+
+/// The header that a key may stand in, beside `Authorization`.
+pub(super) const HEADER: &str = "x-api-key";
+
+/// A key, and what it opens.
+pub struct Key {
+    /// What the configuration calls it.
+    name: String,
+    /// What is compared: in this form neither the key nor its length can be learnt from how long that takes.
+    digest: [u8; 32],
+    /// `None`: all, and our own pages.
+    devices: Option<Vec<String>>,
+    /// `None`: all.
+    methods: Option<Vec<Method>>,
+}
+
+impl Key {
+    /// A key that opens these devices (`None`: all, and our own pages) for these methods (`None`: all).
+    pub fn new(
+        name: String,
+        key: &Secret,
+        devices: Option<Vec<String>>,
+        methods: Option<Vec<Method>>,
+    ) -> Arc<Self> {
+        Arc::new(Self { name, digest: digest(key.expose().as_bytes()), devices, methods })
+    }
+
+    fn permit_method(&self, method: &Method) -> Result<(), Fault> {
+        // Who may GET may learn all that HEAD tells.
+        let asked = if method == Method::HEAD { &Method::GET } else { method };
+        match &self.methods {
+            Some(methods) if !methods.contains(asked) && !methods.contains(method) => {
+                Err(self.refuse(&format!("{method} requests"), "methods", method.as_str()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse(&self, what: &str, list: &str, missing: &str) -> Fault {
+        let name = &self.name;
+        Fault::new(
+            Kind::KeyNotAllowed,
+            format!(
+                "the key {name:?} does not open {what}: add {missing:?} to `{list}` under [access.keys.{name}] in \
+                 proxy.toml"
+            ),
+        )
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Key").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// What a caller has shown.
+#[derive(Clone, Debug)]
+pub(in crate::gateway) enum Shown {
+    /// No key is wanted here.
+    Unasked,
+    /// No key, or none of ours.
+    Nothing,
+    /// This one.
+    Key(Arc<Key>),
+}
+
+impl Shown {
+    /// What is shown of these keys; without any nothing is asked for.
+    pub(super) fn of(keys: &[Arc<Key>], headers: &HeaderMap) -> Self {
+        if keys.is_empty() {
+            return Self::Unasked;
+        }
+        let presented = presented(headers);
+        let digests: Vec<_> = presented.iter().map(|key| digest(key)).collect();
+        // Each is compared with each, whatever was found: how long it takes tells nothing.
+        let mut found = Self::Nothing;
+        for key in keys {
+            for digest in &digests {
+                if bool::from(key.digest.ct_eq(digest)) {
+                    found = Self::Key(Arc::clone(key));
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether there is a key where one is wanted.
+    ///
+    /// # Errors
+    /// [`Kind::KeyRequired`] where there is none.
+    pub(in crate::gateway) fn suffices(&self) -> Result<(), Fault> {
+        match self {
+            Self::Unasked | Self::Key(_) => Ok(()),
+            Self::Nothing => Err(Fault::new(
+                Kind::KeyRequired,
+                "a key of [access.keys] in proxy.toml is wanted: show one as `Authorization: Bearer <key>`, as Basic \
+                 password, or as `X-API-Key`; for a client that can't, open a door with keys = false and its address in \
+                 `allow` under [[listeners]]",
+            )),
+        }
+    }
+
+    /// Whether this may go to a device.
+    ///
+    /// # Errors
+    /// [`Kind::KeyNotAllowed`], with the list that would have to be longer.
+    pub(in crate::gateway) fn permit(&self, device: &str, method: &Method) -> Result<(), Fault> {
+        let Self::Key(key) = self else { return self.suffices() };
+        if !self.opens(device) {
+            return Err(key.refuse(device, "devices", device));
+        }
+        key.permit_method(method)
+    }
+
+    /// Whether this may ask for a page of ours.
+    ///
+    /// # Errors
+    /// [`Kind::KeyNotAllowed`]: those tell of all devices.
+    pub(in crate::gateway) fn permit_own(&self, method: &Method) -> Result<(), Fault> {
+        let Self::Key(key) = self else { return self.suffices() };
+        if key.devices.is_some() {
+            let name = &key.name;
+            let detail = format!(
+                "the key {name:?} does not open what tells of all devices: use one without `devices`, or remove them \
+                 under [access.keys.{name}] in proxy.toml"
+            );
+            return Err(Fault::new(Kind::KeyNotAllowed, detail));
+        }
+        key.permit_method(method)
+    }
+
+    /// Whether the caller may know of this device.
+    pub(in crate::gateway) fn opens(&self, device: &str) -> bool {
+        match self {
+            Self::Unasked => true,
+            Self::Nothing => false,
+            Self::Key(key) => {
+                key.devices.as_ref().is_none_or(|devices| devices.iter().any(|it| it == device))
+            }
+        }
+    }
+}
+
+/// Takes off what a key may have been shown in and a device must not see; `Authorization` is never passed on.
+pub(in crate::gateway) fn strip(asked: &mut request::Parts) {
+    asked.headers.remove(HEADER);
+    asked.headers.remove("x_api_key");
+}
+
+fn digest(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+/// Everything that may be a key: a bearer token (RFC 6750), a Basic password (RFC 7617), an `X-API-Key`.
+fn presented(headers: &HeaderMap) -> Vec<Zeroizing<Vec<u8>>> {
+    let plain = headers.get_all(HEADER).iter().map(|value| Zeroizing::new(value.as_bytes().to_vec()));
+    let authorized = headers.get_all(header::AUTHORIZATION).iter().filter_map(authorized);
+    plain.chain(authorized).collect()
+}
+
+fn authorized(value: &HeaderValue) -> Option<Zeroizing<Vec<u8>>> {
+    let (scheme, rest) = value.to_str().ok()?.trim().split_once(' ')?;
+    let rest = rest.trim();
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(Zeroizing::new(rest.as_bytes().to_vec()));
+    }
+    let decoded = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(rest).ok())??;
+    let decoded = Zeroizing::new(decoded);
+    let colon = decoded.iter().position(|byte| *byte == b':')?;
+    decoded.get(colon + 1..).map(|password| Zeroizing::new(password.to_vec()))
+}

@@ -1,0 +1,110 @@
+//! The pages that a browser asks for.
+
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, request};
+
+use crate::gateway::fault::{Fault, Kind};
+
+/// Lets in what no page of another origin has a browser ask. `secure`: the door speaks TLS. Gives the origin whose
+/// pages may read the answer although it is not ours.
+///
+/// # Errors
+/// [`Kind::OriginNotAllowed`], with the line of configuration that would allow the page.
+pub(super) fn admit(
+    asked: &request::Parts,
+    secure: bool,
+    listed: &[String],
+) -> Result<Option<HeaderValue>, Fault> {
+    let is_listed =
+        |origin: &HeaderValue| listed.iter().any(|it| origin.as_bytes().eq_ignore_ascii_case(it.as_bytes()));
+    let mut guest = None;
+    for origin in asked.headers.get_all(header::ORIGIN) {
+        if is_listed(origin) {
+            guest = Some(origin.clone());
+        } else if !is_own_origin(&asked.headers, secure, origin.as_bytes()) {
+            let origin = String::from_utf8_lossy(origin.as_bytes());
+            return Err(foreign(&format!("{origin:?}"), Some(&origin)));
+        }
+    }
+    if guest.is_some() {
+        return Ok(guest);
+    }
+    match sec_fetch_site(&asked.headers) {
+        Some("cross-site") if is_visit_of_first_page(asked) => Ok(None),
+        Some("cross-site") => Err(foreign("another site", None)),
+        Some("same-site") if !asked.method.is_safe() => Err(foreign("another host of this site", None)),
+        _ => Ok(None),
+    }
+}
+
+/// A GET that changes something is guarded like a POST, although a browser sends it without an `Origin`.
+///
+/// # Errors
+/// [`Kind::OriginNotAllowed`] for a browser that does not prove to be on a page of ours.
+pub(in crate::gateway) fn admit_acting_get(asked: &request::Parts, secure: bool) -> Result<(), Fault> {
+    let headers = &asked.headers;
+    let is_browser = headers
+        .get(header::USER_AGENT)
+        .is_some_and(|agent| agent.as_bytes().windows(8).any(|window| window == b"Mozilla/"));
+    let referred = headers
+        .get(header::REFERER)
+        .is_some_and(|referer| is_own_referer(headers, secure, referer.as_bytes()));
+    // An origin that is neither ours nor listed has not come so far.
+    let names_origin = headers.contains_key(header::ORIGIN);
+    let proven = names_origin || sec_fetch_site(headers) == Some("same-origin") || referred;
+    if (sec_fetch_site(headers) == Some("same-site") && !names_origin) || (is_browser && !proven) {
+        return Err(foreign("a page that does not say where it is from", None));
+    }
+    Ok(())
+}
+
+fn foreign(whom: &str, origin: Option<&str>) -> Fault {
+    let origin = origin.filter(|origin| origin.contains("://")).unwrap_or("http://its.address");
+    Fault::new(
+        Kind::OriginNotAllowed,
+        format!(
+            "keyward does not answer pages of {whom}: open the device below keyward's own address, or let that page \
+             ask, under [access] in proxy.toml: origins = [{origin:?}]"
+        ),
+    )
+}
+
+fn sec_fetch_site(headers: &HeaderMap) -> Option<&str> {
+    headers.get("sec-fetch-site")?.to_str().ok()
+}
+
+fn is_visit_of_first_page(asked: &request::Parts) -> bool {
+    let is = |name: &str, expected: &str| asked.headers.get(name).is_some_and(|value| value == expected);
+    asked.method == Method::GET
+        && asked.uri.path() == "/"
+        && is("sec-fetch-mode", "navigate")
+        && is("sec-fetch-dest", "document")
+}
+
+/// Whether this `Origin` is that of the door the request came by.
+pub(in crate::gateway) fn is_own_origin(headers: &HeaderMap, secure: bool, origin: &[u8]) -> bool {
+    let host = headers.get(header::HOST).map_or(&b""[..], header::HeaderValue::as_bytes);
+    let (scheme, usual_port) = scheme(secure);
+    let Some(authority) = strip_prefix_ignoring_case(origin, scheme) else { return false };
+    let plain =
+        |authority: &[u8]| authority.strip_suffix(usual_port).unwrap_or(authority).to_ascii_lowercase();
+    !host.is_empty() && plain(authority) == plain(host)
+}
+
+/// Whether this `Referer` is a page of ours.
+pub(in crate::gateway) fn is_own_referer(headers: &HeaderMap, secure: bool, referer: &[u8]) -> bool {
+    let (scheme, _) = scheme(secure);
+    let Some(rest) = strip_prefix_ignoring_case(referer, scheme) else { return false };
+    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+    is_own_origin(headers, secure, referer.get(..scheme.len() + end).unwrap_or_default())
+}
+
+/// How the origins of a door begin, and the port that they leave out.
+fn scheme(secure: bool) -> (&'static [u8], &'static [u8]) {
+    if secure { (b"https://", b":443") } else { (b"http://", b":80") }
+}
+
+fn strip_prefix_ignoring_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = text.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(rest)
+}

@@ -1,0 +1,135 @@
+//! What everything comes in by: who may ask is decided here, and what is asked for goes to our endpoints or to a device.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, StatusCode, request};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::admit::{self, Admitted, Peer};
+use super::fault::{Fault, Kind};
+use super::{Gateway, House, RequestId, admin, refuse};
+
+/// What a device may be asked by; a tunnel and an echo are nobody's business.
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/// For so long a browser need not ask again whether a page may ask.
+const PREFLIGHT: Duration = Duration::from_secs(600);
+
+/// The front: our endpoints as routes, devices for everything else.
+pub fn front(gateway: Arc<Gateway>) -> Router {
+    let devices = Arc::clone(&gateway);
+    admin::endpoints()
+        .fallback(async move |request: Request| devices.answer(request).await)
+        .layer(middleware::from_fn_with_state(Arc::clone(&gateway), let_in))
+        .layer(CatchPanicLayer::custom(|_| {
+            // What it says may hold anything; the panic hook has told the log where it was.
+            let fault = Fault::new(Kind::Internal, "an error of keyward's own; the log says where");
+            let asked = http::Request::new(()).into_parts().0;
+            refuse(&fault, &asked, &RequestId::new())
+        }))
+        .with_state(gateway)
+}
+
+/// Nobody gets past here who may not ask.
+async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+    let (mut head, body) = request.into_parts();
+    let Some(peer) = head.extensions.remove::<Peer>() else {
+        let fault = Fault::new(Kind::Internal, "a request without a connection");
+        return refuse(&fault, &head, &RequestId::of(&head));
+    };
+    let house = gateway.house.load_full();
+    let own = admit::own(&house, &head, &peer);
+    // A container's health check need not know how it is called, nor show a key.
+    if own.is_none() && head.uri.path() == "/healthz" {
+        return next.run(Request::from_parts(head, body)).await;
+    }
+    if !names_one_host(&head.headers) {
+        return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
+    }
+    let known = head.method != Method::CONNECT && head.method != Method::TRACE;
+    let known = if known { Ok(()) } else { Err(Fault::method(METHODS)) };
+    let admitted = match known.and_then(|()| admit::admit(&house, &head, &peer, own)) {
+        Ok(admitted) => admitted,
+        Err(fault) => return refuse(&fault, &head, &RequestId::of(&head)),
+    };
+    let guest = admitted.guest.clone();
+    let answered = match guest.as_ref().and_then(|_| preflight(&head)) {
+        Some(granted) => granted,
+        None => go_on(&gateway, &house, admitted, Request::from_parts(head, body), next).await,
+    };
+    match guest {
+        Some(origin) => readable_by(origin, answered),
+        None => answered,
+    }
+}
+
+/// With its key a request goes on to our endpoints, or to the device whose own the door or the host name is.
+async fn go_on(
+    gateway: &Gateway,
+    house: &House,
+    admitted: Admitted,
+    request: Request,
+    next: Next,
+) -> Response {
+    let (mut head, body) = request.into_parts();
+    let is_free = admitted.own.is_none() && head.uri.path() == "/readyz";
+    if let Err(fault) = admitted.shown.suffices()
+        && !is_free
+    {
+        return refuse(&fault, &head, &RequestId::of(&head));
+    }
+    if head.uri.path() == "*" {
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response();
+    }
+    if !house.admission.keys.is_empty() {
+        admit::strip(&mut head);
+    }
+    let is_devices = admitted.own.is_some();
+    head.extensions.insert(admitted);
+    let request = Request::from_parts(head, body);
+    if is_devices { gateway.answer(request).await } else { next.run(request).await }
+}
+
+/// What a browser asks before it lets a page of another origin ask (Fetch standard, CORS-preflight request): without
+/// a key, and before any device is. tower-http's layer would take every `OPTIONS` for one, those for devices too.
+fn preflight(asked: &request::Parts) -> Option<Response> {
+    const MIRRORED: [(HeaderName, HeaderName); 2] = [
+        (header::ACCESS_CONTROL_REQUEST_METHOD, header::ACCESS_CONTROL_ALLOW_METHODS),
+        (header::ACCESS_CONTROL_REQUEST_HEADERS, header::ACCESS_CONTROL_ALLOW_HEADERS),
+    ];
+    let is_one =
+        asked.method == Method::OPTIONS && asked.headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let mut response = is_one.then(|| StatusCode::NO_CONTENT.into_response())?;
+    for (wish, granted) in MIRRORED {
+        if let Some(wished) = asked.headers.get(wish) {
+            response.headers_mut().insert(granted, wished.clone());
+        }
+    }
+    if asked.headers.contains_key("access-control-request-private-network") {
+        let granted = HeaderValue::from_static("true");
+        response.headers_mut().insert("access-control-allow-private-network", granted);
+    }
+    response.headers_mut().insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from(PREFLIGHT.as_secs()));
+    Some(response)
+}
+
+/// Lets pages of a listed origin read an answer.
+fn readable_by(origin: HeaderValue, mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    response
+}
+
+/// Whether there is exactly one `Host` (RFC 9112 section 3.2).
+fn names_one_host(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    hosts.next().is_some_and(|host| !host.is_empty()) && hosts.next().is_none()
+}

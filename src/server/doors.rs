@@ -1,0 +1,245 @@
+//! The doors: bound, open, and exchanged when the configuration changes.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwapOption;
+use rustls::ServerConfig;
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, lookup_host};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::StartError;
+use super::accept::{self, Entrance, Hall};
+use super::certificate::OwnCertificate;
+use crate::config::{Address, Listener};
+use crate::gateway::admit::DoorId;
+
+/// As many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+
+/// All doors.
+pub struct Doors {
+    hall: Arc<Hall>,
+    certificate: OwnCertificate,
+    open: Mutex<Vec<Open>>,
+}
+
+/// A door that is open.
+struct Open {
+    id: Arc<DoorId>,
+    addresses: Vec<SocketAddr>,
+    tls: Arc<ArcSwapOption<ServerConfig>>,
+    ending: CancellationToken,
+    accepting: Vec<JoinHandle<()>>,
+}
+
+/// Doors as a configuration wants them.
+pub(super) struct Plan(Vec<Planned>);
+
+struct Planned {
+    id: DoorId,
+    tls: Option<Arc<ServerConfig>>,
+    is_open: bool,
+    bound: Vec<TcpListener>,
+}
+
+impl Doors {
+    pub(super) fn new(hall: Arc<Hall>, certificate: OwnCertificate) -> Self {
+        Self { hall, certificate, open: Mutex::default() }
+    }
+
+    /// Where each door listens and whether it speaks TLS, in the order of the configuration.
+    pub fn addresses(&self) -> Vec<(SocketAddr, bool)> {
+        let each = |door: &Open| {
+            let secure = door.tls.load().is_some();
+            door.addresses.iter().map(move |address| (*address, secure)).collect::<Vec<_>>()
+        };
+        self.lock().iter().flat_map(each).collect()
+    }
+
+    /// Prepares doors and binds those that are not open yet; `handed` are sockets that a service manager has bound.
+    ///
+    /// # Errors
+    /// What can't be bound or used. All doors are then as they were.
+    pub(super) async fn plan(
+        &self,
+        wanted: &[Listener],
+        handed: Vec<StdListener>,
+    ) -> Result<Plan, StartError> {
+        let ids = DoorId::of(wanted.iter().map(|door| &door.listen));
+        let mut plan = Vec::new();
+        for (door, id) in wanted.iter().zip(ids) {
+            let tls = door.tls.as_ref().map(|tls| self.certificate.settings(tls)).transpose();
+            let tls = tls.map_err(|error| {
+                StartError::Configuration(format!("the door at {} (`tls`): {error}", door.listen))
+            })?;
+            let is_open = self.lock().iter().any(|open| *open.id == id);
+            plan.push(Planned { id, tls, is_open, bound: Vec::new() });
+        }
+        hand_out(handed, &mut plan)?;
+        self.make_way(&plan).await;
+        if let Err(error) = bind_missing(&mut plan).await {
+            // What it has bound may be in the way.
+            drop(plan);
+            self.restore().await;
+            return Err(error);
+        }
+        Ok(Plan(plan))
+    }
+
+    /// Opens the doors of a plan and closes all others. Connections by the latter end when what is under way has.
+    pub(super) fn open(&self, plan: Plan) {
+        let mut former = std::mem::take(&mut *self.lock());
+        let doors = plan.0.into_iter().map(|planned| {
+            let kept = former.iter().position(|open| *open.id == planned.id).map(|at| former.swap_remove(at));
+            match kept {
+                Some(open) => {
+                    open.tls.store(planned.tls);
+                    open
+                }
+                None => {
+                    let mut open = Open::new(planned.id, planned.tls, &self.hall);
+                    open.listen(planned.bound, &self.hall);
+                    open
+                }
+            }
+        });
+        let doors: Vec<_> = doors.collect();
+        former.iter().for_each(|gone| gone.ending.cancel());
+        *self.lock() = doors;
+    }
+
+    /// Closes doors that a plan has no use for and whose port one of its new doors wants.
+    async fn make_way(&self, plan: &[Planned]) {
+        let is_wanted = |open: &Open| {
+            let port = open.id.listen.port;
+            !plan.iter().any(|door| door.id == *open.id)
+                && plan
+                    .iter()
+                    .any(|door| !door.is_open && door.bound.is_empty() && door.id.listen.port == port)
+        };
+        let accepting: Vec<_> = {
+            let mut doors = self.lock();
+            doors
+                .iter_mut()
+                .filter(|open| is_wanted(open))
+                .flat_map(|open| open.accepting.drain(..))
+                .collect()
+        };
+        for task in accepting {
+            task.abort();
+            // Its listener goes with it.
+            drop(task.await);
+        }
+    }
+
+    /// Opens again what was closed to make way.
+    async fn restore(&self) {
+        let closed: Vec<_> = {
+            let doors = self.lock();
+            doors.iter().filter(|open| open.accepting.is_empty()).map(|open| Arc::clone(&open.id)).collect()
+        };
+        for id in closed {
+            match bind(&id.listen, &[]).await {
+                Ok(bound) => {
+                    if let Some(open) = self.lock().iter_mut().find(|open| open.id == id) {
+                        open.listen(bound, &self.hall);
+                    }
+                }
+                Err(error) => tracing::error!(%error, "a door that made way could not be opened again"),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    fn new(id: DoorId, tls: Option<Arc<ServerConfig>>, hall: &Hall) -> Self {
+        Self {
+            id: Arc::new(id),
+            addresses: Vec::new(),
+            tls: Arc::new(ArcSwapOption::new(tls)),
+            ending: hall.closing.child_token(),
+            accepting: Vec::new(),
+        }
+    }
+
+    fn listen(&mut self, bound: Vec<TcpListener>, hall: &Arc<Hall>) {
+        self.addresses = bound.iter().filter_map(|listener| listener.local_addr().ok()).collect();
+        for listener in bound {
+            let entrance = Entrance {
+                id: Arc::clone(&self.id),
+                tls: Arc::clone(&self.tls),
+                ending: self.ending.clone(),
+            };
+            self.accepting.push(tokio::spawn(accept::serve(listener, entrance, Arc::clone(hall))));
+        }
+    }
+}
+
+/// Each socket is the door of its port, whatever its address; one that is nobody's is the first door.
+fn hand_out(handed: Vec<StdListener>, plan: &mut [Planned]) -> Result<(), StartError> {
+    for socket in handed {
+        let refused =
+            |error: io::Error| StartError::Configuration(format!("a socket that was handed over: {error}"));
+        let address = socket.local_addr().map_err(refused)?;
+        let free = |door: &&mut Planned| !door.is_open && door.bound.is_empty();
+        let at = plan.iter().position(|door| door.id.listen.port == address.port()).unwrap_or(0);
+        let Some(door) = plan.get_mut(at).filter(free) else {
+            let message = format!("a socket at {address} was handed over, and no door is left for it");
+            return Err(StartError::Configuration(message));
+        };
+        socket.set_nonblocking(true).map_err(refused)?;
+        door.bound.push(TcpListener::from_std(socket).map_err(refused)?);
+    }
+    Ok(())
+}
+
+async fn bind_missing(plan: &mut [Planned]) -> Result<(), StartError> {
+    let taken: Vec<_> = plan.iter().map(|door| door.id.listen.clone()).collect();
+    for door in plan.iter_mut().filter(|door| !door.is_open && door.bound.is_empty()) {
+        door.bound = bind(&door.id.listen, &taken).await?;
+    }
+    Ok(())
+}
+
+/// Listens at every address of a name; where `taken` says that IPv4 is seen to, IPv6 is left alone with it.
+async fn bind(listen: &Address, taken: &[Address]) -> Result<Vec<TcpListener>, StartError> {
+    let failed = |source| StartError::Listen { address: listen.to_string(), source };
+    let addresses: Vec<_> = lookup_host((listen.host.as_str(), listen.port)).await.map_err(failed)?.collect();
+    let only_v6 = taken.iter().any(|other| other.port == listen.port && other.host == "0.0.0.0");
+    let mut bound: Vec<TcpListener> = Vec::new();
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for mut address in addresses {
+        // A free port is the same for every address of a name.
+        if let Some(Ok(first)) = bound.first().map(TcpListener::local_addr) {
+            address.set_port(first.port());
+        }
+        match bind_one(address, only_v6) {
+            Ok(listener) => bound.push(listener),
+            // A name may have an address of a family that is turned off here.
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => last = error,
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    if bound.is_empty() { Err(failed(last)) } else { Ok(bound) }
+}
+
+fn bind_one(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // After a restart the former one's connections may still be in TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}

@@ -1,0 +1,101 @@
+//! Doors that speak TLS.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use http::Method;
+
+use super::Building;
+use crate::support::{Ask, End, Line};
+
+const SELF_SIGNED: &str = "[[listeners]]\nlisten = \"127.0.0.1:0\"\ntls = \"self-signed\"\n";
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_made_once_and_kept() {
+    let mut building = Building::with("", SELF_SIGNED).await;
+    let file = building.lab.path("certs/own/cert.pem");
+    let made = fs::read(&file).unwrap();
+    for end in [End::Stopped, End::Killed] {
+        let mut line = Line::by_tls(building.lab.doors()[1], &made).await.unwrap();
+        let origin = ("Origin", "https://localhost:8443");
+        for _ in 0..2 {
+            let ask = Ask::post("/meter/twin/echo", "x").with("Host", "localhost:8443");
+            let reply = line.ask(&ask.with(origin.0, origin.1)).await.unwrap();
+            assert_eq!(reply.status, 200, "{reply:?}");
+        }
+        let plain = Ask::post("/meter/twin/echo", "x").with("Host", "localhost:8443");
+        let reply = line.ask(&plain.with("Origin", "http://localhost:8443")).await.unwrap();
+        assert_eq!(reply.fault(), "origin_not_allowed", "another scheme is another origin");
+        building.lab.restart(end).await;
+        assert_eq!(fs::read(&file).unwrap(), made);
+    }
+    for (name, mode) in [("own", 0o700), ("own/key.pem", 0o600), ("own/cert.pem", 0o600)] {
+        let found = fs::metadata(building.lab.path("certs").join(name)).unwrap().permissions().mode();
+        assert_eq!(found & 0o777, mode, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_speaks_plain_http_to_it_is_told_so() {
+    let building = Building::with("", SELF_SIGNED).await;
+    let mut line = Line::to(building.lab.doors()[1]).await;
+    let reply = line.ask(&Ask::get("/")).await.unwrap();
+    assert_eq!(reply.status, 400);
+    assert!(reply.text().contains("https"), "{reply:?}");
+    assert!(line.rest().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_says_nothing_or_no_head_is_let_go() {
+    let limits = "[limits]\nhead_timeout = \"200ms\"\n";
+    let building = Building::with("", &format!("{limits}{SELF_SIGNED}")).await;
+    let made = fs::read(building.lab.path("certs/own/cert.pem")).unwrap();
+    let address = building.lab.doors()[1];
+    for begun in [&b""[..], &[22, 3, 1, 2]] {
+        let mut line = Line::to(address).await;
+        line.write(begun).await;
+        assert!(line.rest().await.unwrap().is_empty());
+    }
+    let mut line = Line::by_tls(address, &made).await.unwrap();
+    line.write("GET / HTTP/1.1\r\nHo").await;
+    assert_eq!(line.reply(&Method::GET).await.unwrap().status, 408);
+}
+
+/// A certificate for `localhost` with its key, in PEM.
+fn certificate() -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    (made.cert.pem(), made.signing_key.serialize_pem())
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_of_a_file_is_shown_from_the_next_connection_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let write = |(pem, secret): &(String, String)| {
+        fs::write(&cert, pem).unwrap();
+        fs::write(&key, secret).unwrap();
+    };
+    let (first, second) = (certificate(), certificate());
+    write(&first);
+    let door = format!(
+        "[[listeners]]\nlisten = \"127.0.0.1:0\"\ntls = {{ cert = {cert:?}, key = {key:?} }}\ndevice = \"meter\"\n"
+    );
+    let mut building = Building::with("", &door).await;
+    let tables = [building.meter.table("meter", ""), building.other.table("other", ""), door].concat();
+    let address = building.lab.doors()[1];
+    let mut line = Line::by_tls(address, first.0.as_bytes()).await.unwrap();
+    assert_eq!(line.ask(&Ask::get("/twin/echo")).await.unwrap().status, 200);
+
+    // A key that does not belong to the certificate is kept out.
+    write(&(second.0.clone(), first.1.clone()));
+    building.lab.reconfigure(&tables).await;
+    assert!(Line::by_tls(address, first.0.as_bytes()).await.is_ok());
+    assert!(building.lab.get("/").await.text().contains("key.pem"), "the page says why");
+
+    write(&second);
+    building.lab.reconfigure(&tables).await;
+    assert_eq!(building.lab.doors()[1], address);
+    assert!(Line::by_tls(address, second.0.as_bytes()).await.is_ok());
+    assert!(Line::by_tls(address, first.0.as_bytes()).await.is_err());
+    assert_eq!(line.ask(&Ask::get("/twin/echo")).await.unwrap().status, 200, "who is connected stays so");
+}
