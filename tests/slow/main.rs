@@ -14,3 +14,8 @@ mod it {
     #![expect(dead_code, unused_imports, reason = "each of the two uses what it needs")]
     pub(crate) mod support;
 }
+
+use it::support;
+
+mod browser;
+mod network;

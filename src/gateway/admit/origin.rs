@@ -23,7 +23,7 @@ pub(super) fn admit(
             guest = Some(origin.clone());
         } else if !is_own_origin(&asked.headers, secure, origin.as_bytes()) {
             let origin = String::from_utf8_lossy(origin.as_bytes());
-            return Err(foreign(&format!("{origin:?}"), Some(&origin)));
+            return Err(foreign(&format!("pages of {origin:?}"), Some(&origin)));
         }
     }
     if guest.is_some() {
@@ -31,8 +31,10 @@ pub(super) fn admit(
     }
     match sec_fetch_site(&asked.headers) {
         Some("cross-site") if is_visit_of_first_page(asked) => Ok(None),
-        Some("cross-site") => Err(foreign("another site", None)),
-        Some("same-site") if !asked.method.is_safe() => Err(foreign("another host of this site", None)),
+        Some("cross-site") => Err(foreign("pages of another site", None)),
+        Some("same-site") if !asked.method.is_safe() => {
+            Err(foreign("pages of another host of this site", None))
+        }
         _ => Ok(None),
     }
 }
@@ -53,7 +55,7 @@ pub(in crate::gateway) fn admit_acting_get(asked: &request::Parts, secure: bool)
     let names_origin = headers.contains_key(header::ORIGIN);
     let proven = names_origin || sec_fetch_site(headers) == Some("same-origin") || referred;
     if (sec_fetch_site(headers) == Some("same-site") && !names_origin) || (is_browser && !proven) {
-        return Err(foreign("a page that does not say where it is from", None));
+        return Err(foreign("a browser that does not say which page asks", None));
     }
     Ok(())
 }
@@ -63,7 +65,7 @@ fn foreign(whom: &str, origin: Option<&str>) -> Fault {
     Fault::new(
         Kind::OriginNotAllowed,
         format!(
-            "keyward does not answer pages of {whom}: open the device below keyward's own address, or let that page \
+            "keyward does not answer {whom}: open the device below keyward's own address, or let that page \
              ask, under [access] in proxy.toml: origins = [{origin:?}]"
         ),
     )

@@ -130,7 +130,7 @@ impl Running {
 pub(crate) fn address_in(text: &str, words: &str) -> SocketAddr {
     let (_, rest) = text.split_once(words).unwrap();
     let end =
-        rest.find(|letter: char| !letter.is_ascii_digit() && !".:".contains(letter)).unwrap_or(rest.len());
+        rest.find(|letter: char| letter.is_whitespace() || "/\"".contains(letter)).unwrap_or(rest.len());
     rest[..end].parse().unwrap_or_else(|_| panic!("{text}"))
 }
 

@@ -1,0 +1,222 @@
+//! Callers and devices beyond the loopback, in network namespaces that are made for one test and removed after it.
+//! Needs root, `ip` (Debian's package `iproute2`), `curl` and `python3`.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::support::{Process, until};
+
+/// Two hosts and a cable between them.
+struct Hosts {
+    server: String,
+    caller: String,
+}
+
+impl Hosts {
+    fn new() -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name =
+            |side: &str| format!("kw{}-{}-{side}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let hosts = Self { server: name("s"), caller: name("c") };
+        for host in [&hosts.server, &hosts.caller] {
+            ip(&format!("netns add {host}"));
+            ip(&format!("-n {host} link set lo up"));
+        }
+        ip(&format!("-n {} link add lan type veth peer name lan netns {}", hosts.server, hosts.caller));
+        for host in [&hosts.server, &hosts.caller] {
+            ip(&format!("-n {host} link set lan up"));
+        }
+        hosts
+    }
+
+    /// Gives both an address in this network: the server the first one, the caller the second.
+    fn join(&self, network: &str, length: u8) {
+        self.place(&self.server, &format!("{network}1/{length}"));
+        self.place(&self.caller, &format!("{network}2/{length}"));
+    }
+
+    fn place(&self, host: &str, address: &str) {
+        // Whether somebody else has an address of IPv6 would be asked for seconds.
+        let at_once = if address.contains(':') { " nodad" } else { "" };
+        ip(&format!("-n {host} addr add {address} dev lan{at_once}"));
+    }
+
+    /// Where `/etc/hosts` of the server stands.
+    fn names(&self) -> PathBuf {
+        PathBuf::from(format!("/etc/netns/{}/hosts", self.server))
+    }
+
+    /// What `curl` gets from there on the caller's side: the status, then the body.
+    fn curl(&self, url: &str) -> (String, String) {
+        let out = run(
+            "ip",
+            &["netns", "exec", &self.caller, "curl", "-gsS", "-m", "10", "-w", "\n%{http_code}", url],
+        );
+        let text = String::from_utf8(out.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.to_owned(), body.to_owned())
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        for host in [&self.server, &self.caller] {
+            drop(Command::new("ip").args(["netns", "delete", host]).output());
+        }
+        drop(fs::remove_dir_all(format!("/etc/netns/{}", self.server)));
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> Output {
+    let out = Command::new(program).args(arguments).output();
+    out.unwrap_or_else(|error| panic!("{program} has to be installed for these tests: {error}"))
+}
+
+fn ip(arguments: &str) {
+    let out = run("ip", &arguments.split(' ').collect::<Vec<_>>());
+    assert!(out.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+const DEVICE: &str = "[devices.meter]\nvendor = \"open\"\nurl = \"http://127.0.0.1:1\"\n";
+
+/// Serves on the server's side, for as long as what is returned lives; at this port.
+async fn serve(hosts: &Hosts, process: &Process) -> (impl Sized, u16) {
+    let script = format!("exec ip netns exec {} \"$0\" run", hosts.server);
+    let server = process.start_in_shell(&script, Stdio::null());
+    let port = server.address().await.port();
+    (server, port)
+}
+
+#[tokio::test]
+async fn callers_of_private_networks_are_answered_and_others_are_told_the_line_that_would_let_them_in() {
+    let hosts = Hosts::new();
+    hosts.join("192.168.77.", 24);
+    hosts.join("10.77.0.", 24);
+    hosts.join("203.0.113.", 24);
+    hosts.join("fd77::", 64);
+    hosts.join("2001:db8:77::", 64);
+    // A provider's network: on one cable, and no neighbours for all that.
+    hosts.place(&hosts.server, "2001:db9:0:1::1/32");
+    hosts.place(&hosts.caller, "2001:db9:0:2::2/32");
+    let process = Process::new("").with("KEYWARD_LISTEN", "[::]:0");
+    process.write(DEVICE);
+    let (_server, port) = serve(&hosts, &process).await;
+    for address in ["192.168.77.1", "10.77.0.1", "[fd77::1]", "[2001:db8:77::1]"] {
+        let (status, body) = hosts.curl(&format!("http://{address}:{port}/-/devices"));
+        assert_eq!(status, "200", "{address}: {body}");
+    }
+    for (address, caller) in [("203.0.113.1", "203.0.113.2"), ("[2001:db9:0:1::1]", "2001:db9:0:2::2")] {
+        for path in ["/", "/-/devices", "/meter/x"] {
+            let (status, body) = hosts.curl(&format!("http://{address}:{port}{path}"));
+            assert_eq!(status, "403", "{address}{path}: {body}");
+            let told: serde_json::Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(told["fault"], "client_not_allowed");
+            assert!(told["detail"].as_str().unwrap().contains(&format!("allow = [\"{caller}\"]")), "{body}");
+        }
+        assert_eq!(hosts.curl(&format!("http://{address}:{port}/healthz")).0, "200");
+    }
+}
+
+#[tokio::test]
+async fn allow_takes_the_place_of_the_private_networks_for_all_doors_or_for_one() {
+    let hosts = Hosts::new();
+    hosts.join("192.168.77.", 24);
+    hosts.join("203.0.113.", 24);
+    let process = Process::new("").with("KEYWARD_LISTEN", "0.0.0.0:0");
+    process.write(&format!(
+        "{DEVICE}[access]\nallow = [\"203.0.113.0/24\"]\n\
+         [[listeners]]\nlisten = \"0.0.0.0:8481\"\nallow = [\"192.168.77.2\"]\n"
+    ));
+    let (_server, port) = serve(&hosts, &process).await;
+    for (port, friend, stranger, table) in [
+        (port, "203.0.113.1", "192.168.77.1", "[access]"),
+        (8481, "192.168.77.1", "203.0.113.1", "[[listeners]]"),
+    ] {
+        assert_eq!(hosts.curl(&format!("http://{friend}:{port}/-/devices")).0, "200");
+        let (status, body) = hosts.curl(&format!("http://{stranger}:{port}/-/devices"));
+        assert_eq!(status, "403");
+        assert!(body.contains(table), "{body}");
+    }
+    let out = run(
+        "ip",
+        &["netns", "exec", &hosts.server, "curl", "-gsS", &format!("http://127.0.0.1:{port}/-/devices")],
+    );
+    assert!(String::from_utf8_lossy(&out.stdout).contains("meter"), "loopback is always let in");
+}
+
+#[tokio::test]
+async fn a_device_without_a_route_to_it_is_named_so() {
+    let hosts = Hosts::new();
+    hosts.join("192.168.77.", 24);
+    ip(&format!("-n {} route add unreachable 198.51.100.0/24", hosts.server));
+    let process = Process::new("").with("KEYWARD_LISTEN", "0.0.0.0:0");
+    process.write(
+        "[devices.refused]\nvendor = \"open\"\nurl = \"http://198.51.100.7\"\n\
+         [devices.nowhere]\nvendor = \"open\"\nurl = \"http://198.18.0.7\"\n",
+    );
+    let (_server, port) = serve(&hosts, &process).await;
+    for name in ["refused", "nowhere"] {
+        let out = run(
+            "ip",
+            &[
+                "netns",
+                "exec",
+                &hosts.caller,
+                "curl",
+                "-gsSi",
+                "-m",
+                "10",
+                &format!("http://192.168.77.1:{port}/{name}/x"),
+            ],
+        );
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert!(text.contains(" 502 ") && text.contains("device_unreachable"), "{text}");
+        assert!(text.contains("error=destination_ip_unroutable"), "{text}");
+    }
+}
+
+/// A router gives the device another address.
+#[tokio::test]
+async fn a_device_is_found_again_when_its_name_leads_elsewhere() {
+    let hosts = Hosts::new();
+    hosts.join("192.168.77.", 24);
+    fs::create_dir_all(hosts.names().parent().unwrap()).unwrap();
+    fs::write(hosts.names(), "127.0.0.2 meter.lan\n").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x"), "here").unwrap();
+    let device = |address: &str| {
+        let mut command = tokio::process::Command::new("ip");
+        command.args([
+            "netns",
+            "exec",
+            &hosts.server,
+            "python3",
+            "-m",
+            "http.server",
+            "8000",
+            "--bind",
+            address,
+        ]);
+        command
+            .current_dir(&folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap()
+    };
+    let mut first = device("127.0.0.2");
+    let process = Process::new("").with("KEYWARD_LISTEN", "0.0.0.0:0");
+    process.write("[devices.meter]\nvendor = \"open\"\nurl = \"http://meter.lan:8000\"\nacts_on_get = []\n");
+    let (_server, port) = serve(&hosts, &process).await;
+    let asked = || hosts.curl(&format!("http://192.168.77.1:{port}/meter/x"));
+    until(|| asked().0 == "200").await;
+    first.kill().await.unwrap();
+    assert_eq!(asked().0, "502");
+    // The name still leads to the old address, and then in place to the new one.
+    let _second = device("127.0.0.3");
+    fs::write(hosts.names(), "127.0.0.3 meter.lan\n").unwrap();
+    until(|| asked() == ("200".to_owned(), "here".to_owned())).await;
+}
