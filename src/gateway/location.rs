@@ -19,14 +19,16 @@ pub(super) fn rewrite(hop: &Hop, asked: &request::Parts, value: &HeaderValue) ->
 
 fn at_door(hop: &Hop, asked: &request::Parts, told: &str) -> Option<String> {
     let page = Url::parse(&format!("{}{}", hop.device.origin(), hop.target)).ok()?;
+    let doors = doors(asked);
     let meant = page.join(&without_backslashes(told)).or_else(|_| page.join(told)).ok();
     if let Some(meant) = meant.filter(|meant| is_on_device(hop, &page, meant)) {
         let rewritten = below_prefix(hop, &meant).unwrap_or_else(|| beside(hop, &meant));
-        let leads_there = |door: Url| door.join(told) == door.join(&rewritten);
-        return (!pages(asked).all(leads_there)).then_some(rewritten);
+        let leads_there = |door: &Url| door.join(told) == door.join(&rewritten);
+        let stays = !doors.is_empty() && doors.iter().all(leads_there);
+        return (!stays).then_some(rewritten);
     }
     let led =
-        pages(asked).find_map(|door| door.join(told).ok().filter(|led| led.origin() == door.origin()))?;
+        doors.iter().find_map(|door| door.join(told).ok().filter(|led| led.origin() == door.origin()))?;
     // Another device of this door is not this one's to send anybody to.
     below(led.path(), &hop.prefix).is_none().then(|| beside(hop, &led))
 }
@@ -38,12 +40,11 @@ fn without_backslashes(told: &str) -> String {
 }
 
 /// What was asked for, as the caller's browser calls it; there may be TLS before this door, whether it speaks it or not.
-fn pages(asked: &request::Parts) -> impl Iterator<Item = Url> {
+fn doors(asked: &request::Parts) -> Vec<Url> {
     let host = asked.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let target = asked.uri.path_and_query().map_or("/", |target| target.as_str());
-    ["http", "https"]
-        .into_iter()
-        .filter_map(move |scheme| Url::parse(&format!("{scheme}://{host}{target}")).ok())
+    let doors = ["http", "https"].map(|scheme| Url::parse(&format!("{scheme}://{host}{target}")));
+    doors.into_iter().flatten().collect()
 }
 
 fn is_on_device(hop: &Hop, page: &Url, meant: &Url) -> bool {
