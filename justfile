@@ -29,3 +29,9 @@ image tag="keyward":
     docker build --tag {{tag}} \
         --build-arg VERSION="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)" \
         --build-arg REVISION="$(git rev-parse HEAD)" .
+
+# Feeds one of the targets in fuzz/ for so many seconds: `just fuzz route 600`. Needs nightly Rust and cargo-fuzz
+fuzz target seconds="60":
+    mkdir -p fuzz/corpus/{{target}}
+    cargo +nightly fuzz run {{target}} fuzz/corpus/{{target}} fuzz/seeds/{{target}} -- \
+        -max_total_time={{seconds}} -timeout=10 -rss_limit_mb=2048

@@ -18,8 +18,12 @@ mod page;
 mod patience;
 mod permit;
 mod problem;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod promise;
 mod respond;
 mod route;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -28,6 +32,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderValue};
 use http::{Request, StatusCode, request};
+use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -97,7 +102,8 @@ impl Gateway {
         let device = Arc::clone(&hop.device);
         let patient = Patient::new(body, house.caller_idle, device.max_body);
         let excess = patient.excess();
-        let body = Replay::hold(Body::new(patient), REPLAYED);
+        let body = Body::new(patient.map_frame(authorise::bare_trailers(&hop, &head)));
+        let body = Replay::hold(body, REPLAYED);
         let mut call = Call { head, body, upgrade, deadline: begun + device.timeout };
         let outcome = self.pass(&hop, &mut call).await.map_err(|fault| match (fault.kind, device.max_body) {
             (Kind::CallerLeft, Some(most)) if excess.is_set() => permit::too_large(most),

@@ -24,3 +24,7 @@ pub mod server;
 pub mod twin;
 // 6: commands
 pub mod cli;
+// What fuzz/ calls
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;

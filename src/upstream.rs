@@ -31,7 +31,7 @@ use connect::Connector;
 pub use connect::Introduction;
 pub(crate) use connect::keep_alive;
 pub use exchange::Order;
-pub(crate) use exchange::is_event_stream;
+pub(crate) use exchange::{is_coded_oddly, is_event_stream};
 use gate::Gate;
 pub use gate::Urgency;
 use idle::Idle;

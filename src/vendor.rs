@@ -10,6 +10,8 @@ mod egauge;
 mod enlighted;
 mod enphase;
 mod fixed;
+#[cfg(fuzzing)]
+pub(crate) mod fuzzed;
 mod header;
 mod open;
 mod query;

@@ -1,7 +1,11 @@
 //! The request as the device gets it: the caller's, without what is not for the device, with our session on it.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Version, request};
+use http_body::{Body, Frame};
 
 use super::admit;
 use super::fault::Fault;
@@ -48,11 +52,49 @@ pub(super) fn dress(
         keep_cookies(&carriers.cookies, &asked.headers, &mut head.headers);
     }
     relocate(hop, &asked.headers, &mut head.headers);
-    keep_connection_wishes(&asked.headers, &nominated, &mut head.headers);
+    keep_connection_wishes(asked, &nominated, &mut head.headers);
     head.headers.insert(header::HOST, hop.device.host.clone());
     append_via(asked, via, &mut head.headers);
     hop.device.keeper.sign(lease, &mut head)?;
     Ok(head)
+}
+
+/// How the body is framed where hyper would not say so: it takes a GET in chunks for one without a body, and is silent
+/// about a body of no bytes, which some devices insist to be told.
+pub(super) fn frame(asked: &request::Parts, body: &impl Body, headers: &mut HeaderMap) {
+    match body.size_hint().exact() {
+        None => drop(headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
+        Some(0) if asked.headers.contains_key(header::CONTENT_LENGTH) => {
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
+        Some(_) => {}
+    }
+}
+
+/// The caller's trailers as the device may see them: a header that is not forwarded is not forwarded behind the body.
+pub(super) fn bare_trailers(
+    hop: &Hop,
+    asked: &request::Parts,
+) -> impl FnMut(Frame<Bytes>) -> Frame<Bytes> + use<> {
+    let (device, nominated) = (Arc::clone(&hop.device), nominated(&asked.headers));
+    move |frame| {
+        let carriers = device.vendor.carriers().headers;
+        without_trailers(frame, |name| nominated.contains(name) || !is_for_device(name, &carriers))
+    }
+}
+
+/// A frame of a body without those trailers that stay here.
+pub(super) fn without_trailers(frame: Frame<Bytes>, stays: impl Fn(&HeaderName) -> bool) -> Frame<Bytes> {
+    match frame.into_trailers() {
+        Ok(mut trailers) => {
+            let staying: Vec<_> = trailers.keys().filter(|name| stays(name)).cloned().collect();
+            for name in staying {
+                trailers.remove(name);
+            }
+            Frame::trailers(trailers)
+        }
+        Err(data) => data,
+    }
 }
 
 /// The same method, nothing else yet.
@@ -125,8 +167,8 @@ fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
 }
 
 /// Trailers and WebSocket (RFC 6455) are wishes for every connection on the way.
-fn keep_connection_wishes(asked: &HeaderMap, nominated: &[HeaderName], headers: &mut HeaderMap) {
-    let takes_trailers = asked.get_all(header::TE).iter().any(|value| {
+fn keep_connection_wishes(asked: &request::Parts, nominated: &[HeaderName], headers: &mut HeaderMap) {
+    let takes_trailers = asked.headers.get_all(header::TE).iter().any(|value| {
         value
             .to_str()
             .is_ok_and(|value| value.split(',').any(|it| it.trim().eq_ignore_ascii_case("trailers")))
@@ -137,8 +179,9 @@ fn keep_connection_wishes(asked: &HeaderMap, nominated: &[HeaderName], headers: 
     }
     // Other protocols would carry requests past everything that stands before this one.
     let is_websocket =
-        asked.get(header::UPGRADE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    if is_websocket && nominated.contains(&header::UPGRADE) {
+        asked.headers.get(header::UPGRADE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    // HTTP/1.0 knows no upgrade (RFC 9110 section 7.8).
+    if is_websocket && asked.version == Version::HTTP_11 && nominated.contains(&header::UPGRADE) {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.append(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }

@@ -70,8 +70,9 @@ pub(super) async fn send(
             if !hop.device.keeper.is_in_force(lease) {
                 return Err(Unsent::Superseded);
             }
-            let head = authorise::dress(hop, asked, lease, via).map_err(Unsent::Failed)?;
+            let mut head = authorise::dress(hop, asked, lease, via).map_err(Unsent::Failed)?;
             let body = body.copy().ok_or_else(|| Unsent::Failed(not_replayed(hop)))?;
+            authorise::frame(asked, &body, &mut head.headers);
             Ok(Request::from_parts(head, body))
         })
         .await;

@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::authorise::{cookie_name, nominated};
+use super::authorise::{cookie_name, nominated, without_trailers};
 use super::fault::Kind;
 use super::location;
 use super::problem::RIGHTS;
@@ -92,6 +92,7 @@ pub(super) fn pass(
         closing: endless.then(|| Box::pin(closing.clone().cancelled_owned())),
         figures: Arc::clone(&hop.device.figures),
         device: Arc::from(hop.device.name.as_str()),
+        nominated: nominated(&head.headers),
     });
     passed
 }
@@ -139,7 +140,7 @@ fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> H
             continue;
         }
         let value = match *name {
-            header::LOCATION | header::CONTENT_LOCATION => Some(location::rewrite(hop, value)),
+            header::LOCATION | header::CONTENT_LOCATION => Some(location::rewrite(hop, asked, value)),
             header::SET_COOKIE => own_cookie(hop, value),
             _ => Some(value.clone()),
         };
@@ -157,7 +158,8 @@ fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> H
         passed.insert(header::UPGRADE, protocol.clone());
         passed.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
-    if !hop.is_own_site() && is_document(&head.headers) {
+    // What is left of it counts: a type that the device nominated as its own does not arrive.
+    if !hop.is_own_site() && is_document(&passed) {
         confine(&mut passed);
     }
     passed
@@ -168,6 +170,12 @@ fn is_for_caller(hop: &Hop, name: &HeaderName) -> bool {
     let is_challenge = name == header::WWW_AUTHENTICATE.as_str() && hop.device.make.challenges;
     let is_cookie = name == header::SET_COOKIE.as_str() && hop.is_own_site();
     is_challenge || is_cookie || !(NOT_PASSED.contains(&name) || name.starts_with(NOT_PASSED_FAMILY))
+}
+
+/// Whether a field may stand behind a body: what is looked at before it passes may not.
+fn is_for_trailers(name: &HeaderName) -> bool {
+    let is_reference = [header::LOCATION, header::CONTENT_LOCATION].contains(name);
+    !is_reference && !NOT_PASSED.contains(&name.as_str()) && !name.as_str().starts_with(NOT_PASSED_FAMILY)
 }
 
 /// A cookie that a device sets where it is a site of its own: for the host that the browser knows it by, and unless
@@ -208,6 +216,7 @@ struct Passing {
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     figures: Arc<DeviceFigures>,
     device: Arc<str>,
+    nominated: Vec<HeaderName>,
 }
 
 impl http_body::Body for Passing {
@@ -230,7 +239,8 @@ impl http_body::Body for Passing {
             tracing::warn!(device = %this.device, fault = Kind::DeviceBrokeOff.name(), "{trouble}");
             this.figures.fault(Kind::DeviceBrokeOff.name(), &trouble.to_string(), true);
         }
-        polled
+        let stays = |name: &HeaderName| this.nominated.contains(name) || !is_for_trailers(name);
+        polled.map_ok(|frame| without_trailers(frame, stays))
     }
 
     fn is_end_stream(&self) -> bool {

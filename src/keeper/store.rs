@@ -1,18 +1,18 @@
 //! Sessions and rests on disk: a file per device, old or new but never half, and for nobody else to read.
 
-use std::collections::BTreeMap;
+mod form;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub(crate) use form::{decode, encode};
+
 use crate::clock::Timestamp;
 use crate::disk::Folder;
-use crate::secret::Secret;
-use crate::vendor::{Session, Stamp};
+use crate::vendor::Session;
 
-/// Version of the files' form. Another one is set aside.
-const VERSION: u32 = 1;
 /// Larger than any session.
 const MAX_FILE: u64 = 256 * 1024;
 
@@ -92,135 +92,17 @@ impl Store {
     fn read(&self, device: &str) -> Result<Option<Record>, String> {
         let text = self.folder.read(&name(device), MAX_FILE).map_err(|error| error.to_string())?;
         let Some(text) = text else { return Ok(None) };
-        // The parser's message could repeat what stands there.
-        let saved: Saved = serde_json::from_slice(&text)
-            .map_err(|error| format!("it is broken at line {}, column {}", error.line(), error.column()))?;
-        if saved.version != VERSION {
-            return Err(format!("it is of version {}", saved.version));
-        }
-        Ok(Some(saved.into()))
+        decode(&text).map(Some)
     }
 
     /// Saves what is to outlive this process, whole or not at all. Says whether that worked.
     pub fn save(&self, device: &str, record: &Record) -> bool {
         // It has no value that JSON could not hold.
-        let Ok(text) = serde_json::to_vec(&Saved::from(record)) else { return false };
+        let Ok(text) = encode(record) else { return false };
         self.folder.write(&name(device), &Zeroizing::new(text))
     }
 }
 
 fn name(device: &str) -> String {
     format!("{device}.json")
-}
-
-/// A [`Record`] as it stands in the file. The one place where secrets are written down.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Saved {
-    version: u32,
-    account: String,
-    credentials: String,
-    salt: String,
-    proven: bool,
-    rejections: u32,
-    rest: Option<RestEntry>,
-    session: Option<SessionEntry>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct RestEntry {
-    until_ms: i64,
-    cause: Cause,
-    detail: String,
-}
-
-#[derive(Serialize, Deserialize)]
-struct SessionEntry {
-    stamps: Vec<(Carrier, String, String)>,
-    expires_at_ms: Option<i64>,
-    renewed_at_ms: i64,
-    memo: BTreeMap<String, String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Carrier {
-    Header,
-    Cookie,
-    Query,
-}
-
-impl From<&Record> for Saved {
-    fn from(record: &Record) -> Self {
-        let rest = record.rest.as_ref().map(|rest| RestEntry {
-            until_ms: rest.until.as_millis(),
-            cause: rest.cause,
-            detail: rest.detail.clone(),
-        });
-        let session = record.session.as_ref().map(|(session, renewed_at)| SessionEntry {
-            stamps: session.stamps.iter().map(write_stamp).collect(),
-            expires_at_ms: session.expires_at.map(Timestamp::as_millis),
-            renewed_at_ms: renewed_at.as_millis(),
-            memo: session
-                .memo
-                .iter()
-                .map(|(name, secret)| (name.clone(), secret.expose().to_owned()))
-                .collect(),
-        });
-        Self {
-            version: VERSION,
-            account: record.account.clone(),
-            credentials: record.credentials.clone(),
-            salt: record.salt.clone(),
-            proven: record.proven,
-            rejections: record.rejections,
-            rest,
-            session,
-        }
-    }
-}
-
-impl From<Saved> for Record {
-    fn from(saved: Saved) -> Self {
-        let rest = saved.rest.map(|rest| SavedRest {
-            until: Timestamp::from_millis(rest.until_ms),
-            cause: rest.cause,
-            detail: rest.detail,
-        });
-        let session = saved.session.map(|entry| {
-            let session = Session {
-                stamps: entry.stamps.into_iter().map(read_stamp).collect(),
-                expires_at: entry.expires_at_ms.map(Timestamp::from_millis),
-                memo: entry.memo.into_iter().map(|(name, text)| (name, Secret::new(text))).collect(),
-                lasts: true,
-            };
-            (session, Timestamp::from_millis(entry.renewed_at_ms))
-        });
-        Self {
-            account: saved.account,
-            credentials: saved.credentials,
-            salt: saved.salt,
-            proven: saved.proven,
-            rejections: saved.rejections,
-            rest,
-            session,
-        }
-    }
-}
-
-fn write_stamp(stamp: &Stamp) -> (Carrier, String, String) {
-    let (carrier, name, secret) = match stamp {
-        Stamp::Header(name, secret) => (Carrier::Header, name, secret),
-        Stamp::Cookie(name, secret) => (Carrier::Cookie, name, secret),
-        Stamp::Query(name, secret) => (Carrier::Query, name, secret),
-    };
-    (carrier, name.clone(), secret.expose().to_owned())
-}
-
-fn read_stamp((carrier, name, text): (Carrier, String, String)) -> Stamp {
-    match carrier {
-        Carrier::Header => Stamp::Header(name, text.into()),
-        Carrier::Cookie => Stamp::Cookie(name, text.into()),
-        Carrier::Query => Stamp::Query(name, text.into()),
-    }
 }

@@ -3,6 +3,7 @@
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -11,14 +12,14 @@ use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -28,10 +29,10 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::doorman::{Doorman, Phase, Seat};
-use super::watched::Watched;
+use super::watched::{Watched, Wire};
 use crate::gateway::RequestId;
 use crate::gateway::admit::{DoorId, Peer};
-use crate::upstream::keep_alive;
+use crate::upstream::{is_coded_oddly, keep_alive};
 
 /// Largest head of a request.
 const MAX_HEAD: usize = 32 * 1024;
@@ -177,13 +178,7 @@ async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<
 }
 
 /// HTTP on one connection.
-async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-    stream: S,
-    peer: Peer,
-    seat: Arc<Seat>,
-    front: Router,
-    ending: CancellationToken,
-) {
+async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Router, ending: CancellationToken) {
     let remote = peer.remote;
     let watched = Watched::new(stream, Arc::clone(&seat));
     let service = service_fn(move |request| answer(request, peer.clone(), Arc::clone(&seat), front.clone()));
@@ -218,24 +213,30 @@ async fn answer(
 ) -> Result<Response<Guarded>, std::convert::Infallible> {
     seat.enter(Phase::Serving);
     let mut seat = Occupied { seat, for_good: false };
+    let knows_chunks = request.version() != Version::HTTP_10;
     if let Some(status) = malformed(&request) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return Ok(response.map(|body| Guarded { body, _seat: seat }));
+        return Ok(response.map(|body| Guarded { body, seat, knows_chunks }));
     }
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(RequestId::new());
     let response = front.oneshot(request).await?;
     seat.for_good = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    Ok(response.map(|body| Guarded { body, _seat: seat }))
+    Ok(response.map(|body| Guarded { body, seat, knows_chunks }))
 }
 
 /// What never becomes a request gets a bare status and the end of its connection.
 fn malformed(request: &Request<Incoming>) -> Option<StatusCode> {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    (target > MAX_TARGET).then_some(StatusCode::URI_TOO_LONG)
+    if target > MAX_TARGET {
+        return Some(StatusCode::URI_TOO_LONG);
+    }
+    // An authority alone is for CONNECT (RFC 9112 section 3.2.3), and has no path that could lead anywhere.
+    let is_pathless = request.uri().path().is_empty() && request.method() != Method::CONNECT;
+    (is_pathless || is_coded_oddly(request.headers())).then_some(StatusCode::BAD_REQUEST)
 }
 
 /// The connection is busy until this is dropped.
@@ -256,7 +257,9 @@ impl Drop for Occupied {
 /// A response's body, for as long as which its connection is busy.
 struct Guarded {
     body: Body,
-    _seat: Occupied,
+    seat: Occupied,
+    /// Whether the caller can tell the end of a body of unknown length from the end of the connection.
+    knows_chunks: bool,
 }
 
 impl http_body::Body for Guarded {
@@ -267,7 +270,11 @@ impl http_body::Body for Guarded {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if !self.knows_chunks && matches!(polled, Poll::Ready(Some(Err(_)))) {
+            self.seat.seat.torn.store(true, Ordering::Relaxed);
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

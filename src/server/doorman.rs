@@ -1,7 +1,7 @@
 //! How many callers may be connected, and who goes when there are too many.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -46,6 +46,8 @@ pub(super) struct Seat {
     key: AtomicU64,
     /// Cancelled when this connection has to give way.
     pub(super) leave: CancellationToken,
+    /// Set when an answer broke off that only the end of the connection would end.
+    pub(super) torn: AtomicBool,
 }
 
 impl Doorman {
@@ -68,6 +70,7 @@ impl Doorman {
                         turn: AtomicU64::new(0),
                         key: AtomicU64::new(u64::MAX),
                         leave: CancellationToken::new(),
+                        torn: AtomicBool::new(false),
                     });
                     seat.enter(Phase::Waiting);
                     return seat;

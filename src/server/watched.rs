@@ -1,21 +1,46 @@
 //! A caller's connection under deadlines: a head that does not come, a reader that does not read.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_rustls::server::TlsStream;
 
 use super::doorman::{Phase, Seat};
 
 /// RFC 9110 section 15.5.9.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-pub(super) struct Watched<S> {
+/// What a connection goes over, TLS or not.
+pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// The bare connection.
+    fn tcp(&self) -> &TcpStream;
+}
+
+impl Wire for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Wire for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
+
+pub(super) struct Watched<S: Wire> {
     stream: S,
     seat: Arc<Seat>,
     turn: Option<u64>,
@@ -24,13 +49,18 @@ pub(super) struct Watched<S> {
     requests: u64,
 }
 
-impl<S> Watched<S> {
+impl<S: Wire> Watched<S> {
     pub(super) fn new(stream: S, seat: Arc<Seat>) -> Self {
         Self { stream, seat, turn: None, alarm: None, stall: None, requests: 0 }
     }
 
     /// Whether the caller has taken too long to send a head.
     fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.stall.is_some() {
+            // The last answer is still on its way: the caller has its time, and nothing of ours may get into it.
+            self.turn = None;
+            return Poll::Pending;
+        }
         let (phase, turn) = self.seat.phase();
         let limits = self.seat.limits();
         let limit = match phase {
@@ -50,11 +80,11 @@ impl<S> Watched<S> {
     }
 
     /// A write that does not go on for long is given up: it may hold the only connection to a device.
-    fn check_stall(
+    fn check_stall<T>(
         &mut self,
-        written: Poll<io::Result<usize>>,
+        written: Poll<io::Result<T>>,
         context: &mut Context<'_>,
-    ) -> Poll<io::Result<usize>> {
+    ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             self.stall = None;
             return written;
@@ -77,7 +107,18 @@ fn arm(alarm: &mut Option<Pin<Box<Sleep>>>, limit: Duration) {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
+impl<S: Wire> Drop for Watched<S> {
+    fn drop(&mut self) {
+        // An ordinary end would make half an answer look whole.
+        if self.seat.torn.load(Ordering::Relaxed)
+            && let Err(error) = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO))
+        {
+            tracing::debug!(%error, "a connection ends in order that should not");
+        }
+    }
+}
+
+impl<S: Wire> AsyncRead for Watched<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -104,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: Wire> AsyncWrite for Watched<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -128,7 +169,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        // TLS takes more than it has sent.
+        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        self.check_stall(flushed, context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

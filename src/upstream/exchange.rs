@@ -1,9 +1,11 @@
 //! One exchange with a device: a place in the queue, a connection, a request and the head of its response.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use http::{HeaderMap, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use super::Upstream;
 use super::connect::Connection;
@@ -11,6 +13,9 @@ use super::gate::{Full, Slot, Urgency};
 use super::inbound::{Held, Inbound};
 use super::replay::{Outbound, Sent};
 use super::trouble::Trouble;
+
+/// More interim answers (1xx) than this to one request are no answer.
+const MAX_INTERIM: usize = 32;
 
 /// How one request is to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -111,12 +116,20 @@ impl Upstream {
     async fn exchange(
         &self,
         mut connection: Connection,
-        request: Request<Outbound>,
+        mut request: Request<Outbound>,
         deadline: Instant,
     ) -> Result<(Response<hyper::body::Incoming>, Connection), Failed> {
-        let wants_upgrade = request.headers().contains_key(header::UPGRADE);
+        let wanted = request.headers().get(header::UPGRADE).cloned();
         let received = connection.received();
-        let answered = timeout_at(deadline, connection.sender.try_send_request(request)).await;
+        let flooded = bound_interim(&mut request);
+        let answering = timeout_at(deadline, connection.sender.try_send_request(request));
+        let Some(answered) = flooded.run_until_cancelled(answering).await else {
+            let trouble = Trouble::Garbled(format!(
+                "{} sends one interim answer after the other and never the answer",
+                self.label()
+            ));
+            return Err(Failed { trouble, reached: Reached::Device });
+        };
         let response = match answered {
             Err(_) => return Err(Failed { trouble: self.late(), reached: Reached::Device }),
             Ok(Ok(response)) => response,
@@ -131,7 +144,7 @@ impl Upstream {
                 return Err(Failed { trouble, reached });
             }
         };
-        if let Some(why) = ambiguity(response.status(), response.headers(), wants_upgrade) {
+        if let Some(why) = ambiguity(response.status(), response.headers(), wanted.as_ref()) {
             let trouble =
                 Trouble::Garbled(format!("what {} answers can be read in two ways: {why}", self.label()));
             return Err(Failed { trouble, reached: Reached::Device });
@@ -166,23 +179,56 @@ impl Upstream {
     }
 }
 
+/// Cancelled when there are too many interim answers to this request.
+fn bound_interim(request: &mut Request<Outbound>) -> CancellationToken {
+    let flooded = CancellationToken::new();
+    let (count, enough) = (AtomicUsize::new(0), flooded.clone());
+    hyper::ext::on_informational(request, move |_| {
+        if count.fetch_add(1, Ordering::Relaxed) == MAX_INTERIM {
+            enough.cancel();
+        }
+    });
+    flooded
+}
+
 /// Whether two readers could see two different messages (RFC 9112 section 6.3), or a protocol nobody asked for.
-fn ambiguity(status: StatusCode, headers: &HeaderMap, wants_upgrade: bool) -> Option<&'static str> {
-    if status == StatusCode::SWITCHING_PROTOCOLS && !wants_upgrade {
-        return Some("101 without a request to switch protocols");
+fn ambiguity(status: StatusCode, headers: &HeaderMap, wanted: Option<&HeaderValue>) -> Option<&'static str> {
+    if status == StatusCode::SWITCHING_PROTOCOLS {
+        let switched = headers.get(header::UPGRADE).map(HeaderValue::as_bytes);
+        let is_wanted = wanted
+            .is_some_and(|it| switched.is_some_and(|switched| switched.eq_ignore_ascii_case(it.as_bytes())));
+        return (!is_wanted).then_some("101 to another protocol than it was asked for");
     }
-    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
-    if headers.contains_key(header::TRANSFER_ENCODING) && lengths > 0 {
+    if status.as_u16() >= 600 {
+        return Some("a status of no class");
+    }
+    if is_coded_oddly(headers) {
+        return Some("a Transfer-Encoding other than one chunked");
+    }
+    // hyper looks at it only where it frames a body, and a caller may look elsewhere too.
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next().map(HeaderValue::as_bytes);
+    if length.is_some() && headers.contains_key(header::TRANSFER_ENCODING) {
         return Some("both Content-Length and Transfer-Encoding");
     }
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (Some(coding), None) if !coding.as_bytes().eq_ignore_ascii_case(b"chunked") => {
-            Some("a Transfer-Encoding other than chunked")
-        }
-        (Some(_), Some(_)) => Some("two Transfer-Encodings"),
-        _ => None,
+    let is_number = |text: &[u8]| {
+        str::from_utf8(text).is_ok_and(|text| !text.starts_with('+') && text.parse::<u64>().is_ok())
+    };
+    if length.is_some_and(|length| !is_number(length))
+        || lengths.any(|other| Some(other.as_bytes()) != length)
+    {
+        return Some("a Content-Length that is not one number");
     }
+    None
+}
+
+/// Whether a message is framed otherwise than as it is or in chunks. hyper looks at the last coding alone, so what
+/// stands before it would be lost.
+pub(crate) fn is_coded_oddly(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let first = codings.next();
+    first.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some()
 }
 
 pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {

@@ -81,7 +81,8 @@ impl Body for Inbound {
         match Pin::new(&mut this.body).poll_frame(context) {
             Poll::Ready(Some(Ok(frame))) => {
                 this.alarm = None;
-                if this.body.is_end_stream() {
+                // Nothing follows trailers, and who has read them may ask for no more.
+                if frame.is_trailers() || this.body.is_end_stream() {
                     this.finish();
                 }
                 Poll::Ready(Some(Ok(frame)))

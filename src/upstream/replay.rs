@@ -114,7 +114,8 @@ impl Body for Outbound {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = ready!(self.poll_source(context));
-        if frame.is_none() || self.is_end_stream() {
+        let is_last = |frame: &Result<Frame<Bytes>, _>| frame.as_ref().is_ok_and(Frame::is_trailers);
+        if frame.as_ref().is_none_or(is_last) || self.is_end_stream() {
             self.sent.0.store(true, Ordering::Relaxed);
         }
         Poll::Ready(frame)

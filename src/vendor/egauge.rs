@@ -174,7 +174,7 @@ pub(super) fn answer_to(username: &str, realm: &str, password: &Secret, nonce: &
 }
 
 /// The token's clock is the meter's own and may be years off, so its `ltm` counts from now.
-fn session(token: &Secret, now: Timestamp) -> Session {
+pub(super) fn session(token: &Secret, now: Timestamp) -> Session {
     let token = token.expose();
     let lifetime = lifetime(token).unwrap_or(LIFETIME).saturating_sub(MARGIN);
     Session {

@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 9] = [
     &["keeper"],
     &["gateway"],
     &["server"],
-    &["cli"],
+    &["cli", "fuzzing"],
     &["main"],
 ];
 

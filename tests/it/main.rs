@@ -22,3 +22,4 @@ mod secrets;
 mod stream;
 mod trust;
 mod vendors;
+mod wire;

@@ -87,7 +87,7 @@ async fn what_a_device_points_at_is_at_the_root_and_stays_on_this_host() {
             ("next".to_owned(), "next"),
             (format!("{device}//evil.example/x"), "/.//evil.example/x"),
             (format!("{device}/%5C/evil.example/x"), "/%5C/evil.example/x"),
-            ("/\\evil.example".to_owned(), "/./\\evil.example"),
+            ("/\\evil.example".to_owned(), "/%5Cevil.example"),
             ("https://elsewhere.example/".to_owned(), "https://elsewhere.example/"),
         ] {
             let to: String = form_urlencoded::byte_serialize(to.as_bytes()).collect();

@@ -1,5 +1,7 @@
 //! How large, how long and how many.
 
+use std::time::Duration;
+
 use http::Method;
 use keyward::twin::noise;
 
@@ -31,49 +33,6 @@ async fn a_body_larger_than_allowed_is_413_whether_it_says_so_or_not() {
 }
 
 #[tokio::test]
-async fn what_never_becomes_a_request_gets_a_bare_status_and_the_end() {
-    let filler = "x".repeat(9 * 1024);
-    let many = "a: b\r\n".repeat(101);
-    let huge = format!("a: {}\r\n", "x".repeat(33 * 1024));
-    let cases = [
-        (format!("GET /meter/{filler} HTTP/1.1\r\nHost: localhost\r\n\r\n"), 414),
-        (format!("GET /meter/twin/echo HTTP/1.1\r\nHost: localhost\r\n{many}\r\n"), 431),
-        (format!("GET /meter/twin/echo HTTP/1.1\r\nHost: localhost\r\n{huge}\r\n"), 431),
-        ("GET /meter/ twin HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 400),
-        ("GET /meter/twin/echo HTTP/1.1\r\nHost: localhost\r\nno colon\r\n\r\n".to_owned(), 400),
-        ("GET /meter/twin/echo HTTP/1.1\r\nHost: localhost\r\na: b\r\n folded\r\n\r\n".to_owned(), 400),
-        ("POST /meter/twin/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx".to_owned(), 400),
-        ("POST /meter/twin/echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: +1\r\n\r\nx".to_owned(), 400),
-        ("POST /meter/twin/echo HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n0\r\n\r\n".to_owned(), 400),
-        ("nonsense\r\n\r\n".to_owned(), 400),
-    ];
-    let door = Door::new().await;
-    for (bytes, status) in cases {
-        let mut line = door.lab.connect().await;
-        drop(line.try_write(&bytes).await);
-        let shown: String = bytes.chars().take(150).collect();
-        let reply = line.reply(&Method::GET).await.unwrap_or_else(|error| panic!("{error}: {shown}"));
-        assert_eq!((reply.status.as_u16(), reply.body.len()), (status, 0), "{shown}");
-        assert!(line.rest().await.is_ok_and(|rest| rest.is_empty()), "the connection goes on after {shown}");
-    }
-    assert_eq!(door.arrived(), 0);
-}
-
-#[tokio::test]
-async fn a_request_with_both_lengths_is_one_request_or_none() {
-    let door = Door::new().await;
-    let mut line = door.lab.connect().await;
-    line.write(
-        "POST /meter/twin/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n\
-         0\r\n\r\nGET /meter/twin/echo HTTP/1.1\r\nHost: x\r\n\r\n",
-    )
-    .await;
-    line.reply(&Method::POST).await.unwrap();
-    line.rest().await.unwrap();
-    assert!(door.device.twin.arrivals().iter().all(|arrival| arrival.target == "/twin/upload"), "smuggled");
-}
-
-#[tokio::test]
 async fn a_head_that_does_not_come_is_408_and_idle_connections_end_in_silence() {
     let door = Door::with("[limits]\nhead_timeout = \"700ms\"\nkeep_alive = \"700ms\"\n").await;
     let mut halfway = door.lab.connect().await;
@@ -84,6 +43,42 @@ async fn a_head_that_does_not_come_is_408_and_idle_connections_end_in_silence() 
     let mut served = door.lab.connect().await;
     assert_eq!(served.ask(&Ask::get("/healthz")).await.unwrap().status, 200);
     assert!(served.rest().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_head_that_comes_byte_by_byte_has_no_longer_for_it() {
+    let door = Door::with("[limits]\nhead_timeout = \"500ms\"\n").await;
+    let mut line = door.lab.connect().await;
+    let mut ticks = tokio::time::interval(Duration::from_millis(20));
+    line.write("GET /meter/twin/echo HTTP/1.1\r\nHost: localhost\r\na: ").await;
+    // Nobody sends so long a line, and who is given up can't go on with it.
+    while line.try_write("a").await.is_ok() {
+        ticks.tick().await;
+    }
+    assert_eq!(door.arrived(), 0);
+}
+
+#[tokio::test]
+async fn a_body_that_keeps_coming_may_take_its_time() {
+    let door =
+        Door::with("timeout = \"1h\"\n[limits]\nhead_timeout = \"600ms\"\nidle_timeout = \"600ms\"\n").await;
+    let mut line = door.lab.connect().await;
+    line.write("POST /meter/twin/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n").await;
+    let mut ticks = tokio::time::interval(Duration::from_millis(50));
+    for _ in 0..20 {
+        ticks.tick().await;
+        line.write("a").await;
+    }
+    assert_eq!(line.reply(&Method::POST).await.unwrap().json()["length"], 20);
+}
+
+#[tokio::test]
+async fn a_reader_that_stops_is_given_up_and_frees_the_device() {
+    let door = Door::with("max_connections = 1\n[limits]\nidle_timeout = \"300ms\"\n").await;
+    let mut line = door.lab.connect().await;
+    line.begin(&Ask::get("/meter/twin/bytes?n=1000000000")).await;
+    assert_eq!(line.head(&Method::GET).await.unwrap().status, 200);
+    assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
 }
 
 #[tokio::test]

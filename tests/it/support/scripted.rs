@@ -1,7 +1,9 @@
 //! A device that answers with whatever bytes a test has for it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +17,8 @@ type Script = dyn Fn(usize) -> Act + Send + Sync;
 pub(crate) enum Act {
     /// These bytes, and the next request.
     Answer(Vec<u8>),
+    /// These bytes as soon as the head is there, and the next request.
+    Early(Vec<u8>),
     /// These bytes, and the end of the connection.
     Last(Vec<u8>),
     /// Nothing, for ever.
@@ -27,6 +31,23 @@ pub(crate) struct Heard {
     /// The connection, counted from 0.
     pub(crate) connection: usize,
     pub(crate) head: String,
+    /// The body, out of its chunks.
+    pub(crate) body: Vec<u8>,
+    /// The lines behind the last chunk.
+    pub(crate) trailers: String,
+}
+
+impl Heard {
+    /// Every value of a header, in whatever case its name is.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        let fields = self.head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+        fields.filter(|(said, _)| said.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).collect()
+    }
+
+    /// The first line without its method and version.
+    pub(crate) fn target(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or_default()
+    }
 }
 
 /// A device without TLS and without manners. It ends when this is dropped.
@@ -42,11 +63,12 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (note, heard) = watch::channel(Vec::new());
-        let (note, script): (_, Arc<Script>) = (Arc::new(note), Arc::new(script));
+        let device = Arc::new(Device { note, script: Box::new(script), begun: AtomicUsize::new(0) });
         let accepting = tokio::spawn(async move {
             for connection in 0.. {
                 let Ok((stream, _)) = listener.accept().await else { break };
-                tokio::spawn(converse(stream, connection, Arc::clone(&note), Arc::clone(&script)));
+                let (with, device) = (Conversation { stream, received: Vec::new() }, Arc::clone(&device));
+                tokio::spawn(async move { device.converse(with, connection).await });
             }
         });
         Self { address, heard, _accepting: AbortOnDropHandle::new(accepting) }
@@ -63,38 +85,96 @@ impl Scripted {
         format!("[devices.{name}]\nvendor = \"open\"\nurl = \"http://{}\"\n{more}\n", self.address)
     }
 
-    /// Every request that has arrived.
+    /// Every request that has arrived whole.
     pub(crate) fn heard(&self) -> Vec<Heard> {
         self.heard.borrow().clone()
     }
 }
 
-async fn converse(
-    mut stream: TcpStream,
-    connection: usize,
-    note: Arc<watch::Sender<Vec<Heard>>>,
-    script: Arc<Script>,
-) {
-    let mut received = Vec::new();
-    loop {
-        while !received.windows(4).any(|end| end == b"\r\n\r\n") {
-            if !matches!(stream.read_buf(&mut received).await, Ok(1..)) {
-                return;
+struct Device {
+    note: watch::Sender<Vec<Heard>>,
+    script: Box<Script>,
+    begun: AtomicUsize,
+}
+
+impl Device {
+    async fn converse(&self, mut with: Conversation, connection: usize) -> io::Result<()> {
+        loop {
+            let head = with.until(b"\r\n\r\n").await?;
+            let act = (self.script)(self.begun.fetch_add(1, Ordering::Relaxed));
+            if let Act::Early(bytes) = &act {
+                with.stream.write_all(bytes).await?;
+            }
+            let mut heard = Heard {
+                connection,
+                head: String::from_utf8_lossy(&head).into_owned(),
+                body: Vec::new(),
+                trailers: String::new(),
+            };
+            with.body(&mut heard).await?;
+            self.note.send_modify(|all| all.push(heard));
+            match act {
+                Act::Answer(bytes) => with.stream.write_all(&bytes).await?,
+                Act::Early(_) => {}
+                Act::Last(bytes) => return with.stream.write_all(&bytes).await,
+                Act::Hang => std::future::pending().await,
             }
         }
-        let head = String::from_utf8_lossy(&std::mem::take(&mut received)).into_owned();
-        let mut nth = 0;
-        note.send_modify(|heard| {
-            nth = heard.len();
-            heard.push(Heard { connection, head });
-        });
-        let (bytes, last) = match script(nth) {
-            Act::Answer(bytes) => (bytes, false),
-            Act::Last(bytes) => (bytes, true),
-            Act::Hang => std::future::pending().await,
-        };
-        if stream.write_all(&bytes).await.is_err() || last {
-            return;
+    }
+}
+
+/// A connection, and what came on it that is not read yet.
+struct Conversation {
+    stream: TcpStream,
+    received: Vec<u8>,
+}
+
+impl Conversation {
+    /// The body that the head tells of.
+    async fn body(&mut self, heard: &mut Heard) -> io::Result<()> {
+        if let [length] = heard.values("content-length")[..] {
+            let length = length.parse().map_err(io::Error::other)?;
+            heard.body = self.exactly(length).await?;
+        }
+        if heard.values("transfer-encoding") != ["chunked"] {
+            return Ok(());
+        }
+        loop {
+            let size = self.until(b"\r\n").await?;
+            let size = String::from_utf8_lossy(&size);
+            let size = usize::from_str_radix(size.trim_end(), 16).map_err(io::Error::other)?;
+            if size == 0 {
+                break;
+            }
+            let chunk = self.exactly(size + 2).await?;
+            heard.body.extend(&chunk[..size]);
+        }
+        while !heard.trailers.ends_with("\r\n\r\n") && heard.trailers != "\r\n" {
+            heard.trailers += &String::from_utf8_lossy(&self.until(b"\r\n").await?);
+        }
+        Ok(())
+    }
+
+    async fn until(&mut self, end: &[u8]) -> io::Result<Vec<u8>> {
+        loop {
+            if let Some(at) = self.received.windows(end.len()).position(|window| window == end) {
+                return Ok(self.received.drain(..at + end.len()).collect());
+            }
+            self.more().await?;
+        }
+    }
+
+    async fn exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        while self.received.len() < count {
+            self.more().await?;
+        }
+        Ok(self.received.drain(..count).collect())
+    }
+
+    async fn more(&mut self) -> io::Result<()> {
+        match self.stream.read_buf(&mut self.received).await? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
         }
     }
 }
