@@ -37,7 +37,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use admit::Admitted;
+use admit::{Admitted, Peer};
 use fault::{Fault, Kind};
 pub use house::{Device, House};
 use patience::Patient;
@@ -254,6 +254,7 @@ impl Gateway {
 pub fn refuse(fault: &Fault, asked: &request::Parts, id: &RequestId) -> Response {
     tracing::warn!(
         request = %id,
+        caller = asked.extensions.get::<Peer>().map(|peer| display(peer.remote.ip().to_canonical())),
         device = fault.device.as_deref(),
         fault = fault.kind.name(),
         "{}",

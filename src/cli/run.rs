@@ -54,18 +54,9 @@ fn introduce(server: &Server) {
     for warning in &house.warnings {
         tracing::warn!("{warning}");
     }
-    let version = env!("CARGO_PKG_VERSION");
-    let urls = server
-        .addresses()
-        .into_iter()
-        .map(|(address, secure)| format!("{}://{address}", if secure { "https" } else { "http" }));
-    let urls: Vec<_> = urls.collect();
-    for url in &urls {
-        tracing::info!(version, "keyward listens on {url}");
-    }
+    let Some((address, _)) = server.addresses().first().copied() else { return };
     for device in &house.devices {
-        let url = urls.first().map(String::as_str).unwrap_or_default();
-        tracing::info!("{url}/{}/ leads to {} ({})", device.name, device.url, device.make.name);
+        tracing::info!("http://{address}/{}/ leads to {} ({})", device.name, device.url, device.make.name);
     }
 }
 

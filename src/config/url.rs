@@ -1,7 +1,7 @@
 //! Where things are: the address we listen on and the base URL of a device.
 
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use http::Uri;
@@ -21,6 +21,13 @@ pub struct Address {
 impl Default for Address {
     fn default() -> Self {
         Self { host: "127.0.0.1".to_owned(), port: 8480 }
+    }
+}
+
+impl Address {
+    /// Whether it is of this machine's loopback, by name or address.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
     }
 }
 
@@ -83,9 +90,7 @@ impl BaseUrl {
 
     /// Whether the host is this machine's loopback, by name or address.
     pub fn is_loopback(&self) -> bool {
-        let v4 = self.host.parse::<Ipv4Addr>().is_ok_and(|address| address.is_loopback());
-        let v6 = self.host.parse::<Ipv6Addr>().is_ok_and(|address| address.is_loopback());
-        v4 || v6 || self.host == "localhost"
+        is_loopback(&self.host)
     }
 }
 
@@ -145,6 +150,10 @@ impl fmt::Display for Bracketed<'_> {
 
 fn default_port(tls: bool) -> u16 {
     if tls { 443 } else { 80 }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host.parse::<IpAddr>().map_or(host == "localhost", |address| address.is_loopback())
 }
 
 /// A host as an authority carries it: a bracketed IPv6 address, an IPv4 address or a name.

@@ -38,13 +38,13 @@ pub fn front(gateway: Arc<Gateway>) -> Router {
 
 /// Nobody gets past here who may not ask.
 async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    let (mut head, body) = request.into_parts();
-    let Some(peer) = head.extensions.remove::<Peer>() else {
+    let (head, body) = request.into_parts();
+    let Some(peer) = head.extensions.get::<Peer>() else {
         let fault = Fault::new(Kind::Internal, "a request without a connection");
         return refuse(&fault, &head, &RequestId::of(&head));
     };
     let house = gateway.house.load_full();
-    let own = admit::own(&house, &head, &peer);
+    let own = admit::own(&house, &head, peer);
     // A container's health check need not know how it is called, nor show a key.
     if own.is_none() && head.uri.path() == "/healthz" {
         return next.run(Request::from_parts(head, body)).await;
@@ -54,7 +54,7 @@ async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Nex
     }
     let known = head.method != Method::CONNECT && head.method != Method::TRACE;
     let known = if known { Ok(()) } else { Err(Fault::method(METHODS)) };
-    let admitted = match known.and_then(|()| admit::admit(&house, &head, &peer, own)) {
+    let admitted = match known.and_then(|()| admit::admit(&house, &head, peer, own)) {
         Ok(admitted) => admitted,
         Err(fault) => return refuse(&fault, &head, &RequestId::of(&head)),
     };

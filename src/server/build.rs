@@ -277,7 +277,10 @@ pub fn folders(config: &Config<Driver>) -> [Arc<Folder>; 2] {
 pub fn warnings(config: &Config<Driver>) -> Vec<String> {
     let devices = config.devices.iter().filter_map(warning);
     let is_keyed = !config.access.keys.is_empty();
-    let open = config.listeners.iter().filter(|door| is_keyed && !door.keys && door.allow.is_none());
+    let open = config
+        .listeners
+        .iter()
+        .filter(|door| is_keyed && !door.keys && door.allow.is_none() && !door.listen.is_loopback());
     let doors = open.map(|door| {
         format!(
             "the door at {} asks for no key (`keys = false`) and lets in every private network: name its callers in \

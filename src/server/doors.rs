@@ -41,6 +41,7 @@ pub(super) struct Plan(Vec<Planned>);
 
 struct Planned {
     id: DoorId,
+    device: Option<String>,
     tls: Option<Arc<ServerConfig>>,
     is_open: bool,
     bound: Vec<TcpListener>,
@@ -83,9 +84,9 @@ impl Doors {
         handed: Vec<StdListener>,
     ) -> Result<Plan, StartError> {
         let ids = DoorId::of(wanted.iter().map(|door| &door.listen));
-        let planned = ids.into_iter().zip(tls).map(|(id, tls)| {
+        let planned = ids.into_iter().zip(tls).zip(wanted).map(|((id, tls), door)| {
             let is_open = self.lock().iter().any(|open| *open.id == id);
-            Planned { id, tls, is_open, bound: Vec::new() }
+            Planned { id, device: door.device.clone(), tls, is_open, bound: Vec::new() }
         });
         let mut plan: Vec<_> = planned.collect();
         hand_out(handed, &mut plan)?;
@@ -112,12 +113,16 @@ impl Doors {
                 None => {
                     let mut open = Open::new(planned.id, planned.tls, &self.hall);
                     open.listen(planned.bound, &self.hall);
+                    open.introduce(planned.device.as_deref());
                     open
                 }
             }
         });
         let doors: Vec<_> = doors.collect();
-        former.iter().for_each(|gone| gone.ending.cancel());
+        for gone in former {
+            tracing::info!("keyward no longer listens on {}", gone.id.listen);
+            gone.ending.cancel();
+        }
         *self.lock() = doors;
     }
 
@@ -176,6 +181,20 @@ impl Open {
             tls: Arc::new(ArcSwapOption::new(tls)),
             ending: hall.closing.child_token(),
             accepting: Vec::new(),
+        }
+    }
+
+    /// Tells in the log where it is and what it leads to.
+    fn introduce(&self, device: Option<&str>) {
+        let scheme = if self.tls.load().is_some() { "https" } else { "http" };
+        for address in &self.addresses {
+            match device {
+                Some(device) => tracing::info!("{scheme}://{address}/ is {device}, from its root on"),
+                None => tracing::info!(
+                    version = env!("CARGO_PKG_VERSION"),
+                    "keyward listens on {scheme}://{address}"
+                ),
+            }
         }
     }
 

@@ -153,6 +153,8 @@ async fn a_log_in_json_is_json_line_by_line() {
         let entry: serde_json::Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(entry["level"].is_string() && entry["timestamp"].is_string(), "{line}");
+        assert!(entry["fault"].is_null() || entry["caller"] == "127.0.0.1", "who was refused: {line}");
     }
+    assert!(ended.err.contains("unknown_device"), "{}", ended.err);
     assert!(!ended.err.contains('\u{1b}'), "a caller writes escape sequences into the log");
 }

@@ -148,8 +148,10 @@ async fn a_door_for_those_who_cannot_show_one_asks_for_none() {
 
 #[tokio::test]
 async fn a_door_open_to_all_is_warned_of_where_keys_are_set() {
-    let open = FREE.replace("allow = [\"10.9.8.7\"]\n", "");
-    for (door, is_warned) in [(open.as_str(), true), (FREE, false)] {
+    let to_all = FREE.replace("127.0.0.1", "0.0.0.0");
+    let open = to_all.replace("allow = [\"10.9.8.7\"]\n", "");
+    let here = FREE.replace("allow = [\"10.9.8.7\"]\n", "");
+    for (door, is_warned) in [(&open, true), (&to_all, false), (&here, false)] {
         let building = Building::with("", &format!("{KEYS}{door}")).await;
         let page = building.lab.send(&Ask::get("/").with("X-API-Key", "all-0123456789abcdefgh")).await;
         assert_eq!(page.text().contains("asks for no key"), is_warned, "{}", page.text());
