@@ -146,7 +146,7 @@ async fn a_log_in_json_is_json_line_by_line() {
     let server = process.start(&["run"]);
     let address = server.address().await;
     get(address, "/meter/twin/sample").await;
-    get(address, "/unknown/\u{1b}[31m").await;
+    get(address, "/unknown/%1b[31m").await;
     server.signal("TERM").await;
     let ended = server.ends().await;
     for line in ended.err.lines() {
