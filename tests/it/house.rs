@@ -272,6 +272,23 @@ fn what_the_example_only_shows_would_be_right_too() {
 }
 
 #[test]
+fn every_promise_names_tests_that_are_there() {
+    let mut broken = Vec::new();
+    for document in ["SECURITY.md", "ARCHITECTURE.md"] {
+        let text = Source::read(document).text;
+        let named = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|word| word.contains('/') && !word.contains(['<', '{', ' ']));
+        let files = named.filter(|word| Path::new(word).extension().is_some_and(|kind| kind == "rs"));
+        let is_there = |file: &&str| path_of(file).is_file() || path_of(&format!("src/{file}")).is_file();
+        broken.extend(files.filter(|file| !is_there(file)).map(|file| format!("{document}: {file}")));
+    }
+    assert_none(&broken, "what a document names is there");
+}
+
+#[test]
 fn the_reader_of_sources_sees_what_the_compiler_sees() {
     let source = Source::of(
         "src/gateway/permit.rs",

@@ -16,7 +16,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::support::{Ask, Device, End, Lab, Reply};
+use crate::support::{Ask, Device, End, Lab, Line, Reply};
 
 /// What a caller shows that is a secret of its own.
 const CALLERS: &str = "callers-own-0123456789abcdef";
@@ -139,17 +139,20 @@ impl Seen {
     }
 
     fn holds_none_of(&self, twin: &dyn Twin) {
-        let hunt = |secret: &str, places: &[&(String, String)]| {
-            for form in forms(secret) {
-                let found = places.iter().find(|(_, text)| text.contains(&form));
-                assert!(found.is_none(), "a secret of {} leaves by {}", twin.vendor(), found.unwrap().0);
-            }
-        };
+        let hunt = |secret: &str, places: &[&(String, String)]| hunt(secret, twin.vendor(), places);
         let all: Vec<_> = self.0.iter().collect();
         twin.secrets().iter().for_each(|secret| hunt(secret.expose(), &all));
         // What a caller sends to a device the device may send back.
         let ours: Vec<_> = self.0.iter().filter(|(whence, _)| !whence.starts_with(ECHO)).collect();
         hunt(CALLERS, &ours);
+    }
+}
+
+/// Looks for a secret in every form.
+fn hunt(secret: &str, whose: &str, places: &[&(String, String)]) {
+    for form in forms(secret) {
+        let found = places.iter().find(|(_, text)| text.contains(&form));
+        assert!(found.is_none(), "a secret of {whose} leaves by {}", found.unwrap().0);
     }
 }
 
@@ -297,6 +300,68 @@ async fn no_secret_leaves_in_any_form_whatever_goes_wrong() {
     ];
     let missing: Vec<_> = expected.iter().filter(|fault| !faults.contains(**fault)).collect();
     assert!(missing.is_empty(), "never seen: {missing:?}");
+}
+
+/// What callers show is a secret too, and so is the key of our own certificate.
+#[tokio::test]
+async fn no_key_of_a_door_leaves_in_any_form() {
+    const KEY: &str = "a key of callers? 0123456789";
+    const OTHER: &str = "a key of callers! 9876543210";
+    let log = Log::begun();
+    let device = Device::new(every().await.unwrap().remove(0));
+    let doors = format!(
+        "[access]\norigins = [\"http://dash.example\"]\n[access.keys.one]\nkey = {KEY:?}\n\
+         [access.keys.other]\nkey = {OTHER:?}\ndevices = [\"it\"]\nmethods = [\"POST\"]\n\
+         [[listeners]]\nlisten = \"127.0.0.1:0\"\ndevice = \"it\"\n\
+         [[listeners]]\nlisten = \"127.0.0.1:0\"\ntls = \"self-signed\"\nkeys = false\n"
+    );
+    let mut lab = Lab::new(&format!("{}{doors}", device.table("it", ""))).await;
+    let certificate = std::fs::read(lab.path("certs/own/cert.pem")).unwrap();
+    let mut seen = Seen::default();
+    for key in [KEY, OTHER, &KEY[1..]] {
+        let basic = format!("Basic {}", STANDARD.encode(format!("me:{key}")));
+        for (name, value) in [
+            ("Authorization", basic),
+            ("Authorization", format!("Bearer {key}")),
+            ("X-API-Key", key.to_owned()),
+        ] {
+            for path in [
+                "/",
+                "/metrics",
+                "/-/devices",
+                "/readyz",
+                "/it/twin/sample",
+                ECHO,
+                "/it/../x",
+                "/unknown/",
+                "/twin/echo",
+            ] {
+                for origin in ["http://dash.example", "http://evil.example"] {
+                    let ask = Ask::get(path).with(name, &value).with("Origin", origin);
+                    for reply in [lab.send(&ask).await, lab.send_by(1, &ask).await] {
+                        seen.note(path, &reply);
+                    }
+                    let mut line = Line::by_tls(lab.doors()[2], &certificate).await.unwrap();
+                    seen.note(path, &line.ask(&ask).await.unwrap());
+                }
+            }
+        }
+    }
+    for arrival in device.twin.arrivals() {
+        seen.0.push(("the device".to_owned(), format!("{} {:?}", arrival.target, arrival.headers)));
+    }
+    lab.stop().await;
+    let private = std::fs::read_to_string(lab.path("certs/own/key.pem")).unwrap();
+    seen.0.extend(files(&lab.path("")).into_iter().filter(|(name, _)| !name.ends_with("own/key.pem")));
+    seen.0.push(("the log".to_owned(), log.news()));
+    let all: Vec<_> = seen.0.iter().collect();
+    hunt(KEY, "a caller", &all);
+    hunt(OTHER, "a caller", &all);
+    hunt(private.lines().nth(1).unwrap(), "our own certificate", &all);
+    let faults: BTreeSet<_> = seen.faults().collect();
+    for fault in ["key_required", "key_not_allowed", "origin_not_allowed", "bad_path", "unknown_device"] {
+        assert!(faults.contains(fault), "never seen: {fault}");
+    }
 }
 
 #[tokio::test]
