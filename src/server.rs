@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use accept::Hall;
 use build::Builder;
 pub use build::{folders, warnings};
+use certificate::OwnCertificate;
 use doorman::Doorman;
 use doors::Doors;
 use reload::Reloader;
@@ -83,6 +84,19 @@ pub struct Server {
 pub fn build_house(config: Config<Driver>, clock: Clock) -> Result<House, StartError> {
     let builder = Builder::new(&config, clock, Arc::default()).map_err(StartError::Configuration)?;
     builder.house(config, None).map_err(StartError::Configuration)
+}
+
+/// Whether every door has a certificate that it can show, for commands.
+///
+/// # Errors
+/// What can't be used, and what to do.
+pub fn examine_doors(config: &Config<Driver>) -> Result<(), StartError> {
+    let certificate = OwnCertificate::new(&config.certs, "");
+    for door in &config.listeners {
+        let fine = door.tls.as_ref().map_or(Ok(()), |tls| certificate.examine(tls));
+        fine.map_err(|error| StartError::Configuration(doors::unusable(&door.listen, &error)))?;
+    }
+    Ok(())
 }
 
 impl Server {

@@ -9,7 +9,7 @@ use super::{Exit, load, say, tell};
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::server::operate::{Instruction, Outcome, carry_out};
-use crate::server::{build_house, control, folders, warnings};
+use crate::server::{build_house, control, examine_doors, folders, warnings};
 
 pub(super) async fn check(
     named: Option<PathBuf>,
@@ -20,6 +20,7 @@ pub(super) async fn check(
     for warning in warnings(&config) {
         tell(&format!("warning: {warning}"));
     }
+    examine_doors(&config)?;
     let names: Vec<_> = config.devices.iter().map(|device| device.name.clone()).collect();
     if offline {
         let devices =

@@ -61,6 +61,15 @@ impl OwnCertificate {
         Ok(Arc::new(settings))
     }
 
+    /// Whether a door could speak TLS: nothing is made for this.
+    ///
+    /// # Errors
+    /// See [`Self::settings`].
+    pub(super) fn examine(&self, tls: &ListenerTls) -> Result<(), String> {
+        let is_to_be_made = *tls == ListenerTls::SelfSigned && !self.folder.join("cert.pem").exists();
+        if is_to_be_made { Ok(()) } else { self.settings(tls).map(drop) }
+    }
+
     /// The saved one; without one, a new one is made.
     fn own(&self, cert: &Path, key: &Path) -> Result<Identity, String> {
         // The certificate is written last: without it nobody has ever seen the key.

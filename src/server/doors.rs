@@ -68,7 +68,7 @@ impl Doors {
     pub(super) fn settings(&self, wanted: &[Listener]) -> Result<Vec<Option<Arc<ServerConfig>>>, String> {
         let settings = |door: &Listener| {
             let tls = door.tls.as_ref().map(|tls| self.certificate.settings(tls)).transpose();
-            tls.map_err(|error| format!("the door at {} (`tls`): {error}", door.listen))
+            tls.map_err(|error| unusable(&door.listen, &error))
         };
         wanted.iter().map(settings).collect()
     }
@@ -209,6 +209,11 @@ impl Open {
             self.accepting.push(tokio::spawn(accept::serve(listener, entrance, Arc::clone(hall))));
         }
     }
+}
+
+/// What is said of a door whose certificate can't be shown.
+pub(super) fn unusable(listen: &Address, why: &str) -> String {
+    format!("the door at {listen} (`tls`): {why}")
 }
 
 /// Each socket is the door of its port, whatever its address; one that is nobody's is the first door.

@@ -80,3 +80,26 @@ async fn a_folder_that_cannot_be_written_fails_the_check() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.err.contains("state"), "{}", ended.err);
 }
+
+#[tokio::test]
+async fn a_certificate_that_no_door_could_show_is_a_mistake_in_the_configuration() {
+    let door = "[[listeners]]\nlisten = \"127.0.0.1:0\"\ntls = ";
+    let device = "[devices.meter]\nvendor = \"open\"\nurl = \"http://127.0.0.1:1\"\n";
+    let [mine, other] =
+        [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+    let process = Process::new(&format!("{device}{door}{{ cert = \"cert.pem\", key = \"key.pem\" }}\n"));
+    for (cert, key, is_fine) in [
+        (mine.cert.pem(), mine.signing_key.serialize_pem(), true),
+        (mine.cert.pem(), other.signing_key.serialize_pem(), false),
+        ("nothing".to_owned(), mine.signing_key.serialize_pem(), false),
+    ] {
+        std::fs::write(process.path("cert.pem"), cert).unwrap();
+        std::fs::write(process.path("key.pem"), key).unwrap();
+        let ended = process.carry_out(&["check", "--offline"]).await;
+        assert_eq!(ended.code, Some(if is_fine { 0 } else { 2 }), "{ended:?}");
+        assert!(is_fine || ended.err.contains("key.pem can't be used"), "{ended:?}");
+    }
+    process.write(&format!("{device}{door}\"self-signed\"\n"));
+    assert_eq!(process.carry_out(&["check", "--offline"]).await.code, Some(0));
+    assert!(!process.path("certs/own").exists(), "a check makes nothing");
+}
