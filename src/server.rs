@@ -1,8 +1,10 @@
 //! The server as a value: the only place where configuration, makes, keepers and connections meet.
 
 mod accept;
+mod admission;
 mod build;
 mod certificate;
+mod connection;
 pub mod control;
 mod descriptors;
 mod doorman;
@@ -10,6 +12,7 @@ pub mod doors;
 pub mod operate;
 pub mod reload;
 mod saving;
+mod warnings;
 mod watched;
 
 use std::fs::File;
@@ -26,11 +29,12 @@ use tokio_util::task::TaskTracker;
 
 use accept::Hall;
 use build::Builder;
-pub use build::{folders, warnings};
+pub use build::folders;
 use certificate::OwnCertificate;
 use doorman::Doorman;
 use doors::Doors;
 use reload::Reloader;
+pub use warnings::warnings;
 
 use crate::clock::Clock;
 use crate::config::{Config, Limits};

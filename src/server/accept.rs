@@ -1,49 +1,22 @@
-//! Our own accept loop: with deadlines, a bound on connections, and TCP_NODELAY, none of which `axum::serve` has.
+//! Our own accept loop: with a bound on connections, and a rest where there is nothing to accept them with. `axum::serve`
+//! has neither, nor the deadlines of what follows.
 
 use std::io;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use axum::Router;
-use axum::body::Body;
-use bytes::Bytes;
-use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
-use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt;
 
-use super::doorman::{Doorman, Phase, Seat};
-use super::watched::{Watched, Wire};
-use crate::gateway::RequestId;
-use crate::gateway::admit::{DoorId, Peer};
-use crate::upstream::{is_coded_oddly, keep_alive};
+use super::connection::connection;
+use super::doorman::Doorman;
+use crate::gateway::admit::DoorId;
 
-/// Largest head of a request.
-const MAX_HEAD: usize = 32 * 1024;
-/// Most header lines of a request.
-const MAX_HEADERS: usize = 100;
-/// Longest request target.
-const MAX_TARGET: usize = 8 * 1024;
-/// How a TLS record begins that begins a handshake (RFC 8446 section 5.1).
-const HANDSHAKE: u8 = 22;
-const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
-    content-length: 29\r\n\r\nThis door speaks https alone\n";
 /// So long at the most after a failed accept (no descriptors left, say) to let others finish.
 const BREATHER: Duration = Duration::from_millis(100);
 /// After so long without a failed accept it is over, and not only between two of them.
@@ -128,160 +101,5 @@ impl Outage {
             tracing::info!(failures, "connections are accepted again");
             self.failures = None;
         }
-    }
-}
-
-/// One connection, from its handshake to its end.
-fn connection(
-    stream: TcpStream,
-    seat: Arc<Seat>,
-    front: Router,
-    entrance: &Entrance,
-) -> impl Future<Output = ()> + use<> {
-    let (door, tls, ending) = (Arc::clone(&entrance.id), entrance.tls.load_full(), entrance.ending.clone());
-    async move {
-        let (Ok(remote), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY not set");
-        }
-        keep_alive(&stream);
-        let peer = Peer { remote, local, door, secure: tls.is_some() };
-        let leave = seat.leave.clone();
-        let served = async {
-            match tls {
-                None => speak(stream, peer, seat, front, ending).await,
-                Some(tls) => {
-                    let limit = seat.limits().head_timeout;
-                    match timeout(limit, handshake(stream, tls)).await {
-                        Ok(Ok(stream)) => speak(stream, peer, seat, front, ending).await,
-                        Ok(Err(error)) => tracing::debug!(%error, %remote, "no TLS"),
-                        Err(_) => tracing::debug!(%remote, "no TLS in time"),
-                    }
-                }
-            }
-        };
-        leave.run_until_cancelled(served).await;
-    }
-}
-
-/// Who speaks plain HTTP where TLS is spoken is told so.
-async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<TlsStream<TcpStream>> {
-    let mut first = [0];
-    if stream.peek(&mut first).await? > 0 && first != [HANDSHAKE] {
-        stream.write_all(SPEAK_TLS).await?;
-        stream.shutdown().await?;
-        // What is left unread would have the system take the answer back.
-        tokio::io::copy(&mut stream, &mut tokio::io::sink()).await?;
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the caller speaks plain HTTP"));
-    }
-    TlsAcceptor::from(tls).accept(stream).await
-}
-
-/// HTTP on one connection.
-async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Router, ending: CancellationToken) {
-    let remote = peer.remote;
-    let watched = Watched::new(stream, Arc::clone(&seat));
-    let service = service_fn(move |request| answer(request, peer.clone(), Arc::clone(&seat), front.clone()));
-    // Who comes so late still gets one answer: /readyz has to say that this is the end.
-    let is_late = ending.is_cancelled();
-    let mut builder = http1::Builder::new();
-    builder
-        .timer(TokioTimer::new())
-        // The deadlines are those of `Watched`, which tells a head that does not come from a rest between requests.
-        .header_read_timeout(None)
-        .max_headers(MAX_HEADERS)
-        .max_header_size(MAX_HEAD)
-        .keep_alive(!is_late);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(watched), service).with_upgrades());
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = ending.cancelled(), if !is_late => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %remote, "connection ended");
-    }
-}
-
-async fn answer(
-    request: Request<Incoming>,
-    peer: Peer,
-    seat: Arc<Seat>,
-    front: Router,
-) -> Result<Response<Guarded>, std::convert::Infallible> {
-    seat.enter(Phase::Serving);
-    let mut seat = Occupied { seat, for_good: false };
-    let knows_chunks = request.version() != Version::HTTP_10;
-    if let Some(status) = malformed(&request) {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = status;
-        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return Ok(response.map(|body| Guarded { body, seat, knows_chunks }));
-    }
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(peer);
-    request.extensions_mut().insert(RequestId::new());
-    let response = front.oneshot(request).await?;
-    seat.for_good = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    Ok(response.map(|body| Guarded { body, seat, knows_chunks }))
-}
-
-/// What never becomes a request gets a bare status and the end of its connection.
-fn malformed(request: &Request<Incoming>) -> Option<StatusCode> {
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-    if target > MAX_TARGET {
-        return Some(StatusCode::URI_TOO_LONG);
-    }
-    // An authority alone is for CONNECT (RFC 9112 section 3.2.3), and has no path that could lead anywhere.
-    let is_pathless = request.uri().path().is_empty() && request.method() != Method::CONNECT;
-    (is_pathless || is_coded_oddly(request.headers())).then_some(StatusCode::BAD_REQUEST)
-}
-
-/// The connection is busy until this is dropped.
-struct Occupied {
-    seat: Arc<Seat>,
-    /// It speaks another protocol from now on: no request will follow.
-    for_good: bool,
-}
-
-impl Drop for Occupied {
-    fn drop(&mut self) {
-        if !self.for_good {
-            self.seat.enter(Phase::Waiting);
-        }
-    }
-}
-
-/// A response's body, for as long as which its connection is busy.
-struct Guarded {
-    body: Body,
-    seat: Occupied,
-    /// Whether the caller can tell the end of a body of unknown length from the end of the connection.
-    knows_chunks: bool,
-}
-
-impl http_body::Body for Guarded {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if !self.knows_chunks && matches!(polled, Poll::Ready(Some(Err(_)))) {
-            self.seat.seat.torn.store(true, Ordering::Relaxed);
-        }
-        polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -8,14 +8,13 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::admission::{admission, doors};
 use super::certificate::OwnCertificate;
 use super::descriptors;
+use super::warnings::warnings;
 use crate::clock::Clock;
-use crate::config::{
-    self, AccessKey, Config, Limits, Listener, ListenerTls, Log, PathPattern, SecretSource, Trust,
-};
+use crate::config::{self, Config, Limits, ListenerTls, Log, PathPattern, SecretSource};
 use crate::disk::{self, Folder, Links};
-use crate::gateway::admit::{Admission, Door, DoorId, Key};
 use crate::gateway::{Device, House};
 use crate::keeper::store::Store;
 use crate::keeper::{self, Keeper};
@@ -136,7 +135,7 @@ impl Builder {
         warnings.extend(descriptors::connections(&config).1);
         let files = files(&config);
         let doors = doors(&config);
-        let keys = config.access.keys.into_iter().map(key).collect::<Result<_, _>>()?;
+        let admission = admission(config.access, &self.hostname)?;
         let mut devices = Vec::new();
         for device in config.devices {
             let known = former.into_iter().flat_map(|house| &house.devices);
@@ -155,13 +154,7 @@ impl Builder {
         warnings.extend(devices.iter().filter_map(|device| device.keeper.unusable().cloned()));
         Ok(House {
             devices,
-            admission: Admission {
-                hosts: config.access.hosts,
-                hostname: self.hostname.clone(),
-                allow: config.access.allow,
-                origins: config.access.origins,
-                keys,
-            },
+            admission,
             doors,
             caller_idle: config.limits.idle_timeout,
             warnings,
@@ -226,19 +219,6 @@ impl Builder {
     }
 }
 
-fn doors(config: &Config<Driver>) -> Vec<Door> {
-    let doors = config.doors();
-    let ids = DoorId::of(doors.iter().map(|door| &door.listen));
-    let door =
-        |(id, door): (DoorId, Listener)| Door { id, device: door.device, keys: door.keys, allow: door.allow };
-    ids.into_iter().zip(doors).map(door).collect()
-}
-
-fn key(key: AccessKey) -> Result<Arc<Key>, String> {
-    let secret = key.key.read().map_err(|error| format!("access.keys.{}.key: {error}", key.name))?;
-    Ok(Key::new(key.name, &secret, key.devices, key.methods))
-}
-
 /// The files beside proxy.toml that say what it says by naming them.
 fn files(config: &Config<Driver>) -> Vec<PathBuf> {
     let proofs = config.devices.iter().flat_map(|device| device.driver.vendor.account().proofs);
@@ -271,38 +251,6 @@ pub fn folders(config: &Config<Driver>) -> [Arc<Folder>; 2] {
         tracing::warn!(folder = %state.path().display(), %error, "the state folder can't be closed to others");
     }
     [Arc::new(state), Arc::new(certs)]
-}
-
-/// What works in a configuration and should not be left so.
-pub fn warnings(config: &Config<Driver>) -> Vec<String> {
-    let devices = config.devices.iter().filter_map(warning);
-    let is_keyed = !config.access.keys.is_empty();
-    let open = config
-        .listeners
-        .iter()
-        .filter(|door| is_keyed && !door.keys && door.allow.is_none() && !door.listen.is_loopback());
-    let doors = open.map(|door| {
-        format!(
-            "the door at {} asks for no key (`keys = false`) and lets in every private network: name its callers in \
-             `allow`",
-            door.listen
-        )
-    });
-    config.warnings.iter().cloned().chain(devices).chain(doors).collect()
-}
-
-fn warning(device: &config::Device<Driver>) -> Option<String> {
-    let name = &device.name;
-    if device.trust == Trust::Any {
-        return Some(format!(
-            "devices.{name}.trust = \"any\" accepts whoever answers at {}: everyone on the way can read its credentials",
-            device.url
-        ));
-    }
-    let has_secret = !device.driver.vendor.account().proofs.is_empty();
-    (has_secret && !device.url.is_tls() && !device.url.is_loopback()).then(|| {
-        format!("devices.{name}.url is http://: its credentials and answers can be read by everyone on the network")
-    })
 }
 
 fn hostname() -> io::Result<String> {

@@ -26,7 +26,6 @@ use super::counted::Counted;
 use super::pin::{Pin, Pinned};
 use super::replay::Outbound;
 use super::resolve::Place;
-use super::tls::Untrusted;
 use super::trouble::Trouble;
 use super::{Answer, MAX_ANSWER};
 
@@ -113,7 +112,7 @@ impl Connector {
         let stream = TlsConnector::from(Arc::clone(client))
             .connect(name.clone(), stream)
             .await
-            .map_err(|error| self.tls_trouble(&error))?;
+            .map_err(|error| Trouble::of_tls(&self.label, &error))?;
         let shown = match stream.get_ref().1.peer_certificates().and_then(<[_]>::first) {
             Some(der) => Certificate::read(der).map_err(Trouble::TlsProtocol)?,
             None => return Err(Trouble::TlsProtocol(format!("{} shows no certificate", self.label))),
@@ -251,51 +250,7 @@ impl Connector {
 
     /// What an error of hyper's means.
     pub(super) fn http_trouble(&self, error: &hyper::Error) -> Trouble {
-        let place = &self.label;
-        if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
-            let hint = if self.tls.is_none() { ": should `url` start with https://?" } else { "" };
-            return Trouble::Garbled(format!("what {place} answers is not HTTP/1.1 ({error}){hint}"));
-        }
-        if error.is_user() || error.is_body_write_aborted() {
-            return Trouble::Caller(format!("the request's body broke off ({error})"));
-        }
-        Trouble::BrokeOff(format!("{place} closed the connection before its answer ({error})"))
-    }
-
-    fn tls_trouble(&self, error: &io::Error) -> Trouble {
-        let place = &self.label;
-        let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-            return Trouble::Terminated(format!(
-                "{place} closed the connection during the TLS handshake ({error})"
-            ));
-        };
-        match tls {
-            rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
-                let text =
-                    other.0.downcast_ref::<Untrusted>().map_or_else(|| tls.to_string(), |it| it.0.clone());
-                Trouble::Certificate(text)
-            }
-            rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature) => {
-                Trouble::Certificate(format!(
-                    "{place} can't prove that the certificate it shows is its own, or its key is too weak to tell"
-                ))
-            }
-            rustls::Error::InvalidCertificate(error) => {
-                Trouble::Certificate(format!("the certificate of {place} can't be used: {error:?}"))
-            }
-            rustls::Error::AlertReceived(alert) => Trouble::TlsAlert(format!(
-                "{place} refuses the TLS handshake ({alert:?}): it may speak only TLS 1.0 or 1.1 or ciphers no longer \
-                 safe; update its firmware, or use http:// in `url` if it offers that"
-            )),
-            rustls::Error::PeerIncompatible(why) => Trouble::TlsProtocol(format!(
-                "{place} speaks a TLS too old or with ciphers no longer safe ({why:?}): update its firmware, or use \
-                 http:// in `url` if it offers that"
-            )),
-            rustls::Error::InvalidMessage(_) => Trouble::TlsProtocol(format!(
-                "{place} does not speak TLS: is that its https port, or should `url` start with http://?"
-            )),
-            other => Trouble::TlsProtocol(format!("no TLS with {place}: {other}")),
-        }
+        Trouble::of_http(&self.label, self.tls.is_some(), error)
     }
 }
 

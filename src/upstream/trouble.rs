@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::tls::Untrusted;
+
 /// A failed exchange with a device. The variant says what to answer, the text what happened.
 ///
 /// Texts name hosts, addresses and fingerprints, never a credential.
@@ -67,6 +69,54 @@ impl Trouble {
             )),
             TimedOut => Self::ConnectTimeout(format!("{place} does not answer: is the device on?")),
             _ => Self::Terminated(format!("no connection to {place}: {error}")),
+        }
+    }
+
+    /// What an error of hyper's means at this place, which is asked by TLS or not.
+    pub(super) fn of_http(place: &str, is_tls: bool, error: &hyper::Error) -> Self {
+        if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
+            let hint = if is_tls { "" } else { ": should `url` start with https://?" };
+            return Self::Garbled(format!("what {place} answers is not HTTP/1.1 ({error}){hint}"));
+        }
+        if error.is_user() || error.is_body_write_aborted() {
+            return Self::Caller(format!("the request's body broke off ({error})"));
+        }
+        Self::BrokeOff(format!("{place} closed the connection before its answer ({error})"))
+    }
+
+    /// What an error of a TLS handshake means.
+    pub(super) fn of_tls(place: &str, error: &io::Error) -> Self {
+        let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
+            return Self::Terminated(format!(
+                "{place} closed the connection during the TLS handshake ({error})"
+            ));
+        };
+        match tls {
+            rustls::Error::InvalidCertificate(rustls::CertificateError::Other(other)) => {
+                let text =
+                    other.0.downcast_ref::<Untrusted>().map_or_else(|| tls.to_string(), |it| it.0.clone());
+                Self::Certificate(text)
+            }
+            rustls::Error::InvalidCertificate(rustls::CertificateError::BadSignature) => {
+                Self::Certificate(format!(
+                    "{place} can't prove that the certificate it shows is its own, or its key is too weak to tell"
+                ))
+            }
+            rustls::Error::InvalidCertificate(error) => {
+                Self::Certificate(format!("the certificate of {place} can't be used: {error:?}"))
+            }
+            rustls::Error::AlertReceived(alert) => Self::TlsAlert(format!(
+                "{place} refuses the TLS handshake ({alert:?}): it may speak only TLS 1.0 or 1.1 or ciphers no longer \
+                 safe; update its firmware, or use http:// in `url` if it offers that"
+            )),
+            rustls::Error::PeerIncompatible(why) => Self::TlsProtocol(format!(
+                "{place} speaks a TLS too old or with ciphers no longer safe ({why:?}): update its firmware, or use \
+                 http:// in `url` if it offers that"
+            )),
+            rustls::Error::InvalidMessage(_) => Self::TlsProtocol(format!(
+                "{place} does not speak TLS: is that its https port, or should `url` start with http://?"
+            )),
+            other => Self::TlsProtocol(format!("no TLS with {place}: {other}")),
         }
     }
 }
