@@ -81,8 +81,8 @@ const EARLIEST: Timestamp = Timestamp::from_seconds(1_767_225_600);
 ///
 /// The wall clock is read at the start only; from then on time is that moment, what the monotonic clock has counted
 /// since, and how long the machine was asleep meanwhile, which that clock leaves out. A clock set a year forward by hand
-/// or by NTP neither ends sessions nor prolongs rests. Only where it was not set at the start it is read anew, until it
-/// is: small machines have none of their own and learn the time from the network.
+/// or by NTP neither ends sessions nor prolongs rests: those are measured by [`Clock::instant`]. A machine that learns the
+/// time from the network has none at the start: there [`Clock::now`] follows the wall clock once that has been set.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     started_at: Timestamp,

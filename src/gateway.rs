@@ -26,6 +26,7 @@ mod route;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
@@ -60,8 +61,10 @@ pub struct Gateway {
     pub metrics: Arc<Metrics>,
     /// What time it is.
     pub clock: Clock,
-    /// Cancelled when keyward is told to stop: what never ends by itself ends then.
+    /// Cancelled when keyward is told to stop.
     pub closing: CancellationToken,
+    /// Whether every door is open.
+    pub is_open: AtomicBool,
     /// Our name in `Via`, another in every process.
     pub via: String,
 }
@@ -71,6 +74,8 @@ struct Call {
     head: request::Parts,
     body: Replay,
     upgrade: Option<OnUpgrade>,
+    /// Cancelled when the door closes that it came by: what never ends by itself ends then.
+    ending: CancellationToken,
     deadline: Instant,
 }
 
@@ -82,6 +87,7 @@ impl Gateway {
             metrics,
             clock,
             closing: CancellationToken::new(),
+            is_open: AtomicBool::new(true),
             via: format!("keyward-{}", hex::encode(rand::random::<[u8; 4]>())),
         })
     }
@@ -94,6 +100,7 @@ impl Gateway {
         let id = RequestId::of(&head);
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let admitted = head.extensions.remove::<Admitted>();
+        let ending = head.extensions.get::<Peer>().map(|peer| peer.ending.clone()).unwrap_or_default();
         let hop = match self.find(&house, &head, admitted) {
             Ok(Route::Hop(hop)) => hop,
             Ok(Route::Slash(to)) => return redirect(&to),
@@ -104,7 +111,7 @@ impl Gateway {
         let excess = patient.excess();
         let body = Body::new(patient.map_frame(authorise::bare_trailers(&hop, &head)));
         let body = Replay::hold(body, REPLAYED);
-        let mut call = Call { head, body, upgrade, deadline: begun + device.timeout };
+        let mut call = Call { head, body, upgrade, ending, deadline: begun + device.timeout };
         let outcome = self.pass(&hop, &mut call).await.map_err(|fault| match (fault.kind, device.max_body) {
             (Kind::CallerLeft, Some(most)) if excess.is_set() => permit::too_large(most),
             _ => fault,
@@ -144,7 +151,8 @@ impl Gateway {
         }
         let route = route::find(house, asked, &admitted)?;
         if let Route::Hop(hop) = &route {
-            admitted.shown.permit(&hop.device.name, &asked.method)?;
+            let permitted = admitted.shown.permit(&hop.device.name, &asked.method);
+            permitted.map_err(|fault| fault.at(&hop.device.name))?;
         }
         Ok(route)
     }
@@ -235,7 +243,7 @@ impl Gateway {
         mut response: http::Response<Inbound>,
     ) -> Result<Response, Fault> {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(respond::pass(hop, &call.head, response, &self.closing));
+            return Ok(respond::pass(hop, &call.head, response, &call.ending));
         }
         let Some(caller_side) = call.upgrade.take() else {
             return Err(Fault::new(
@@ -245,7 +253,7 @@ impl Gateway {
         };
         let device_side = hyper::upgrade::on(&mut response);
         let (head, held) = response.into_parts();
-        forward::tunnel(caller_side, device_side, held, self.closing.clone());
+        forward::tunnel(caller_side, device_side, held, call.ending.clone());
         Ok(respond::switch(hop, &call.head, &head))
     }
 }

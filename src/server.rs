@@ -58,7 +58,7 @@ pub enum StartError {
     Configuration(String),
     /// The address can't be listened on.
     #[error(
-        "{address} can't be listened on: {source}. Is another keyward running, or is `listen` not an address here?"
+        "{address} can't be listened on: {source}. Is another program there, or is `listen` not an address here?"
     )]
     Listen {
         /// The address.
@@ -95,7 +95,7 @@ pub fn build_house(config: Config<Driver>, clock: Clock) -> Result<House, StartE
 /// # Errors
 /// What can't be used, and what to do.
 pub fn examine_doors(config: &Config<Driver>) -> Result<(), StartError> {
-    let certificate = OwnCertificate::new(&config.certs, "");
+    let certificate = OwnCertificate::new(&config.certs, Vec::new());
     for door in &config.listeners {
         let fine = door.tls.as_ref().map_or(Ok(()), |tls| certificate.examine(tls));
         fine.map_err(|error| StartError::Configuration(doors::unusable(&door.listen, &error)))?;
@@ -121,6 +121,7 @@ impl Server {
             Builder::new(&config, clock, Arc::clone(&metrics)).map_err(StartError::Configuration)?;
         let lock = builder.lock().map_err(StartError::Locked)?;
         builder.clean();
+        let certificate = builder.certificate(&config);
         let house = builder.house(config, None).map_err(StartError::Configuration)?;
         let gateway = Gateway::new(house, Arc::clone(&metrics), clock);
         let hall = Arc::new(Hall {
@@ -131,7 +132,7 @@ impl Server {
             gone: CancellationToken::new(),
             connections: TaskTracker::new(),
         });
-        let doors = Doors::new(Arc::clone(&hall), builder.certificate());
+        let doors = Doors::new(Arc::clone(&hall), certificate);
         let tls = doors.settings(&wanted).map_err(StartError::Configuration)?;
         doors.open(doors.plan(&wanted, tls, handed).await?);
         metrics.reloaded(true, clock.now());

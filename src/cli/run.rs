@@ -57,6 +57,9 @@ fn introduce(server: &Server) {
     let Some((address, _)) = server.addresses().first().copied() else { return };
     for device in &house.devices {
         tracing::info!("http://{address}/{}/ leads to {} ({})", device.name, device.url, device.make.name);
+        for host in &device.hosts {
+            tracing::info!("http://{host}:{}/ is {}, from its root on", address.port(), device.name);
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! The doors beside the first one.
 
-use std::fs::File;
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -9,6 +8,10 @@ use super::Address;
 use super::access::network;
 use super::section::Section;
 use super::words::nearest;
+use crate::disk::{self, Links};
+
+/// No chain and no key is larger.
+const MAX_FILE: u64 = 256 * 1024;
 
 /// A door: where callers come in, and which of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +76,7 @@ fn tls(door: &mut Section<'_>) -> Option<ListenerTls> {
     let mut file = |key| {
         table.require(key, "a file in PEM");
         let file = table.path(key)?;
-        match File::open(&file) {
+        match disk::read(&file, MAX_FILE, Links::Followed) {
             Ok(_) => Some(file),
             Err(error) => {
                 table.refuse(key, format!("{} cannot be read: {error}", file.display()));

@@ -1,6 +1,7 @@
 //! keyward's own endpoints. They answer from memory: no device is asked, nobody is logged in.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -55,7 +56,7 @@ async fn ready(
     Extension(admitted): Extension<Admitted>,
     method: Method,
 ) -> Response {
-    let ready = !gateway.closing.is_cancelled();
+    let ready = !gateway.closing.is_cancelled() && gateway.is_open.load(Ordering::Relaxed);
     let house = gateway.house.load();
     let device = |device: &Arc<Device>| json!({ "name": device.name, "state": state(device).name });
     let mut response = as_json(&match admitted.shown.permit_own(&method) {

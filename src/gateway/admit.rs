@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, request};
 use ipnet::IpNet;
+use tokio_util::sync::CancellationToken;
 
 use super::fault::{Fault, Kind};
 use super::{Device, House};
@@ -29,6 +30,8 @@ pub struct Peer {
     pub door: Arc<DoorId>,
     /// Whether it speaks TLS.
     pub secure: bool,
+    /// Cancelled when the door closes.
+    pub ending: CancellationToken,
 }
 
 /// Whose requests are answered.
@@ -100,13 +103,15 @@ pub(super) struct Admitted {
 /// configuration that would let it in.
 pub(super) fn admit(
     house: &House,
-    asked: &request::Parts,
+    asked: &mut request::Parts,
+    door: Option<&Door>,
     peer: &Peer,
     own: Option<Arc<Device>>,
 ) -> Result<Admitted, Fault> {
     host::admit(house, asked)?;
-    let door = house.door(peer).ok_or_else(|| {
-        Fault::new(Kind::ClientNotAllowed, "this door was closed by a change of proxy.toml: use another")
+    let door = door.ok_or_else(|| {
+        let detail = format!("proxy.toml was changed, and has no door at {} any more", peer.door.listen);
+        Fault::new(Kind::ClientNotAllowed, detail)
     })?;
     network::admit(&house.admission, door, peer)?;
     let guest = origin::admit(asked, peer.secure, &house.admission.origins)?;
@@ -114,9 +119,9 @@ pub(super) fn admit(
     Ok(Admitted { own, secure: peer.secure, shown: Shown::of(keys, &asked.headers), guest })
 }
 
-/// The device that this door or name is from its root on, if it is one's.
-pub(super) fn own(house: &House, asked: &request::Parts, peer: &Peer) -> Option<Arc<Device>> {
-    match house.door(peer).and_then(|door| door.device.as_ref()) {
+/// The device that this door, or the name that is asked for, is from its root on, if it is one's.
+pub(super) fn own(house: &House, asked: &request::Parts, door: &Door) -> Option<Arc<Device>> {
+    match &door.device {
         Some(device) => house.devices.iter().find(|known| known.name == *device).cloned(),
         None => house.named(&host::named(asked)?).cloned(),
     }

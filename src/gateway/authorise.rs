@@ -9,7 +9,7 @@ use http_body::{Body, Frame};
 
 use super::admit;
 use super::fault::Fault;
-use super::route::Hop;
+use super::route::{self, Hop};
 use crate::keeper::Lease;
 use crate::vendor::Cookies;
 
@@ -161,7 +161,13 @@ fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
     let after_scheme = referer.to_str().ok().and_then(|it| it.split_once("://")).map(|(_, rest)| rest);
     let path = after_scheme.and_then(|rest| rest.get(rest.find('/')?..)).unwrap_or_default();
     let below = path.strip_prefix(hop.prefix.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or("/");
-    if let Ok(referer) = HeaderValue::from_str(&format!("{device}{}{below}", hop.device.url.path())) {
+    let (page, query) = below.split_once('?').unwrap_or((below, ""));
+    // The caller's own credential is no more for the device here than where it asks.
+    let query = route::without(query, &hop.device.vendor.carriers().query);
+    let mark = if query.is_empty() { "" } else { "?" };
+    if let Ok(referer) =
+        HeaderValue::from_str(&format!("{device}{}{page}{mark}{query}", hop.device.url.path()))
+    {
         headers.insert(header::REFERER, referer);
     }
 }

@@ -1,4 +1,5 @@
-//! What everything comes in by: who may ask is decided here, and what is asked for goes to our endpoints or to a device.
+//! What everything comes in by: who may ask is decided here, and what is asked for goes to our endpoints or to a
+//! device.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,35 +39,40 @@ pub fn front(gateway: Arc<Gateway>) -> Router {
 
 /// Nobody gets past here who may not ask.
 async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
-    let (head, body) = request.into_parts();
-    let Some(peer) = head.extensions.get::<Peer>() else {
+    let (mut head, body) = request.into_parts();
+    let house = gateway.house.load_full();
+    let Some(peer) = head.extensions.get::<Peer>().cloned() else {
         let fault = Fault::new(Kind::Internal, "a request without a connection");
         return refuse(&fault, &head, &RequestId::of(&head));
     };
-    let house = gateway.house.load_full();
-    let own = admit::own(&house, &head, peer);
+    let door = house.door(&peer);
+    let own = door.and_then(|door| admit::own(&house, &head, door));
     // A container's health check need not know how it is called, nor show a key.
-    if own.is_none() && head.uri.path() == "/healthz" {
+    if door.is_some() && own.is_none() && head.uri.path() == "/healthz" {
         return next.run(Request::from_parts(head, body)).await;
     }
     if !names_one_host(&head.headers) {
         return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
     }
-    let known = head.method != Method::CONNECT && head.method != Method::TRACE;
-    let known = if known { Ok(()) } else { Err(Fault::method(METHODS)) };
-    let admitted = match known.and_then(|()| admit::admit(&house, &head, peer, own)) {
-        Ok(admitted) => admitted,
-        Err(fault) => return refuse(&fault, &head, &RequestId::of(&head)),
+    let mut answered = match admit::admit(&house, &mut head, door, &peer, own) {
+        Err(fault) => refuse(&fault, &head, &RequestId::of(&head)),
+        Ok(admitted) => {
+            let guest = admitted.guest.clone();
+            let answered = match guest.as_ref().and_then(|_| preflight(&head)) {
+                Some(granted) => granted,
+                None => go_on(&gateway, &house, admitted, Request::from_parts(head, body), next).await,
+            };
+            match guest {
+                Some(origin) => readable_by(origin, answered),
+                None => answered,
+            }
+        }
     };
-    let guest = admitted.guest.clone();
-    let answered = match guest.as_ref().and_then(|_| preflight(&head)) {
-        Some(granted) => granted,
-        None => go_on(&gateway, &house, admitted, Request::from_parts(head, body), next).await,
-    };
-    match guest {
-        Some(origin) => readable_by(origin, answered),
-        None => answered,
+    if !house.admission.origins.is_empty() {
+        // What was answered to a page of ours must not be taken for an answer to a listed one.
+        answered.headers_mut().append(header::VARY, HeaderValue::from_static("Origin"));
     }
+    answered
 }
 
 /// With its key a request goes on to our endpoints, or to the device whose own the door or the host name is.
@@ -84,8 +90,14 @@ async fn go_on(
     {
         return refuse(&fault, &head, &RequestId::of(&head));
     }
+    if head.method == Method::CONNECT || head.method == Method::TRACE {
+        return refuse(&Fault::method(METHODS), &head, &RequestId::of(&head));
+    }
     if head.uri.path() == "*" {
-        return (StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response();
+        return match head.method {
+            Method::OPTIONS => (StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response(),
+            _ => refuse(&Fault::method("OPTIONS"), &head, &RequestId::of(&head)),
+        };
     }
     if !house.admission.keys.is_empty() {
         admit::strip(&mut head);
@@ -124,7 +136,6 @@ fn readable_by(origin: HeaderValue, mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
-    headers.append(header::VARY, HeaderValue::from_static("Origin"));
     response
 }
 

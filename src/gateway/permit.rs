@@ -20,7 +20,7 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
         permit_reading(hop, asked)?;
     }
     if is_acting_get(hop, asked) {
-        admit::admit_acting_get(asked, hop.secure)?;
+        admit::admit_acting_get(asked, hop.secure, hop.is_own_site(), &device.name)?;
     }
     let length =
         asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());

@@ -151,7 +151,7 @@ fn check_segments(path: &[u8]) -> Result<(), Fault> {
     for segment in path.split(|byte| matches!(byte, b'/' | b'\\')) {
         let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
         if name == b"." || name == b".." {
-            return refused("holds a dot segment");
+            return refused("holds `.` or `..`, or what somebody reads as that");
         }
     }
     Ok(())

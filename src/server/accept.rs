@@ -69,7 +69,12 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance, hall: Arc<H
             }
         };
         outage.accepted();
-        let seat = hall.doorman.seat().await;
+        // A door that is closed meanwhile keeps nobody waiting; while keyward stops there is an answer for all.
+        let seat = match entrance.ending.run_until_cancelled(hall.doorman.seat()).await {
+            Some(seat) => seat,
+            None if hall.closing.is_cancelled() => hall.doorman.seat().await,
+            None => return,
+        };
         let connection = connection(stream, seat, hall.front.clone(), &entrance);
         let gone = hall.gone.clone();
         hall.connections.spawn(async move {

@@ -110,8 +110,16 @@ impl Builder {
     }
 
     /// Where our own certificate is.
-    pub(super) fn certificate(&self) -> OwnCertificate {
-        OwnCertificate::new(self.certs.path(), &self.hostname)
+    pub(super) fn certificate(&self, config: &Config<Driver>) -> OwnCertificate {
+        let own = ["localhost", "127.0.0.1", "::1", &self.hostname].map(str::to_owned);
+        let local = format!("{}.local", self.hostname);
+        let doors = config.doors().into_iter().map(|door| door.listen.host);
+        let listed = config.access.hosts.iter().chain(config.devices.iter().flat_map(|device| &device.hosts));
+        let mut names: Vec<_> = own.into_iter().chain([local]).chain(doors).chain(listed.cloned()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.retain(|name| !matches!(name.as_str(), "" | ".local" | "0.0.0.0" | "::"));
+        OwnCertificate::new(self.certs.path(), names)
     }
 
     pub(super) fn metrics(&self) -> &Metrics {

@@ -57,7 +57,7 @@ pub(super) fn connection(
             tracing::debug!(%error, "TCP_NODELAY not set");
         }
         keep_alive(&stream);
-        let peer = Peer { remote, local, door, secure: tls.is_some() };
+        let peer = Peer { remote, local, door, secure: tls.is_some(), ending: ending.clone() };
         let leave = seat.leave.clone();
         let served = async {
             match tls {

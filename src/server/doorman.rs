@@ -1,6 +1,7 @@
 //! How many callers may be connected, and who goes when there are too many.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -58,35 +59,50 @@ impl Doorman {
     /// A place for one more connection: the one that has waited longest for its head gives way if need be.
     pub(super) async fn seat(self: &Arc<Self>) -> Arc<Seat> {
         loop {
-            {
-                let mut state = self.lock();
-                if state.open < self.limits.connections {
-                    state.open += 1;
-                    drop(state);
-                    self.metrics.connection(1);
-                    let seat = Arc::new(Seat {
-                        doorman: Arc::clone(self),
-                        phase: AtomicU8::new(Phase::Waiting as u8),
-                        turn: AtomicU64::new(0),
-                        key: AtomicU64::new(u64::MAX),
-                        leave: CancellationToken::new(),
-                        torn: AtomicBool::new(false),
-                    });
-                    seat.enter(Phase::Waiting);
-                    return seat;
-                }
+            let mut left = pin!(self.left.notified());
+            // Whoever leaves from now on is not missed.
+            left.as_mut().enable();
+            if let Some(seat) = self.free_seat() {
+                return seat;
             }
-            self.make_room().await;
+            self.give_way();
+            left.await;
         }
+    }
+
+    fn free_seat(self: &Arc<Self>) -> Option<Arc<Seat>> {
+        let mut state = self.lock();
+        if state.open >= self.limits.connections {
+            return None;
+        }
+        state.open += 1;
+        drop(state);
+        self.metrics.connection(1);
+        let seat = Arc::new(Seat {
+            doorman: Arc::clone(self),
+            phase: AtomicU8::new(Phase::Waiting as u8),
+            turn: AtomicU64::new(0),
+            key: AtomicU64::new(u64::MAX),
+            leave: CancellationToken::new(),
+            torn: AtomicBool::new(false),
+        });
+        seat.enter(Phase::Waiting);
+        Some(seat)
     }
 
     /// The connection that has waited longest for its head gives way. Waits until a connection has left.
     pub(super) async fn make_room(&self) {
+        let mut left = pin!(self.left.notified());
+        left.as_mut().enable();
+        self.give_way();
+        left.await;
+    }
+
+    fn give_way(&self) {
         let slowest = self.lock().waiting.pop_first();
         if let Some((_, slowest)) = slowest {
             slowest.cancel();
         }
-        self.left.notified().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -135,6 +151,6 @@ impl Drop for Seat {
         state.open -= 1;
         drop(state);
         self.doorman.metrics.connection(-1);
-        self.doorman.left.notify_one();
+        self.doorman.left.notify_waiters();
     }
 }

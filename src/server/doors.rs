@@ -17,6 +17,9 @@ use super::certificate::OwnCertificate;
 use crate::config::{Address, Listener};
 use crate::gateway::admit::DoorId;
 
+/// The host that is every address of IPv4, and the one that is every address at all, unless told otherwise.
+const EVERY_V4: &str = "0.0.0.0";
+const EVERY_ADDRESS: &str = "::";
 /// As many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
@@ -30,6 +33,8 @@ pub struct Doors {
 /// A door that is open.
 struct Open {
     id: Arc<DoorId>,
+    /// Whether another door has IPv4 at its port.
+    only_v6: bool,
     addresses: Vec<SocketAddr>,
     tls: Arc<ArcSwapOption<ServerConfig>>,
     ending: CancellationToken,
@@ -41,6 +46,7 @@ pub(super) struct Plan(Vec<Planned>);
 
 struct Planned {
     id: DoorId,
+    only_v6: bool,
     device: Option<String>,
     tls: Option<Arc<ServerConfig>>,
     is_open: bool,
@@ -85,8 +91,11 @@ impl Doors {
     ) -> Result<Plan, StartError> {
         let ids = DoorId::of(wanted.iter().map(|door| &door.listen));
         let planned = ids.into_iter().zip(tls).zip(wanted).map(|((id, tls), door)| {
-            let is_open = self.lock().iter().any(|open| *open.id == id);
-            Planned { id, device: door.device.clone(), tls, is_open, bound: Vec::new() }
+            let has_v4 =
+                |other: &Listener| other.listen.port == door.listen.port && other.listen.host == EVERY_V4;
+            let only_v6 = door.listen.host == EVERY_ADDRESS && wanted.iter().any(has_v4);
+            let is_open = self.lock().iter().any(|open| open.is(&id, only_v6) && open.listens());
+            Planned { id, only_v6, device: door.device.clone(), tls, is_open, bound: Vec::new() }
         });
         let mut plan: Vec<_> = planned.collect();
         hand_out(handed, &mut plan)?;
@@ -104,14 +113,15 @@ impl Doors {
     pub(super) fn open(&self, plan: Plan) {
         let mut former = std::mem::take(&mut *self.lock());
         let doors = plan.0.into_iter().map(|planned| {
-            let kept = former.iter().position(|open| *open.id == planned.id).map(|at| former.swap_remove(at));
-            match kept {
+            let kept =
+                former.iter().position(|open| planned.is_open && open.is(&planned.id, planned.only_v6));
+            match kept.map(|at| former.swap_remove(at)) {
                 Some(open) => {
                     open.tls.store(planned.tls);
                     open
                 }
                 None => {
-                    let mut open = Open::new(planned.id, planned.tls, &self.hall);
+                    let mut open = Open::new(planned.id, planned.only_v6, planned.tls, &self.hall);
                     open.listen(planned.bound, &self.hall);
                     open.introduce(planned.device.as_deref());
                     open
@@ -130,7 +140,7 @@ impl Doors {
     async fn make_way(&self, plan: &[Planned]) {
         let is_wanted = |open: &Open| {
             let port = open.id.listen.port;
-            !plan.iter().any(|door| door.id == *open.id)
+            !plan.iter().any(|door| door.is_open && open.is(&door.id, door.only_v6))
                 && plan
                     .iter()
                     .any(|door| !door.is_open && door.bound.is_empty() && door.id.listen.port == port)
@@ -154,10 +164,11 @@ impl Doors {
     async fn restore(&self) {
         let closed: Vec<_> = {
             let doors = self.lock();
-            doors.iter().filter(|open| open.accepting.is_empty()).map(|open| Arc::clone(&open.id)).collect()
+            let closed = doors.iter().filter(|open| !open.listens());
+            closed.map(|open| (Arc::clone(&open.id), open.only_v6)).collect()
         };
-        for id in closed {
-            match bind(&id.listen, &[]).await {
+        for (id, only_v6) in closed {
+            match bind(&id.listen, only_v6).await {
                 Ok(bound) => {
                     if let Some(open) = self.lock().iter_mut().find(|open| open.id == id) {
                         open.listen(bound, &self.hall);
@@ -168,20 +179,34 @@ impl Doors {
         }
     }
 
+    /// Whether every door is open.
+    pub(super) fn all_listen(&self) -> bool {
+        self.lock().iter().all(Open::listens)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Open {
-    fn new(id: DoorId, tls: Option<Arc<ServerConfig>>, hall: &Hall) -> Self {
+    fn new(id: DoorId, only_v6: bool, tls: Option<Arc<ServerConfig>>, hall: &Hall) -> Self {
         Self {
             id: Arc::new(id),
+            only_v6,
             addresses: Vec::new(),
             tls: Arc::new(ArcSwapOption::new(tls)),
             ending: hall.closing.child_token(),
             accepting: Vec::new(),
         }
+    }
+
+    fn is(&self, id: &DoorId, only_v6: bool) -> bool {
+        *self.id == *id && self.only_v6 == only_v6
+    }
+
+    fn listens(&self) -> bool {
+        !self.accepting.is_empty()
     }
 
     /// Tells in the log where it is and what it leads to.
@@ -216,18 +241,18 @@ pub(super) fn unusable(listen: &Address, why: &str) -> String {
     format!("the door at {listen} (`tls`): {why}")
 }
 
-/// Each socket is the door of its port, whatever its address; one that is nobody's is the first door.
+/// Each socket is the door of its address, or else of its port, whatever its address; one that is nobody's is the
+/// first door.
 fn hand_out(handed: Vec<StdListener>, plan: &mut [Planned]) -> Result<(), StartError> {
     for socket in handed {
         let refused =
             |error: io::Error| StartError::Configuration(format!("a socket that was handed over: {error}"));
         let address = socket.local_addr().map_err(refused)?;
-        let free = |door: &&mut Planned| !door.is_open && door.bound.is_empty();
-        let at = plan.iter().position(|door| door.id.listen.port == address.port()).unwrap_or(0);
-        let Some(door) = plan.get_mut(at).filter(free) else {
-            let message = format!("a socket at {address} was handed over, and no door is left for it");
-            return Err(StartError::Configuration(message));
-        };
+        let (host, port) = (address.ip().to_string(), address.port());
+        let of_address = |door: &Planned| door.id.listen.port == port && door.id.listen.host == host;
+        let of_port = |door: &Planned| door.id.listen.port == port;
+        let at = plan.iter().position(of_address).or_else(|| plan.iter().position(of_port)).unwrap_or(0);
+        let Some(door) = plan.get_mut(at) else { continue };
         socket.set_nonblocking(true).map_err(refused)?;
         door.bound.push(TcpListener::from_std(socket).map_err(refused)?);
     }
@@ -235,18 +260,16 @@ fn hand_out(handed: Vec<StdListener>, plan: &mut [Planned]) -> Result<(), StartE
 }
 
 async fn bind_missing(plan: &mut [Planned]) -> Result<(), StartError> {
-    let taken: Vec<_> = plan.iter().map(|door| door.id.listen.clone()).collect();
     for door in plan.iter_mut().filter(|door| !door.is_open && door.bound.is_empty()) {
-        door.bound = bind(&door.id.listen, &taken).await?;
+        door.bound = bind(&door.id.listen, door.only_v6).await?;
     }
     Ok(())
 }
 
-/// Listens at every address of a name; where `taken` says that IPv4 is seen to, IPv6 is left alone with it.
-async fn bind(listen: &Address, taken: &[Address]) -> Result<Vec<TcpListener>, StartError> {
+/// Listens at every address of a name; `only_v6`: IPv4 is seen to by another door.
+async fn bind(listen: &Address, only_v6: bool) -> Result<Vec<TcpListener>, StartError> {
     let failed = |source| StartError::Listen { address: listen.to_string(), source };
     let addresses: Vec<_> = lookup_host((listen.host.as_str(), listen.port)).await.map_err(failed)?.collect();
-    let only_v6 = taken.iter().any(|other| other.port == listen.port && other.host == "0.0.0.0");
     let mut bound: Vec<TcpListener> = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for mut address in addresses {

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -48,9 +49,7 @@ impl Reloader {
                 let house = Arc::new(house);
                 self.gateway.house.store(Arc::clone(&house));
                 self.doors.open(plan);
-                for device in &house.devices {
-                    device.keeper.look_again();
-                }
+                look_again(Arc::clone(&house)).await;
                 for gone in &former.devices {
                     if !house.devices.iter().any(|device| device.name == gone.name) {
                         metrics.forget(&gone.name);
@@ -65,6 +64,7 @@ impl Reloader {
                 self.gateway.house.store(Arc::new(House { broken: Some(told), ..House::clone(&former) }));
             }
         }
+        self.gateway.is_open.store(self.doors.all_listen(), Ordering::Relaxed);
     }
 
     async fn prepare(
@@ -84,6 +84,15 @@ impl Reloader {
         let plan = self.doors.plan(&wanted, tls, Vec::new()).await.map_err(|error| error.to_string())?;
         Ok((house, plan))
     }
+}
+
+/// Has each device's credentials looked at for a change. Files are read for this.
+async fn look_again(house: Arc<House>) {
+    let looked = tokio::task::spawn_blocking(move || {
+        house.devices.iter().for_each(|device| device.keeper.look_again());
+    });
+    // A panic there is in the log already.
+    drop(looked.await);
 }
 
 /// Tells when one of some files has changed. Dropping it ends the watch.

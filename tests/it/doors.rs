@@ -1,5 +1,6 @@
 //! Doors beside the first one, and names of devices' own.
 
+mod advice;
 mod change;
 mod guests;
 mod keys;

@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use http::{header, request};
+use http::header::{self, HeaderValue};
+use http::request;
 
 use crate::gateway::House;
 use crate::gateway::fault::{Fault, Kind};
@@ -10,16 +11,34 @@ use crate::gateway::fault::{Fault, Kind};
 /// Suffixes that no public name server serves.
 const LOCAL_SUFFIXES: [&str; 6] = [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa"];
 
-/// Lets in what names a host of ours: a name that an attacker's name server can point at us is refused. This stops DNS rebinding, which no comparison of `Origin` with `Host` can, since both are the attacker's.
+/// Lets in what names a host of ours: a name that an attacker's name server can point at us is refused. This stops DNS
+/// rebinding, which no comparison of `Origin` with `Host` can, since both are the attacker's. An authority in the target
+/// takes the place of `Host` (RFC 9112 section 3.2.2), which has to be ours all the same.
 ///
 /// # Errors
 /// [`Kind::HostNotAllowed`], with the line of configuration that would allow the name.
-pub(super) fn admit(house: &House, asked: &request::Parts) -> Result<(), Fault> {
+pub(super) fn admit(house: &House, asked: &mut request::Parts) -> Result<(), Fault> {
     let target = asked.uri.authority().map(http::uri::Authority::as_str);
     for authority in target.into_iter().chain([field(asked)]) {
-        if !host_of(authority).is_some_and(|host| knows(house, &host)) {
-            return Err(unknown(authority));
+        // What is no name is not repeated: it may hold a password.
+        let host = host_of(authority).ok_or_else(|| {
+            Fault::new(
+                Kind::HostNotAllowed,
+                "what is asked for names no host: expected a name or an address, and a port if need be",
+            )
+        })?;
+        if !knows(house, &host) {
+            return Err(Fault::new(
+                Kind::HostNotAllowed,
+                format!(
+                    "keyward does not answer to the name {host:?}: use its address, or add the name under [access] in \
+                     proxy.toml: hosts = [{host:?}]"
+                ),
+            ));
         }
+    }
+    if let Some(authority) = target.and_then(|target| HeaderValue::from_str(target).ok()) {
+        asked.headers.insert(header::HOST, authority);
     }
     Ok(())
 }
@@ -33,17 +52,6 @@ pub(super) fn named(asked: &request::Parts) -> Option<String> {
 
 fn field(asked: &request::Parts) -> &str {
     asked.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
-}
-
-fn unknown(authority: &str) -> Fault {
-    Fault::new(
-        Kind::HostNotAllowed,
-        format!(
-            "keyward does not answer to the name {authority:?}: use its address, or add the name under [access] in \
-             proxy.toml: hosts = [{:?}]",
-            host_of(authority).unwrap_or_else(|| "name.example".to_owned())
-        ),
-    )
 }
 
 fn knows(house: &House, host: &str) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, request};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -15,7 +15,7 @@ use crate::gateway::fault::{Fault, Kind};
 use crate::secret::Secret;
 
 /// The header that a key may stand in, beside `Authorization`.
-pub(super) const HEADER: &str = "x-api-key";
+const HEADER: &str = "x-api-key";
 
 /// A key, and what it opens.
 pub struct Key {
@@ -157,10 +157,14 @@ impl Shown {
     }
 }
 
-/// Takes off what a key may have been shown in and a device must not see; `Authorization` is never passed on.
+/// Takes off what a key may have been shown in and a device must not see, whichever way it is spelt; `Authorization` is
+/// never passed on.
 pub(in crate::gateway) fn strip(asked: &mut request::Parts) {
-    asked.headers.remove(HEADER);
-    asked.headers.remove("x_api_key");
+    let is_twin = |name: &&HeaderName| name.as_str().replace('_', "-") == HEADER;
+    let twins: Vec<_> = asked.headers.keys().filter(is_twin).cloned().collect();
+    for name in twins {
+        asked.headers.remove(name);
+    }
 }
 
 fn digest(key: &[u8]) -> [u8; 32] {

@@ -38,13 +38,24 @@ pub(super) fn admit(admission: &Admission, door: &Door, peer: &Peer) -> Result<(
         Some(_) => format!("the [[listeners]] of {}", door.id.listen),
         None => "[access]".to_owned(),
     };
+    let add = match door.allow.as_ref().or(admission.allow.as_ref()) {
+        Some(_) => format!("add \"{caller}\", or their network, to `allow`"),
+        // Such a list takes the place of the private networks.
+        None => format!(
+            "name their network beside those that are let in without a list: allow = [{}\"{caller}\"]",
+            private()
+        ),
+    };
     Err(Fault::new(
         Kind::ClientNotAllowed,
-        format!(
-            "callers from {caller} are not answered: to let them in, name their network under {table} in proxy.toml: \
-             allow = [\"{caller}\"]"
-        ),
+        format!("callers from {caller} are not answered: to let them in, under {table} in proxy.toml {add}"),
     ))
+}
+
+/// The private networks, as a list begins with them.
+fn private() -> String {
+    let v4 = PRIVATE_V4.iter().map(|(network, length)| format!("\"{network}/{length}\", "));
+    v4.chain(PRIVATE_V6.iter().map(|(network, length)| format!("\"{network}/{length}\", "))).collect()
 }
 
 fn is_private(caller: IpAddr) -> bool {

@@ -39,11 +39,17 @@ pub(super) fn admit(
     }
 }
 
-/// A GET that changes something is guarded like a POST, although a browser sends it without an `Origin`.
+/// A GET that changes something is guarded like a POST, although a browser sends it without an `Origin`. `device` is
+/// asked; where that is a site of its own, `is_own_site`, a person may open its first page.
 ///
 /// # Errors
 /// [`Kind::OriginNotAllowed`] for a browser that does not prove to be on a page of ours.
-pub(in crate::gateway) fn admit_acting_get(asked: &request::Parts, secure: bool) -> Result<(), Fault> {
+pub(in crate::gateway) fn admit_acting_get(
+    asked: &request::Parts,
+    secure: bool,
+    is_own_site: bool,
+    device: &str,
+) -> Result<(), Fault> {
     let headers = &asked.headers;
     let is_browser = headers
         .get(header::USER_AGENT)
@@ -53,20 +59,30 @@ pub(in crate::gateway) fn admit_acting_get(asked: &request::Parts, secure: bool)
         .is_some_and(|referer| is_own_referer(headers, secure, referer.as_bytes()));
     // An origin that is neither ours nor listed has not come so far.
     let names_origin = headers.contains_key(header::ORIGIN);
-    let proven = names_origin || sec_fetch_site(headers) == Some("same-origin") || referred;
-    if (sec_fetch_site(headers) == Some("same-site") && !names_origin) || (is_browser && !proven) {
-        return Err(foreign("a browser that does not say which page asks", None));
+    let proven = names_origin
+        || sec_fetch_site(headers) == Some("same-origin")
+        || referred
+        || (is_own_site && is_visit_of_first_page(asked));
+    if proven || (sec_fetch_site(headers) != Some("same-site") && !is_browser) {
+        return Ok(());
     }
-    Ok(())
+    Err(Fault::new(
+        Kind::OriginNotAllowed,
+        format!(
+            "a GET of this path may change something, and the browser does not say which page asks: if it changes \
+             nothing, tell keyward which paths do, under [devices.{device}] in proxy.toml: acts_on_get = [\"/path\"], or [] \
+             if none does"
+        ),
+    ))
 }
 
 fn foreign(whom: &str, origin: Option<&str>) -> Fault {
-    let origin = origin.filter(|origin| origin.contains("://")).unwrap_or("http://its.address");
+    let origin = origin.filter(|origin| origin.contains("://")).unwrap_or("https://its.address");
     Fault::new(
         Kind::OriginNotAllowed,
         format!(
-            "keyward does not answer {whom}: open the device below keyward's own address, or let that page \
-             ask, under [access] in proxy.toml: origins = [{origin:?}]"
+            "keyward does not answer {whom}: open it from the address bar or from its own page, or let scripts of that \
+             page ask, under [access] in proxy.toml: origins = [{origin:?}]"
         ),
     )
 }

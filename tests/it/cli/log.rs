@@ -73,9 +73,10 @@ async fn no_line_of_the_log_is_anybody_elses() {
     let process = Process::new(&device.table("meter", "")).with("KEYWARD_LOG", "trace");
     let server = process.start(&["run"]);
     let address = server.address().await;
-    get(address, "/unknown/\u{1b}[31m\u{9b}31m").await;
-    let host = Ask::get("/meter/").with("Host", "a\u{1b}[31m\u{85}ERROR forged");
-    Line::to(address).await.ask(&host).await.unwrap();
+    // What a head may hold at all: C1 codes, which terminals obey, a tab, quotes and backslashes.
+    get(address, "/forged\u{9b}31m\\n\"/").await;
+    let page = Ask::get("/meter/").with("Origin", "http://forged\u{9b}31m\t\"\\ERROR");
+    Line::to(address).await.ask(&page).await.unwrap();
     // Errors of several lines.
     process.write("[devices.\"a\\nERROR forged\"]\nvendor = \"enphse\"\n");
     server.logs("did you mean `enphase`?").await;
@@ -85,6 +86,7 @@ async fn no_line_of_the_log_is_anybody_elses() {
         let is_dated = line.get(..5).is_some_and(|year| year.starts_with("20") && year.ends_with('-'));
         assert!(is_dated && !line.contains(char::is_control), "{line:?}");
     }
+    assert_eq!(ended.err.matches("forged\\u{9b}31m").count(), 3, "{}", ended.err);
     let metrics = ["keyward_panics_total", "keyward_log_lines_dropped_total"];
     assert!(metrics.iter().all(|name| !ended.err.contains(name)));
 }

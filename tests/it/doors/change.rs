@@ -3,7 +3,11 @@
 use std::net::{SocketAddr, TcpListener};
 
 use http::Method;
+use keyward::clock::Clock;
+use keyward::config::{self, Environment};
+use keyward::server::Server;
 use keyward::twin::generic::{Generic, Scheme};
+use keyward::vendor::Registry;
 
 use super::Building;
 use crate::support::{Ask, Device, Line, Process};
@@ -82,6 +86,41 @@ async fn a_door_that_cannot_be_opened_leaves_all_doors_as_they_were() {
     assert!(page.text().contains(&taken.local_addr().unwrap().to_string()), "{}", page.text());
 }
 
+/// All addresses of IPv6 are those of IPv4 too, unless another door has these.
+#[tokio::test]
+async fn a_reload_leaves_the_doors_that_a_restart_would() {
+    let mut building = Building::with("", "").await;
+    let tables = [building.meter.table("meter", ""), building.other.table("other", "")].concat();
+    let port = free_port();
+    let v4: SocketAddr = format!("127.0.0.1:{port}").parse().unwrap();
+    let v6: SocketAddr = format!("[::1]:{port}").parse().unwrap();
+    let every = door(&format!("[::]:{port}"), "");
+    let both = [door(&format!("0.0.0.0:{port}"), ""), every.clone()].concat();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let wrong = [door(&v6.to_string(), ""), door(&taken.local_addr().unwrap().to_string(), "")].concat();
+    for (doors, is_right) in
+        [(&every, true), (&both, true), (&wrong, false), (&both, true), (&every, true), (&both, true)]
+    {
+        building.lab.reconfigure(&format!("{tables}{doors}")).await;
+        assert!(answers(v4).await && answers(v6).await, "after {doors}");
+        let ready = building.lab.get("/readyz").await;
+        assert_eq!(ready.status, 200);
+        assert_eq!(building.lab.get("/").await.text().contains("not taken over"), !is_right);
+    }
+}
+
+#[tokio::test]
+async fn what_never_ends_by_itself_ends_with_its_door() {
+    let mut building = Building::with("", &door("127.0.0.1:0", "")).await;
+    let tables = [building.meter.table("meter", ""), building.other.table("other", "")].concat();
+    let mut events = Line::to(building.lab.doors()[1]).await;
+    events.begin(&Ask::get("/meter/twin/events")).await;
+    assert_eq!(events.head(&Method::GET).await.unwrap().status, 200);
+    events.piece().await.unwrap();
+    building.lab.reconfigure(&tables).await;
+    while let Ok(Some(_)) = events.piece().await {}
+}
+
 #[tokio::test]
 async fn a_name_is_listened_on_at_each_of_its_addresses() {
     let building = Building::with("", &door("localhost:0", "")).await;
@@ -126,4 +165,26 @@ async fn a_socket_that_was_handed_over_is_the_door_of_its_port_or_the_first_one(
     let process = Process::new(&device.table("meter", "")).after(handed).given(stray.into());
     let ended = process.carry_out(&["run"]).await;
     assert!(ended.code == Some(2) && ended.err.contains("handed over"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_socket_goes_to_the_door_of_its_address_and_a_door_takes_one_for_each_of_its_own() {
+    let device = "[devices.meter]\nvendor = \"open\"\nurl = \"http://127.0.0.1:1\"\n";
+    let four = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = four.local_addr().unwrap().port();
+    let six = TcpListener::bind(("::1", port)).unwrap();
+    let addresses = [four.local_addr().unwrap(), six.local_addr().unwrap()];
+    for doors in [
+        format!("listen = \"localhost:{port}\"\n{device}"),
+        format!("listen = \"127.0.0.1:{port}\"\n{device}{}", door(&format!("[::1]:{port}"), "")),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("proxy.toml");
+        let config = config::parse(&doors, &file, &Environment::default(), &Registry).unwrap();
+        let handed = [&six, &four].map(|socket| socket.try_clone().unwrap()).into();
+        let server = Server::bind(config, Clock::system(), handed).await.unwrap();
+        let mut bound: Vec<_> = server.addresses().into_iter().map(|(address, _)| address).collect();
+        bound.sort_unstable();
+        assert_eq!(bound, addresses);
+    }
 }

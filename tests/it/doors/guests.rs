@@ -36,9 +36,15 @@ async fn a_listed_page_asks_and_reads_and_acts() {
         let reply = building.lab.send(&Ask::get(path).with("Origin", PAGE)).await;
         assert_eq!(reply.header("access-control-allow-origin"), PAGE, "it reads refusals too");
     }
-    // What a device says of other origins counts for nothing, and for pages of ours nothing is said.
-    let reply = building.lab.get("/meter/twin/cookies").await;
-    assert!(!reply.headers.contains_key("access-control-allow-origin"));
+    // What a device says of other origins counts for nothing, and for pages of ours nothing is said; but what they have
+    // got must not be taken for an answer to others.
+    for ask in [Ask::get("/meter/twin/cookies"), Ask::get("/nothing/x"), Ask::get("/-/devices")] {
+        let reply = building.lab.send(&ask).await;
+        assert!(!reply.headers.contains_key("access-control-allow-origin"));
+        assert!(reply.headers.get_all("vary").iter().any(|name| name == "Origin"), "{reply:?}");
+    }
+    let twice = Ask::get("/meter/twin/echo").with("Origin", PAGE).with("Origin", "http://evil.example");
+    assert_eq!(building.ask(0, &twice).await.0.fault(), "origin_not_allowed");
 }
 
 #[tokio::test]

@@ -83,7 +83,8 @@ async fn a_key_is_taken_in_each_of_its_forms_and_never_arrives() {
     }
     let ready = building.lab.send(&Ask::get("/readyz").with("X-API-Key", KEY)).await.json();
     assert_eq!(ready["devices"][0]["name"], "meter");
-    let twin = Ask::get("/meter/twin/echo").with("X-API-Key", KEY).with("X_API_Key", KEY);
+    let twins = ["X-API-Key", "X_API_Key", "X_API-Key", "x-api_key"];
+    let twin = twins.iter().fold(Ask::get("/meter/twin/echo"), |ask, name| ask.with(name, KEY));
     building.ask(0, &twin).await;
     let arrival = building.meter.twin.arrivals().pop().unwrap();
     assert!(arrival.headers.keys().all(|name| !name.as_str().starts_with('x')), "{:?}", arrival.headers);
@@ -117,6 +118,8 @@ async fn a_key_opens_its_devices_and_its_methods_and_no_more() {
         assert_eq!((reply.status.as_u16(), arrived), (403, 0));
         let problem = reply.problem();
         assert_eq!(problem.fault, "key_not_allowed");
+        let own = ["/", "/metrics", "/-/devices"].contains(&ask.target());
+        assert_eq!(problem.device.is_none(), own, "{problem:?}");
         assert!(problem.detail.contains(list), "{}", problem.detail);
         assert!(problem.detail.contains(&format!("[access.keys.{key}]")), "{}", problem.detail);
     }
@@ -126,6 +129,24 @@ async fn a_key_opens_its_devices_and_its_methods_and_no_more() {
     assert!(unknown.detail.contains("/meter/") && !unknown.detail.contains("/other/"), "{}", unknown.detail);
     let ready = building.lab.send(&reader(Ask::get("/readyz"))).await.json();
     assert!(ready.get("devices").is_none(), "{ready}");
+}
+
+#[tokio::test]
+async fn a_devices_own_door_and_name_want_a_key_too_and_its_healthz_as_well() {
+    let door = "[[listeners]]\nlisten = \"127.0.0.1:0\"\ndevice = \"meter\"\n";
+    let building = Building::with("hosts = [\"meter.lan\"]\n", &format!("{KEYS}{door}")).await;
+    for (door, host) in [(0, "meter.lan"), (1, "localhost")] {
+        for path in ["/twin/echo", "/healthz", "/readyz"] {
+            let ask = Ask::get(path).with("Host", host);
+            let (reply, arrived) = building.ask(door, &ask).await;
+            assert_eq!((reply.fault().as_str(), arrived), ("key_required", 0), "{path} at {host}");
+            assert_eq!(
+                building.ask(door, &bearing(ask, "reader-0123456789abcdef")).await.1,
+                1,
+                "{path} at {host}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use http::Method;
 use keyward::twin::cloud::CloudSettings;
 use keyward::twin::enphase::{Enphase, EnphaseSettings};
+use keyward::twin::generic::{Generic, Scheme};
 
 use super::Building;
 use crate::support::{Ask, Device, Lab};
@@ -45,6 +46,52 @@ async fn a_name_is_a_devices_by_the_authority_of_the_target_too() {
     assert_eq!((reply.status.as_u16(), arrived), (200, 1));
     let ask = Ask::get("http://rebound.example/twin/echo").with("Host", "meter.example");
     assert_eq!(building.ask(0, &ask).await.0.fault(), "host_not_allowed");
+    // So what is a page of its own is also told by that authority, and not by a `Host` beside it.
+    let ask = Ask::post("http://meter.example/twin/echo", "x").with("Host", "localhost");
+    let (reply, arrived) = building.ask(0, &ask.clone().with("Origin", "http://localhost")).await;
+    assert_eq!((reply.fault().as_str(), arrived), ("origin_not_allowed", 0));
+    assert_eq!(building.ask(0, &ask.with("Origin", "http://meter.example")).await.1, 1);
+}
+
+/// Of a generic device it is not known which GETs act, so a browser has to prove where it is; but a person may type in
+/// its address.
+#[tokio::test]
+async fn a_person_may_open_the_first_page_of_a_device_of_any_make() {
+    let building = Building::with(OWN, DOOR).await;
+    let typed = |path: &str, site: &str| {
+        let headers =
+            [("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "document"), ("User-Agent", "Mozilla/5.0")];
+        Ask::get(path).with("Host", "meter.example").with("Sec-Fetch-Site", site).with_all(&headers)
+    };
+    for site in ["none", "cross-site"] {
+        assert_eq!(building.ask(1, &typed("/", site)).await.1, 1, "{site}");
+    }
+    let (reply, arrived) = building.ask(1, &typed("/twin/echo", "none")).await;
+    let problem = reply.problem();
+    assert_eq!((problem.fault.as_str(), arrived), ("origin_not_allowed", 0));
+    assert!(
+        problem.detail.contains("[devices.meter]") && problem.detail.contains("acts_on_get"),
+        "{}",
+        problem.detail
+    );
+    let below = Ask::get("/meter/").with("Sec-Fetch-Site", "none").with_all(&[
+        ("Sec-Fetch-Mode", "navigate"),
+        ("Sec-Fetch-Dest", "document"),
+        ("User-Agent", "Mozilla/5.0"),
+    ]);
+    assert_eq!(building.ask(0, &below).await.1, 0, "below a prefix the first page is ours");
+}
+
+#[tokio::test]
+async fn a_callers_credential_is_not_told_by_the_page_it_comes_from() {
+    let device = Device::new(Generic::new(Scheme::Query));
+    let lab = Lab::new(&format!("{}hosts = [\"q.localhost\"]\n", device.table("q", ""))).await;
+    let name = device.twin.stanza().split("name = \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let referer = format!("http://q.localhost:8480/page?a=1&{name}=theirs&b");
+    let ask = Ask::get("/twin/echo").with("Host", "q.localhost:8480").with("Referer", &referer);
+    assert_eq!(lab.send(&ask).await.status, 200);
+    let told = device.twin.arrivals().pop().unwrap().headers["referer"].to_str().unwrap().to_owned();
+    assert!(told.ends_with("/page?a=1&b"), "{told}");
 }
 
 #[tokio::test]

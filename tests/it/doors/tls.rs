@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use http::Method;
 
 use super::Building;
-use crate::support::{Ask, End, Line};
+use crate::support::{Ask, Device, End, Line, Process};
+use keyward::twin::generic::{Generic, Scheme};
 
 const SELF_SIGNED: &str = "[[listeners]]\nlisten = \"127.0.0.1:0\"\ntls = \"self-signed\"\n";
 
@@ -32,6 +33,44 @@ async fn a_self_signed_certificate_is_made_once_and_kept() {
     for (name, mode) in [("own", 0o700), ("own/key.pem", 0o600), ("own/cert.pem", 0o600)] {
         let found = fs::metadata(building.lab.path("certs").join(name)).unwrap().permissions().mode();
         assert_eq!(found & 0o777, mode, "{name}");
+    }
+}
+
+/// What stands in place of its files is neither followed, nor waited for, nor replaced unasked.
+#[tokio::test]
+async fn a_certificate_of_our_own_that_is_of_no_use_is_named_at_the_start() {
+    let device = Device::new(Generic::new(Scheme::Open));
+    type Spoil = fn(&std::path::Path);
+    let spoiled: [(&str, Spoil); 5] = [
+        ("cert.pem", |own| fs::write(own.join("cert.pem"), "nothing").unwrap()),
+        ("cert.pem", |own| {
+            fs::remove_file(own.join("cert.pem")).unwrap();
+            assert!(
+                std::process::Command::new("mkfifo").arg(own.join("cert.pem")).status().unwrap().success()
+            );
+        }),
+        ("symbolic link", |own| {
+            fs::rename(own.join("key.pem"), own.join("other.pem")).unwrap();
+            std::os::unix::fs::symlink(own.join("other.pem"), own.join("key.pem")).unwrap();
+        }),
+        ("symbolic link", |own| {
+            fs::rename(own, own.with_file_name("elsewhere")).unwrap();
+            std::os::unix::fs::symlink(own.with_file_name("elsewhere"), own).unwrap();
+        }),
+        ("key.pem is not there", |own| fs::remove_file(own.join("key.pem")).unwrap()),
+    ];
+    for (words, spoil) in spoiled {
+        let process = Process::new(&format!("{}{SELF_SIGNED}", device.table("meter", "")));
+        let server = process.start(&["run"]);
+        server.logs("listens on https://").await;
+        server.signal("TERM").await;
+        server.ends().await;
+        spoil(&process.path("certs/own"));
+        for command in [["run"].as_slice(), &["check", "--offline"]] {
+            let ended = process.carry_out(command).await;
+            assert!(ended.code == Some(2) && ended.err.contains(words), "{command:?}: {ended:?}");
+            assert!(ended.err.contains("remove both"), "{ended:?}");
+        }
     }
 }
 

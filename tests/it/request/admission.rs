@@ -67,7 +67,11 @@ async fn any_other_name_is_refused_everywhere_but_at_healthz() {
         ] {
             let problem = door.stops(&Ask::get(path).with("Host", name)).await.problem();
             assert_eq!(problem.fault, "host_not_allowed", "{path} of {name}");
-            assert!(problem.detail.contains("hosts = ["), "{}", problem.detail);
+            // Of what is no name at all nothing is repeated: it may hold a password.
+            let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:".contains(&byte))
+                && !name.contains("http")
+                && !name.contains("99999");
+            assert_eq!(problem.detail.contains("hosts = ["), is_name, "{}", problem.detail);
         }
         assert_eq!(door.lab.send(&Ask::get("/healthz").with("Host", name)).await.status, 200, "{name}");
     }

@@ -41,6 +41,10 @@ impl Ask {
         Self { body: body.into(), ..Self::new(Method::POST, target) }
     }
 
+    pub(crate) fn target(&self) -> &str {
+        &self.target
+    }
+
     #[must_use]
     pub(crate) fn by(self, method: Method) -> Self {
         Self { method, ..self }

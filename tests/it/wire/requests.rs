@@ -375,7 +375,7 @@ async fn a_request_line_is_three_words_and_its_target_is_ours() {
             ("a tunnel", line("CONNECT localhost:443 HTTP/1.1"), Ours(405)),
             ("an echo", line("TRACE /meter/x HTTP/1.1"), Ours(405)),
             ("all of it", line("OPTIONS * HTTP/1.1"), Ours(204)),
-            ("a star to be got", line("GET * HTTP/1.1"), Ours(204)),
+            ("a star to be got", line("GET * HTTP/1.1"), Ours(405)),
             ("too long a target", line(&format!("GET /meter/{long} HTTP/1.1")), Bare(414)),
             ("the preface of HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), Silent),
         ])
