@@ -153,7 +153,7 @@ impl Gateway {
             }
         }
         permit::permit(hop, &call.head)?;
-        let (mut replayed, mut signed_anew) = (false, false);
+        let (mut replayed, mut challenged, mut signed_anew) = (false, false, false);
         let mut own = None;
         loop {
             let lease = match own.take() {
@@ -180,7 +180,8 @@ impl Gateway {
                 }
                 Verdict::Challenged(session) => {
                     let refused = respond::take_in(response, call.deadline).await;
-                    if replayed {
+                    // Once for itself: with a session just renewed a request can still be overtaken by another.
+                    if std::mem::replace(&mut challenged, true) {
                         return Ok(respond::rights(hop, &call.head, refused));
                     }
                     own = Some(device.keeper.own(&lease, session));
