@@ -9,15 +9,18 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
+use tokio::time::interval;
 
 use super::build::Builder;
 use super::doors::{Doors, Plan};
 use crate::config::Config;
-use crate::gateway::{Gateway, House};
+use crate::gateway::{Device, Gateway, House};
 use crate::vendor::Driver;
 
 /// Editors write a file in several steps: what follows within this time is one change.
 const SETTLE: Duration = Duration::from_millis(300);
+/// How often it is looked whether the last request has left a device that is configured no longer.
+const LEFT: Duration = Duration::from_millis(200);
 
 /// What takes over another configuration.
 pub struct Reloader {
@@ -52,6 +55,10 @@ impl Reloader {
                     device.keeper.look_again();
                 }
                 for gone in &former.devices {
+                    if !house.devices.iter().any(|kept| Arc::ptr_eq(kept, gone)) {
+                        gone.keeper.step_down();
+                        tokio::spawn(retire(Arc::clone(gone), Arc::clone(&self.gateway)));
+                    }
                     if !house.devices.iter().any(|device| device.name == gone.name) {
                         metrics.forget(&gone.name);
                     }
@@ -84,6 +91,17 @@ impl Reloader {
         let plan = self.doors.plan(&wanted, tls, Vec::new()).await.map_err(|error| error.to_string())?;
         Ok((house, plan))
     }
+}
+
+/// Ends what a device leaves behind that is configured otherwise now, or no longer, after the last request to it.
+async fn retire(device: Arc<Device>, gateway: Arc<Gateway>) {
+    let mut looks = interval(LEFT);
+    while Arc::strong_count(&device) > 1 {
+        looks.tick().await;
+    }
+    let house = gateway.house.load_full();
+    let heir = house.devices.iter().find(|heir| heir.name == device.name);
+    device.keeper.retire(heir.map(|heir| &*heir.keeper)).await;
 }
 
 /// Tells when one of some files has changed. Dropping it ends the watch.
