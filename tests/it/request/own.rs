@@ -88,7 +88,8 @@ async fn every_line_of_the_metrics_is_prometheus_text_and_counts_what_happened()
             samples.push(sample(line));
         }
     }
-    assert!(samples.iter().all(|(name, ..)| name.starts_with("keyward_")), "{samples:?}");
+    let is_ours = |name: &str| name.starts_with("keyward_") || name.starts_with("process_");
+    assert!(samples.iter().all(|(name, ..)| is_ours(name)), "{samples:?}");
     let count = |labels: &str| {
         let is_it =
             |(name, shown, _): &&(String, String, f64)| name == "keyward_requests_total" && shown == labels;
