@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::Method;
 use keyward::secret::Secret;
@@ -13,7 +14,7 @@ use keyward::twin::{Certificate, Twin as _};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Ask, Device, Door, Lab, Line, Process, until};
+use crate::support::{Ask, Device, Door, End, Lab, Line, Process, until};
 
 const RELOADS: usize = 100;
 const CALLERS: usize = 16;
@@ -28,11 +29,11 @@ struct Pair {
 }
 
 impl Pair {
-    fn new() -> Self {
-        let password = EgaugeSettings::default().password;
-        let settings = || EgaugeSettings { password: password.clone(), ..EgaugeSettings::default() };
+    /// At the first of the two a login takes so long.
+    fn new(login_delay: Duration) -> Self {
+        let quick = EgaugeSettings::default();
         let certificate = Certificate::self_signed().unwrap();
-        let twins = [Egauge::new(settings()), Egauge::new(settings())];
+        let twins = [Egauge::new(EgaugeSettings { login_delay, ..quick.clone() }), Egauge::new(quick)];
         let devices = twins.clone().map(|twin| Device::showing(twin, certificate.clone()));
         Self { twins, devices }
     }
@@ -63,7 +64,7 @@ async fn ask_on(
 
 #[tokio::test]
 async fn a_hundred_reloads_under_load_cost_no_request_no_session_and_no_connection() {
-    let (steady, pair) = (Device::new(Egauge::new(EgaugeSettings::default())), Pair::new());
+    let (steady, pair) = (Device::new(Egauge::new(EgaugeSettings::default())), Pair::new(Duration::ZERO));
     let form = |nth: usize| {
         let door = if nth == 0 { "" } else { "[[listeners]]\nlisten = \"127.0.0.1:0\"\n" };
         steady.table("steady", "") + &pair.devices[nth].table("changing", "") + door
@@ -135,7 +136,7 @@ async fn a_device_that_changes_keeps_its_session_and_what_is_saved_of_it() {
 
 #[tokio::test]
 async fn a_login_under_way_at_a_device_that_goes_takes_no_seat_for_good() {
-    let delay = std::time::Duration::from_millis(300);
+    let delay = Duration::from_millis(300);
     let twin = Egauge::new(EgaugeSettings { login_delay: delay, ..EgaugeSettings::default() });
     let (device, other) = (Device::new(twin.clone()), Device::new(Generic::new(Scheme::Open)));
     let mut lab = Lab::new(&device.table("meter", "")).await;
@@ -146,6 +147,23 @@ async fn a_login_under_way_at_a_device_that_goes_takes_no_seat_for_good() {
     lab.reconfigure(&other.table("other", "")).await;
     until(|| twin.arrivals().iter().any(|arrival| arrival.target == "/api/auth/logout")).await;
     until(|| twin.live_tokens() == 0).await;
+}
+
+#[tokio::test]
+async fn what_is_saved_is_the_heirs_though_a_former_login_ends_later() {
+    let pair = Pair::new(Duration::from_millis(500));
+    let [slow, quick] = &pair.twins;
+    let mut lab = Lab::new(&pair.devices[0].table("meter", "")).await;
+    let mut line = lab.connect().await;
+    line.begin(&Ask::get("/meter/twin/sample")).await;
+    slow.journal().reaches(2).await;
+    drop(line);
+    lab.reconfigure(&pair.devices[1].table("meter", "")).await;
+    assert_eq!(lab.get("/meter/twin/sample").await.status, 200);
+    until(|| slow.arrivals().iter().any(|arrival| arrival.target == "/api/auth/logout")).await;
+    lab.restart(End::Killed).await;
+    assert_eq!(lab.get("/meter/twin/sample").await.status, 200);
+    assert_eq!((slow.logins(), quick.logins()), (1, 1));
 }
 
 #[tokio::test]
