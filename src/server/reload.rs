@@ -59,9 +59,6 @@ impl Reloader {
                         gone.keeper.step_down();
                         tokio::spawn(retire(Arc::clone(gone), Arc::clone(&self.gateway)));
                     }
-                    if !house.devices.iter().any(|device| device.name == gone.name) {
-                        metrics.forget(&gone.name);
-                    }
                 }
             }
             Err(errors) => {
@@ -101,6 +98,9 @@ async fn retire(device: Arc<Device>, gateway: Arc<Gateway>) {
     }
     let house = gateway.house.load_full();
     let heir = house.devices.iter().find(|heir| heir.name == device.name);
+    if heir.is_none() {
+        gateway.metrics.forget(&device.name);
+    }
     device.keeper.retire(heir.map(|heir| &*heir.keeper)).await;
 }
 

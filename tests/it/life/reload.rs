@@ -115,6 +115,8 @@ async fn a_device_that_is_configured_no_longer_finishes_what_it_does_and_is_logg
     assert_eq!(slow.reply(&Method::GET).await.unwrap().json()["slept"], 400);
     until(|| twin.live_tokens() == 0).await;
     device.served().settles(0).await;
+    let metrics = lab.get("/metrics").await;
+    assert!(!metrics.text().contains("keyward_device_up{device=\"meter\"}"), "{}", metrics.text());
 }
 
 #[tokio::test]
