@@ -19,6 +19,9 @@ const LINGERS: Duration = Duration::from_secs(1);
 /// A renewal in the background comes when two thirds of the shortest session are over, less its jitter.
 const RENEWAL: Duration = Duration::from_secs(350);
 
+/// What the device is called that reloads change.
+const CHANGING: &str = "changing";
+
 /// What can be wrong with a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -28,6 +31,8 @@ pub(super) enum Trouble {
     Lapse,
     /// The cloud that its sessions come from is down.
     Cloud,
+    /// None of its own: it is configured otherwise.
+    Reload,
 }
 
 /// One device.
@@ -67,6 +72,12 @@ impl Plant {
         self.troubles.lock().unwrap().push((trouble, Instant::now(), None));
     }
 
+    /// It is over as soon as it begins.
+    pub(super) fn note(&self, trouble: Trouble) {
+        self.begin(trouble);
+        self.end(trouble);
+    }
+
     pub(super) fn end(&self, trouble: Trouble) {
         let mut troubles = self.troubles.lock().unwrap();
         let open = troubles.iter_mut().rfind(|(known, _, until)| *known == trouble && until.is_none());
@@ -92,7 +103,8 @@ impl Plant {
         let had = |trouble: Trouble, lingers: Duration| {
             troubles.iter().filter(within(lingers)).any(|(known, ..)| *known == trouble)
         };
-        let endings = troubles.iter().filter(within(RESTS)).count();
+        let endings =
+            troubles.iter().filter(within(RESTS)).filter(|(known, ..)| *known != Trouble::Reload).count();
         match fault {
             "device_broke_off" | "broken" => had(Trouble::Off, LINGERS),
             // Refused, or a login that was refused and rests.
@@ -114,8 +126,17 @@ impl Plant {
         // A cloud's token outlives the device's memory.
         let forgets = self.twin.vendor() != "enphase";
         let ended = self.count(Trouble::Lapse) + if forgets { self.count(Trouble::Off) } else { 0 };
+        // A login that a reload overtakes is another's: who takes over logs in, too.
+        let troubles = self.troubles.lock().unwrap();
+        let of =
+            |reload: bool| troubles.iter().filter(move |(known, ..)| (*known == Trouble::Reload) == reload);
+        let overtakes = |at: Instant| {
+            of(false).any(|(_, begun, until)| *begun <= at && until.is_none_or(|until| until + LINGERS >= at))
+        };
+        let ended = ended + of(true).filter(|(_, at, _)| overtakes(*at)).count();
         // What a cloud refuses is tried again after one second, two, four: twice in the time that it is down.
-        (self.twin.logins(), 1 + renewals + ended + 2 * self.count(Trouble::Cloud))
+        let clouds = troubles.iter().filter(|(known, ..)| *known == Trouble::Cloud).count();
+        (self.twin.logins(), 1 + renewals + ended + 2 * clouds)
     }
 }
 
@@ -135,7 +156,7 @@ impl Park {
         let changing = Egauge::new(EgaugeSettings::default());
         let mut plants: Vec<_> = twins.map(|twin| Plant::new(twin.vendor(), twin)).collect();
         plants.push(Plant::new("enphase", enphase.clone()));
-        plants.push(Plant::new("changing", changing.clone()));
+        plants.push(Plant::new(CHANGING, changing.clone()));
         Self { plants, enphase, changing, wild: wild(seed).await }
     }
 
@@ -144,10 +165,15 @@ impl Park {
         self.plants.iter().find(|plant| plant.max_connections() == 1).unwrap()
     }
 
+    /// The one that reloads change.
+    pub(super) fn changing(&self) -> &Plant {
+        self.plants.iter().find(|plant| plant.name == CHANGING).unwrap()
+    }
+
     /// proxy.toml, in one of two forms: one device and one door are other ones.
     pub(super) fn configuration(&self, other: bool) -> String {
         let table = |plant: &Plant| {
-            let more = if other && plant.name == "changing" { "timeout = \"40s\"\n" } else { "" };
+            let more = if other && plant.name == CHANGING { "timeout = \"40s\"\n" } else { "" };
             plant
                 .device
                 .try_lock()
@@ -160,23 +186,23 @@ impl Park {
         text + if other { "[[listeners]]\nlisten = \"127.0.0.1:0\"\n" } else { "" }
     }
 
-    pub(super) fn too_many_logins(&self, while_: Duration) -> Vec<String> {
-        let mut broken = Vec::new();
-        println!("{:<12}{:>8}{:>8}", "logins", "made", "allowed");
+    /// Of each device with sessions its name, how often it was logged into, and how often it may have been.
+    pub(super) fn logins(&self, while_: Duration) -> Vec<(&str, usize, usize)> {
         // Each digest is asked for by a challenge, which is no login.
-        for plant in
-            self.plants.iter().filter(|plant| plant.twin.renewable() && plant.twin.vendor() != "digest")
-        {
-            let (made, allowed) = plant.logins(while_);
-            println!("{:<12}{made:>8}{allowed:>8}", plant.name);
-            if made > allowed {
-                broken.push(format!("{}: {made} logins instead of {allowed}", plant.name));
-            }
-        }
-        if self.changing.live_tokens() != 1 {
-            broken.push(format!("{} sessions of the changing device are left", self.changing.live_tokens()));
-        }
-        broken
+        let has_logins = |plant: &&Plant| plant.twin.renewable() && plant.twin.vendor() != "digest";
+        self.plants
+            .iter()
+            .filter(has_logins)
+            .map(|plant| {
+                let (made, allowed) = plant.logins(while_);
+                (plant.name.as_str(), made, allowed)
+            })
+            .collect()
+    }
+
+    /// How many sessions there are at the device that reloads change.
+    pub(super) fn seats(&self) -> usize {
+        self.changing.live_tokens()
     }
 }
 

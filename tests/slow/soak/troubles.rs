@@ -40,6 +40,7 @@ pub(super) async fn make(
                 0 => process.write("[devices.meter]\nvendor = \"enphse\"\n"),
                 nth => process.write(&configurations[nth % 2]),
             }
+            park.changing().note(Trouble::Reload);
             server.signal("HUP").await;
         }
         let nth = usize::try_from(dice.roll(park.plants.len() as u64)).unwrap();
@@ -70,9 +71,8 @@ pub(super) async fn make(
 }
 
 fn lapse(plant: &Plant) {
-    plant.begin(Trouble::Lapse);
+    plant.note(Trouble::Lapse);
     plant.twin.lapse();
-    plant.end(Trouble::Lapse);
 }
 
 /// The plug is pulled; it comes back at its address with the certificate that it had, and with no session.
