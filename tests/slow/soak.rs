@@ -49,6 +49,9 @@ async fn soak() {
     let process = Process::new(&park.configuration(false));
     let server = process.start(&["run"]);
     let address = server.address().await;
+    // It says where it listens before every thread of it runs; whoever reloads has them all.
+    server.signal("HUP").await;
+    server.logs("taken over").await;
     let threads = vitals::threads(server.id());
     let ledger = Arc::new(Ledger::new());
 
