@@ -16,6 +16,10 @@ test *name:
 slow *name:
     cargo test --locked --test slow {{name}}
 
+# Many callers, every trouble and reloads for so many minutes; KEYWARD_SOAK_SEED repeats one
+soak minutes="3":
+    KEYWARD_SOAK_MINUTES={{minutes}} cargo test --locked --test slow soak -- --nocapture
+
 # Serves simulated devices, to try keyward without one
 demo *arguments:
     cargo run --locked -- demo {{arguments}}

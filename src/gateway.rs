@@ -167,7 +167,7 @@ impl Gateway {
             }
         }
         permit::permit(hop, &call.head)?;
-        let (mut replayed, mut signed_anew) = (false, false);
+        let (mut replayed, mut challenged, mut superseded, mut signed_anew) = (false, false, false, false);
         let mut own = None;
         loop {
             let lease = match own.take() {
@@ -194,7 +194,8 @@ impl Gateway {
                 }
                 Verdict::Challenged(session) => {
                     let refused = respond::take_in(response, call.deadline).await;
-                    if replayed {
+                    // Once for itself: with a session just renewed a request can still be overtaken by another.
+                    if std::mem::replace(&mut challenged, true) {
                         return Ok(respond::rights(hop, &call.head, refused));
                     }
                     own = Some(device.keeper.own(&lease, session));
@@ -226,8 +227,19 @@ impl Gateway {
                 Verdict::Doubt => {
                     let refused = respond::take_in(response, call.deadline).await;
                     // Refused again with a session just renewed: no session opens this.
-                    if replayed || forward::doubt(hop, &lease, call.deadline).await? == Finding::Rights {
-                        return Ok(respond::rights(hop, &call.head, refused));
+                    let finding = match replayed {
+                        true => Finding::Rights,
+                        false => forward::doubt(hop, &lease, call.deadline).await?,
+                    };
+                    match finding {
+                        Finding::Rights => return Ok(respond::rights(hop, &call.head, refused)),
+                        Finding::Void => {}
+                        // It may be as old as the one refused, where each answer brings another.
+                        Finding::Superseded if !std::mem::replace(&mut superseded, true) => {
+                            device.figures.replayed();
+                            continue;
+                        }
+                        Finding::Superseded => {}
                     }
                 }
             }

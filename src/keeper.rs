@@ -5,6 +5,7 @@
 
 mod account;
 mod check;
+mod farewell;
 mod lease;
 mod login;
 mod rest;
@@ -107,6 +108,8 @@ struct State {
     rights: Rights,
     /// Whether what is held could not be saved.
     unsaved: bool,
+    /// Whether what is saved under this name is another keeper's by now.
+    succeeded: bool,
 }
 
 impl State {
@@ -258,18 +261,6 @@ impl Keeper {
         }
     }
 
-    /// Ends the session at the device where it can be. What is saved goes with it.
-    pub async fn close(&self) {
-        let held = self.lock().held.as_ref().map(|held| Arc::clone(&held.session));
-        if let Some(session) = held
-            && self.parts.vendor.logout(&self.visit(None), &session).await
-        {
-            self.lock().give_up();
-        }
-        // A save under way would end with the process.
-        self.save().await;
-    }
-
     fn visit<'a>(&'a self, refused: Option<&'a Session>) -> Visit<'a> {
         Visit { device: &self.parts.upstream, cloud: &self.parts.cloud, now: self.parts.clock.now(), refused }
     }
@@ -277,6 +268,9 @@ impl Keeper {
     /// Writes down what is to outlive this process.
     async fn save(&self) {
         let _turn = self.saving.lock().await;
+        if self.lock().succeeded {
+            return;
+        }
         let record = self.record();
         let (store, name) = (Arc::clone(&self.parts.store), self.parts.name.clone());
         let saved = tokio::task::spawn_blocking(move || store.save(&name, &record)).await;

@@ -1,6 +1,7 @@
 //! What is counted, for `/metrics` and for the list of devices.
 
 mod device;
+mod process;
 
 use std::fmt;
 use std::sync::atomic::Ordering;
@@ -198,7 +199,7 @@ impl Metrics {
         }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
-        Ok(as_prometheus(&text))
+        Ok(as_prometheus(&text) + &process::text())
     }
 }
 

@@ -47,8 +47,8 @@ use crate::vendor::Driver;
 const DRAIN: Duration = Duration::from_secs(7);
 /// Sessions that can be ended have so long after that, as far as they are not over the end.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Everything has so long, with something left of the promised eight seconds for the process to end.
-const END: Duration = Duration::from_millis(7800);
+/// Everything has so long, with something left of the promised eight seconds for the log and for the process to end.
+const END: Duration = Duration::from_millis(7600);
 
 /// Why the server does not start.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,10 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt;
@@ -17,7 +20,10 @@ use crate::metrics::Source;
 /// So many lines may wait to be written: about a megabyte.
 const WAITING: usize = 4096;
 
-/// The log, and what is counted of it. Dropping it writes what still waits, within a second.
+/// So long may the last lines take: whoever does not read them must not keep the process from its end.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// The log, and what is counted of it. Dropping it writes what still waits, which may take a second.
 pub(super) struct Log {
     too_many: ErrorCounter,
     unwritten: Arc<AtomicU64>,
@@ -57,6 +63,11 @@ impl Log {
         // A second call finds the log begun already.
         drop(begun);
         Self { too_many, unwritten, panics: count_panics(), _guard: guard }
+    }
+
+    /// Writes what still waits, as far as somebody reads it.
+    pub(super) async fn end(self) {
+        drop(timeout(LAST_WORDS, spawn_blocking(move || drop(self))).await);
     }
 
     /// How many lines were dropped.

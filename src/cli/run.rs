@@ -33,6 +33,7 @@ pub(super) async fn run(
     let reloading = tokio::spawn(reload(file, environment, hangup, server.reloader()));
     server.run(stop).await;
     reloading.abort();
+    log.end().await;
     Ok(())
 }
 

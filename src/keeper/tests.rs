@@ -344,7 +344,7 @@ async fn a_late_refusal_does_not_end_the_session_got_since() {
     let renewed = keeper.lease().await.unwrap();
     keeper.expire(&straggler);
     assert_eq!(stamp(&keeper.lease().await.unwrap()), stamp(&renewed));
-    assert_eq!(keeper.doubt(&straggler, "/").await.unwrap(), Finding::Void);
+    assert_eq!(keeper.doubt(&straggler, "/").await.unwrap(), Finding::Superseded);
     assert_eq!((make.logins(), make.verifications()), (2, 0));
 }
 

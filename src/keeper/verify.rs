@@ -24,8 +24,10 @@ const MAX_PATHS: usize = 256;
 pub enum Finding {
     /// The session is good; it has no right to this.
     Rights,
-    /// The session was void, or there is a better one by now: the request may go out once more.
+    /// The session was void: the request may go out once more.
     Void,
+    /// There is another session by now, and nobody has asked whether it is good: the request may go out once more.
+    Superseded,
 }
 
 /// What is known of a session's rights.
@@ -45,7 +47,7 @@ impl Keeper {
         let (path, landing) = {
             let mut state = self.lock();
             if state.held_by(lease).is_none() {
-                return Ok(Finding::Void);
+                return Ok(Finding::Superseded);
             }
             let path = state.rights.hasher.hash_one(path);
             let known_good = state.rights.good_until.is_some_and(|until| self.parts.clock.instant() < until);

@@ -10,15 +10,18 @@ use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
+use tokio::time::interval;
 
 use super::build::Builder;
 use super::doors::{Doors, Plan};
 use crate::config::Config;
-use crate::gateway::{Gateway, House};
+use crate::gateway::{Device, Gateway, House};
 use crate::vendor::Driver;
 
 /// Editors write a file in several steps: what follows within this time is one change.
 const SETTLE: Duration = Duration::from_millis(300);
+/// How often it is looked whether the last request has left a device that is configured no longer.
+const LEFT: Duration = Duration::from_millis(200);
 
 /// What takes over another configuration.
 pub struct Reloader {
@@ -51,8 +54,9 @@ impl Reloader {
                 self.doors.open(plan);
                 look_again(Arc::clone(&house)).await;
                 for gone in &former.devices {
-                    if !house.devices.iter().any(|device| device.name == gone.name) {
-                        metrics.forget(&gone.name);
+                    if !house.devices.iter().any(|kept| Arc::ptr_eq(kept, gone)) {
+                        gone.keeper.step_down();
+                        tokio::spawn(retire(Arc::clone(gone), Arc::clone(&self.gateway)));
                     }
                 }
             }
@@ -93,6 +97,20 @@ async fn look_again(house: Arc<House>) {
     });
     // A panic there is in the log already.
     drop(looked.await);
+}
+
+/// Ends what a device leaves behind that is configured otherwise now, or no longer, after the last request to it.
+async fn retire(device: Arc<Device>, gateway: Arc<Gateway>) {
+    let mut looks = interval(LEFT);
+    while Arc::strong_count(&device) > 1 {
+        looks.tick().await;
+    }
+    let house = gateway.house.load_full();
+    let heir = house.devices.iter().find(|heir| heir.name == device.name);
+    if heir.is_none() {
+        gateway.metrics.forget(&device.name);
+    }
+    device.keeper.retire(heir.map(|heir| &*heir.keeper)).await;
 }
 
 /// Tells when one of some files has changed. Dropping it ends the watch.

@@ -15,6 +15,7 @@ mod doors;
 mod enphase;
 mod faults;
 mod house;
+mod life;
 mod makes;
 mod request;
 mod saved;

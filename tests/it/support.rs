@@ -14,7 +14,7 @@ pub(crate) use device::{Device, Port};
 pub(crate) use door::Door;
 pub(crate) use lab::{End, Lab, pass};
 pub(crate) use problem::has_members;
-pub(crate) use process::{Process, address_in};
+pub(crate) use process::{Process, Running, address_in};
 pub(crate) use scripted::{Act, Heard, Scripted};
 
 /// Waits until something is so that nobody tells of.

@@ -8,7 +8,9 @@
     reason = "what fails in a test or in what only tests use is to fail loudly"
 )]
 
+mod end;
 mod saves;
+mod soak;
 mod stuck;
 
 /// What these tests share with the others.

@@ -78,22 +78,6 @@ async fn requests_that_do_not_finish_are_cut_off_after_seven_seconds() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_it_at_once() {
-    let device = device();
-    let process = Process::new(&device.table("meter", ""));
-    let server = process.start(&["run"]);
-    let mut slow = Line::to(server.address().await).await;
-    slow.begin(&Ask::get("/meter/twin/slow?ms=3600000")).await;
-    device.twin.journal().reaches(1).await;
-    let begun = Instant::now();
-    server.signal("TERM").await;
-    server.logs("stopping").await;
-    server.signal("TERM").await;
-    assert_ne!(server.ends().await.code, Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
-}
-
-#[tokio::test]
 async fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
     let device = device();
     let process = Process::new(&device.table("first", ""));

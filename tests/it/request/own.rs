@@ -88,7 +88,13 @@ async fn every_line_of_the_metrics_is_prometheus_text_and_counts_what_happened()
             samples.push(sample(line));
         }
     }
-    assert!(samples.iter().all(|(name, ..)| name.starts_with("keyward_")), "{samples:?}");
+    let is_ours = |name: &str| name.starts_with("keyward_") || name.starts_with("process_");
+    assert!(samples.iter().all(|(name, ..)| is_ours(name)), "{samples:?}");
+    let process = |name: &str| samples.iter().find(|(shown, ..)| shown == name).map(|(.., value)| *value);
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
+    assert!(process("process_open_fds").is_some_and(|open| (5.0..10_000.0).contains(&open)), "{samples:?}");
+    assert!(process("process_resident_memory_bytes").is_some_and(|bytes| bytes > f64::from(1 << 20)));
+    assert!(process("process_start_time_seconds").is_some_and(|at| (now - 3600.0..now + 60.0).contains(&at)));
     let count = |labels: &str| {
         let is_it =
             |(name, shown, _): &&(String, String, f64)| name == "keyward_requests_total" && shown == labels;

@@ -3,7 +3,7 @@
 use super::Reply;
 
 /// Every fault with its status and the `error` of its `Proxy-Status`.
-const FAULTS: [(&str, u16, &[&str]); 22] = [
+const FAULTS: [(&str, u16, &[&str]); 23] = [
     ("unknown_device", 404, &["destination_not_found"]),
     ("host_not_allowed", 403, &["http_request_denied"]),
     ("origin_not_allowed", 403, &["http_request_denied"]),
@@ -37,6 +37,7 @@ const FAULTS: [(&str, u16, &[&str]); 22] = [
     ("device_busy", 503, &["connection_limit_reached"]),
     ("device_starting", 503, &["destination_unavailable"]),
     ("loop", 502, &["proxy_loop_detected"]),
+    ("internal", 500, &["proxy_internal_error"]),
 ];
 /// Those that say when to come back.
 const PATIENT: [&str; 5] =

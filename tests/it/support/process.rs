@@ -66,9 +66,11 @@ impl Process {
         self
     }
 
-    /// Writes proxy.toml anew.
+    /// Writes proxy.toml anew, in one step: whoever reads it meanwhile has the old one.
     pub(crate) fn write(&self, text: &str) {
-        std::fs::write(self.path("proxy.toml"), format!("listen = \"127.0.0.1:0\"\n{text}")).unwrap();
+        let whole = self.path("proxy.toml.new");
+        std::fs::write(&whole, format!("listen = \"127.0.0.1:0\"\n{text}")).unwrap();
+        std::fs::rename(whole, self.path("proxy.toml")).unwrap();
     }
 
     pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {

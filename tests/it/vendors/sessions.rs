@@ -137,6 +137,20 @@ async fn a_reboot_of_the_device_heals_unseen() {
 }
 
 #[tokio::test]
+async fn a_reboot_among_many_callers_heals_unseen() {
+    for twin in every().await.unwrap() {
+        let bench = Bench::of(twin).await;
+        for _ in 0..2 {
+            bench.reads().await;
+            bench.twin.reboot();
+            let replies = join_all((0..30).map(|_| bench.read())).await;
+            let statuses: Vec<_> = replies.iter().map(|reply| reply.status.as_u16()).collect();
+            assert_eq!(statuses, [200; 30]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_device_that_comes_back_with_no_connection_left_is_met_again() {
     for twin in every().await.unwrap() {
         let mut bench = Bench::of(twin).await;

@@ -1,0 +1,40 @@
+//! The end of a session that nobody needs any longer: devices have few seats.
+
+use std::sync::Arc;
+
+use super::{Keeper, land};
+
+impl Keeper {
+    /// Ends the session at the device where it can be. What is saved goes with it.
+    pub async fn close(&self) {
+        self.log_out(None).await;
+        // A save under way would end with the process.
+        self.save().await;
+    }
+
+    /// The device is configured otherwise from now on, or no longer: this keeper saves nothing any more.
+    pub fn step_down(&self) {
+        self.lock().succeeded = true;
+    }
+
+    /// Ends the session after the last request with it, unless the keeper that has taken over goes on with it.
+    pub async fn retire(&self, heir: Option<&Self>) {
+        // It would be one more session that nobody knows of.
+        let login = self.lock().login.clone();
+        if let Some(landing) = login {
+            land(landing).await;
+        }
+        self.log_out(heir).await;
+    }
+
+    async fn log_out(&self, heir: Option<&Self>) {
+        let session = |keeper: &Self| keeper.lock().held.as_ref().map(|held| Arc::clone(&held.session));
+        let Some(session_here) = session(self) else { return };
+        if heir.and_then(session).is_some_and(|other| other.stamps == session_here.stamps) {
+            return;
+        }
+        if self.parts.vendor.logout(&self.visit(None), &session_here).await {
+            self.lock().give_up();
+        }
+    }
+}
