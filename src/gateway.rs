@@ -53,6 +53,9 @@ use crate::vendor::{Asked, Verdict};
 /// Bodies up to this many bytes are kept for a second attempt.
 const REPLAYED: usize = 64 * 1024;
 
+/// So often a request takes up a challenge: it may have been overtaken by another, and the session may end besides.
+const CHALLENGES: u32 = 2;
+
 /// The gateway: answers every request, one way or another.
 pub struct Gateway {
     /// What a request may need; swapped whole on a reload.
@@ -167,7 +170,7 @@ impl Gateway {
             }
         }
         permit::permit(hop, &call.head)?;
-        let (mut replayed, mut challenged, mut superseded, mut signed_anew) = (false, false, false, false);
+        let (mut replayed, mut challenges, mut superseded, mut signed_anew) = (false, 0, false, false);
         let mut own = None;
         loop {
             let lease = match own.take() {
@@ -194,10 +197,10 @@ impl Gateway {
                 }
                 Verdict::Challenged(session) => {
                     let refused = respond::take_in(response, call.deadline).await;
-                    // Once for itself: with a session just renewed a request can still be overtaken by another.
-                    if std::mem::replace(&mut challenged, true) {
+                    if challenges == CHALLENGES {
                         return Ok(respond::rights(hop, &call.head, refused));
                     }
+                    challenges += 1;
                     own = Some(device.keeper.own(&lease, session));
                 }
                 Verdict::Starting(detail) => return Err(Fault::new(Kind::DeviceStarting, detail)),
