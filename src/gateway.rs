@@ -42,6 +42,7 @@ use admit::{Admitted, Peer};
 use fault::{Fault, Kind};
 pub use house::{Device, House};
 use patience::Patient;
+pub use problem::{RequestId, refuse};
 use route::{Hop, Route};
 
 use crate::clock::Clock;
@@ -273,49 +274,9 @@ impl Gateway {
     }
 }
 
-/// Refuses a request, and says so once in the log.
-pub fn refuse(fault: &Fault, asked: &request::Parts, id: &RequestId) -> Response {
-    tracing::warn!(
-        request = %id,
-        caller = asked.extensions.get::<Peer>().map(|peer| display(peer.remote.ip().to_canonical())),
-        device = fault.device.as_deref(),
-        fault = fault.kind.name(),
-        "{}",
-        fault.detail
-    );
-    fault.answer(asked, &id.0)
-}
-
 fn redirect(to: &str) -> Response {
     match HeaderValue::from_str(to) {
         Ok(to) => (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response(),
         Err(_) => StatusCode::BAD_REQUEST.into_response(),
-    }
-}
-
-/// What a request is called in the log and in an answer of ours.
-#[derive(Clone, Debug)]
-pub struct RequestId(String);
-
-impl RequestId {
-    /// A new one.
-    pub fn new() -> Self {
-        Self(hex::encode(rand::random::<[u8; 8]>()))
-    }
-
-    fn of(head: &request::Parts) -> Self {
-        head.extensions.get::<Self>().cloned().unwrap_or_default()
-    }
-}
-
-impl Default for RequestId {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl std::fmt::Display for RequestId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
     }
 }

@@ -2,6 +2,7 @@
 
 mod accept;
 mod admission;
+mod bind;
 mod build;
 mod certificate;
 mod connection;

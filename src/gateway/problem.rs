@@ -1,5 +1,6 @@
 //! How a fault is told: problem details for programs, a small page for people.
 
+use std::fmt;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -8,7 +9,49 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, request};
 use serde_json::json;
 
+use super::admit::Peer;
 use super::fault::{Fault, Kind};
+
+/// Refuses a request, and says so once in the log.
+pub fn refuse(fault: &Fault, asked: &request::Parts, id: &RequestId) -> Response {
+    tracing::warn!(
+        request = %id,
+        caller = asked.extensions.get::<Peer>().map(|peer| display(peer.remote.ip().to_canonical())),
+        device = fault.device.as_deref(),
+        fault = fault.kind.name(),
+        "{}",
+        fault.detail
+    );
+    fault.answer(asked, &id.0)
+}
+
+/// What a request is called in the log and in an answer of ours.
+#[derive(Clone, Debug)]
+pub struct RequestId(String);
+
+impl RequestId {
+    /// A new one.
+    pub fn new() -> Self {
+        Self(hex::encode(rand::random::<[u8; 8]>()))
+    }
+
+    /// That of this request.
+    pub(super) fn of(head: &request::Parts) -> Self {
+        head.extensions.get::<Self>().cloned().unwrap_or_default()
+    }
+}
+
+impl Default for RequestId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl Fault {
     /// The answer: problem details (RFC 9457), or a small page for a browser.

@@ -13,6 +13,21 @@ use super::fault::Kind;
 use super::route::{self, Hop, Route};
 use super::{Device, House};
 
+/// Names that begin alike, paths before those of the device, and a credential in the query.
+pub(crate) const DEVICES: &str = r#"
+    [devices.meter]
+    vendor = "open"
+    url = "http://10.0.0.1"
+    [devices.meter10]
+    vendor = "open"
+    url = "http://10.0.0.2:8080/house/3"
+    [devices.lights]
+    vendor = "query"
+    url = "http://lights.local/api"
+    name = "key"
+    value = "not shown"
+"#;
+
 /// Holds the routing of this request target to its promises, at the first door and at each device's own.
 pub(crate) fn route(house: &House, target: &[u8]) {
     let Ok(uri) = Uri::try_from(target) else { return };

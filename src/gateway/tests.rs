@@ -10,25 +10,11 @@ use crate::config::{self, Environment};
 use crate::server::build_house;
 use crate::vendor::Registry;
 
-/// Names that begin alike, paths before those of the device, and a credential in the query.
-const DEVICES: &str = r#"
-    [devices.meter]
-    vendor = "open"
-    url = "http://10.0.0.1"
-    [devices.meter10]
-    vendor = "open"
-    url = "http://10.0.0.2:8080/house/3"
-    [devices.lights]
-    vendor = "query"
-    url = "http://lights.local/api"
-    name = "key"
-    value = "not shown"
-"#;
-
 fn house() -> House {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("proxy.toml");
-    let config = config::parse(DEVICES, Path::new(&file), &Environment::default(), &Registry).unwrap();
+    let config =
+        config::parse(promise::DEVICES, Path::new(&file), &Environment::default(), &Registry).unwrap();
     build_house(config, Clock::system()).unwrap_or_else(|error| panic!("{error}"))
 }
 
