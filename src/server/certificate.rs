@@ -50,7 +50,7 @@ impl OwnCertificate {
         let unusable = |error: &str| {
             let hint = match tls {
                 ListenerTls::SelfSigned => "remove both, and keyward makes new ones",
-                ListenerTls::Files { .. } => "both are PEM, and the key is that of the first certificate",
+                ListenerTls::Files { .. } => "both have to be PEM, and the key that of the first certificate",
             };
             format!("{} and {} can't be used ({error}): {hint}", cert.display(), key.display())
         };

@@ -74,8 +74,10 @@ impl fmt::Debug for Key {
 pub(in crate::gateway) enum Shown {
     /// No key is wanted here.
     Unasked,
-    /// No key, or none of ours.
+    /// No key.
     Nothing,
+    /// One that is none of ours.
+    Wrong,
     /// This one.
     Key(Arc<Key>),
 }
@@ -89,7 +91,7 @@ impl Shown {
         let presented = presented(headers);
         let digests: Vec<_> = presented.iter().map(|key| digest(key)).collect();
         // Each is compared with each, whatever was found: how long it takes tells nothing.
-        let mut found = Self::Nothing;
+        let mut found = if digests.is_empty() { Self::Nothing } else { Self::Wrong };
         for key in keys {
             for digest in &digests {
                 if bool::from(key.digest.ct_eq(digest)) {
@@ -107,6 +109,10 @@ impl Shown {
     pub(in crate::gateway) fn suffices(&self) -> Result<(), Fault> {
         match self {
             Self::Unasked | Self::Key(_) => Ok(()),
+            Self::Wrong => Err(Fault::new(
+                Kind::KeyRequired,
+                "the key that was shown is none of those under [access.keys] in proxy.toml",
+            )),
             Self::Nothing => Err(Fault::new(
                 Kind::KeyRequired,
                 "a key of [access.keys] in proxy.toml is wanted: show one as `Authorization: Bearer <key>`, as Basic \
@@ -149,7 +155,7 @@ impl Shown {
     pub(in crate::gateway) fn opens(&self, device: &str) -> bool {
         match self {
             Self::Unasked => true,
-            Self::Nothing => false,
+            Self::Nothing | Self::Wrong => false,
             Self::Key(key) => {
                 key.devices.as_ref().is_none_or(|devices| devices.iter().any(|it| it == device))
             }
@@ -175,7 +181,7 @@ fn digest(key: &[u8]) -> [u8; 32] {
 fn presented(headers: &HeaderMap) -> Vec<Zeroizing<Vec<u8>>> {
     let plain = headers.get_all(HEADER).iter().map(|value| Zeroizing::new(value.as_bytes().to_vec()));
     let authorized = headers.get_all(header::AUTHORIZATION).iter().filter_map(authorized);
-    plain.chain(authorized).collect()
+    plain.chain(authorized).filter(|key| !key.is_empty()).collect()
 }
 
 fn authorized(value: &HeaderValue) -> Option<Zeroizing<Vec<u8>>> {

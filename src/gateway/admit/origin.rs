@@ -69,22 +69,30 @@ pub(in crate::gateway) fn admit_acting_get(
     Err(Fault::new(
         Kind::OriginNotAllowed,
         format!(
-            "a GET of this path may change something, and the browser does not say which page asks: if it changes \
-             nothing, tell keyward which paths do, under [devices.{device}] in proxy.toml: acts_on_get = [\"/path\"], or [] \
-             if none does"
+            "a GET of this path may change something, so a browser is answered only on a page of this address: if it \
+             changes nothing, tell keyward which paths do, under [devices.{device}] in proxy.toml: acts_on_get = [\"/path\"], \
+             or [] if none does"
         ),
     ))
 }
 
 fn foreign(whom: &str, origin: Option<&str>) -> Fault {
-    let origin = origin.filter(|origin| origin.contains("://")).unwrap_or("https://its.address");
-    Fault::new(
-        Kind::OriginNotAllowed,
-        format!(
-            "keyward does not answer {whom}: open it from the address bar or from its own page, or let scripts of that \
-             page ask, under [access] in proxy.toml: origins = [{origin:?}]"
-        ),
-    )
+    // What is sandboxed has no origin to list.
+    let way = match origin {
+        Some("null") => {
+            "a document of a device below its prefix has no rights: give the device a name of its own, under \
+                         [devices.<name>] in proxy.toml: hosts = [\"<name>.localhost\"]"
+                .to_owned()
+        }
+        _ => {
+            let origin = origin.filter(|origin| origin.contains("://")).unwrap_or("https://its.address");
+            format!(
+                "open keyward itself in the address bar; to let scripts of that page ask, add it under [access] in \
+                 proxy.toml: origins = [{origin:?}]"
+            )
+        }
+    };
+    Fault::new(Kind::OriginNotAllowed, format!("keyward does not answer {whom}: {way}"))
 }
 
 fn sec_fetch_site(headers: &HeaderMap) -> Option<&str> {
