@@ -54,6 +54,10 @@ async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Nex
     if !names_one_host(&head.headers) {
         return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
     }
+    // What it names is where a tunnel is to lead, and not us: there is no name to check, and no tunnel.
+    if head.method == Method::CONNECT {
+        return refuse(&Fault::method(METHODS), &head, &RequestId::of(&head));
+    }
     let mut answered = match admit::admit(&house, &mut head, door, &peer, own) {
         Err(fault) => refuse(&fault, &head, &RequestId::of(&head)),
         Ok(admitted) => {
@@ -90,7 +94,7 @@ async fn go_on(
     {
         return refuse(&fault, &head, &RequestId::of(&head));
     }
-    if head.method == Method::CONNECT || head.method == Method::TRACE {
+    if head.method == Method::TRACE {
         return refuse(&Fault::method(METHODS), &head, &RequestId::of(&head));
     }
     if head.uri.path() == "*" {

@@ -76,7 +76,8 @@ impl Doors {
         wanted.iter().map(settings).collect()
     }
 
-    /// Prepares doors, `tls` being their [`Self::settings`], and binds those that are not open yet; `handed` are sockets that a service manager has bound.
+    /// Prepares doors, `tls` being their [`Self::settings`], and binds those that are not open yet; `handed` are sockets
+    /// that a service manager has bound.
     ///
     /// # Errors
     /// What can't be bound or used. All doors are then as they were.

@@ -33,8 +33,8 @@ pub struct Reloader {
 }
 
 impl Reloader {
-    /// Takes over a configuration that was read, or says in the log why it could not be.
-    /// `read` may take its time: a disk may keep who reads from it waiting, but not who serves.
+    /// Takes over a configuration that is read, or says in the log why it could not be. `read` may take its time: a
+    /// disk may keep who reads from it waiting, but not who serves.
     pub async fn take_over(
         self: &Arc<Self>,
         read: impl FnOnce() -> Result<Config<Driver>, String> + Send + 'static,

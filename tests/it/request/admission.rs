@@ -117,6 +117,13 @@ async fn methods_that_ask_for_a_tunnel_or_an_echo_are_405() {
         assert_eq!(reply.fault(), "method_not_allowed", "{method} {target}");
         assert!(reply.header("allow").contains("GET"));
     }
+    // Wherever a tunnel is to lead, and whatever is said of it.
+    for host in ["localhost", "evil.example:443"] {
+        let ask = Ask::new(Method::CONNECT, "evil.example:443").with("Host", host);
+        assert_eq!(door.stops(&ask).await.fault(), "method_not_allowed", "{host}");
+    }
+    let echo = Ask::new(Method::TRACE, "/").with("Host", "evil.example");
+    assert_eq!(door.stops(&echo).await.fault(), "host_not_allowed");
     let asterisk = door.stops(&Ask::new(Method::OPTIONS, "*")).await;
     assert!(asterisk.status.is_success() && asterisk.header("allow").contains("OPTIONS"));
 }
