@@ -105,6 +105,7 @@ struct Minted {
     serial: String,
     role: Role,
     ends: Instant,
+    shown: bool,
     void: bool,
 }
 
@@ -156,10 +157,12 @@ impl Cloud {
         Secret::new(self.minted(serial, lifetime, false))
     }
 
-    /// Every token of this gateway is refused from now on, whatever its `exp`.
+    /// Every token that was shown to this gateway is refused from now on, whatever its `exp`. One that is still on its
+    /// way there is not.
     pub fn void(&self, serial: &str) {
         let mut state = hold(&self.state);
-        state.minted.values_mut().filter(|known| known.serial == serial).for_each(|known| known.void = true);
+        let shown = state.minted.values_mut().filter(|known| known.shown && known.serial == serial);
+        shown.for_each(|known| known.void = true);
     }
 
     /// The password is another one.
@@ -204,8 +207,9 @@ impl Cloud {
 
     /// What the holder of this token may do at this gateway; `None`: it is no good there.
     pub(super) fn judge(&self, token: &str, serial: &str) -> Option<Role> {
-        let state = hold(&self.state);
-        let known = state.minted.get(token)?;
+        let mut state = hold(&self.state);
+        let known = state.minted.get_mut(token)?;
+        known.shown = true;
         let good = !known.void && known.serial == serial && Instant::now() < known.ends;
         good.then_some(known.role)
     }
@@ -226,7 +230,7 @@ impl Cloud {
         });
         let token = token::jwt("ES256", &claims);
         let ends = Instant::now() + lifetime;
-        let known = Minted { serial: serial.to_owned(), role, ends, void: expired };
+        let known = Minted { serial: serial.to_owned(), role, ends, shown: false, void: expired };
         let mut state = hold(&self.state);
         state.minted.insert(token.clone(), known);
         state.handed.push(Secret::new(token.clone()));

@@ -267,10 +267,12 @@ fn refused_before_its_end(token: &Token) -> Refusal {
     ))
 }
 
+/// As with a wrong password the first rest is short: a gateway that has just come back may not know the time yet, and
+/// then takes every new token for one of the future.
 fn refused_though_new() -> Refusal {
-    let detail = "the gateway refuses a token that was fetched just now: is this account the owner of the gateway with \
-                  this `serial`, and does the gateway show the right time?";
-    Refusal::Person(detail.to_owned())
+    let detail = "the gateway refuses a token that was fetched just now: see that this account is the owner of the \
+                  gateway with this `serial`, and that the gateway shows the right time";
+    Refusal::Rejected(detail.to_owned())
 }
 
 fn odd(status: StatusCode) -> Refusal {

@@ -111,18 +111,21 @@ async fn soak() {
 /// All trouble is over: every device answers again.
 async fn settle(park: &Park, address: std::net::SocketAddr) {
     for plant in &park.plants {
+        let mut last = "no answer".to_owned();
         let well = async {
             let mut looks = tokio::time::interval(Duration::from_millis(100));
             loop {
                 looks.tick().await;
                 let ask = Ask::get(plant.at(plant.twin.sample()));
-                let reply = Line::to(address).await.ask(&ask).await;
-                if reply.is_ok_and(|reply| reply.status == 200) {
-                    break;
+                match Line::to(address).await.ask(&ask).await {
+                    Ok(reply) if reply.status == 200 => break,
+                    Ok(reply) => last = format!("{} {:?}", reply.status, reply.body),
+                    Err(error) => last = error.to_string(),
                 }
             }
         };
-        assert!(timeout(SETTLED, well).await.is_ok(), "{} never answers again", plant.name);
+        let is_well = timeout(SETTLED, well).await.is_ok();
+        assert!(is_well, "{} never answers again: {last}", plant.name);
     }
 }
 

@@ -105,8 +105,11 @@ async fn early_firmware_wants_the_cookie_beside_the_bearer() {
 #[tokio::test]
 async fn fresh_tokens_are_good_where_old_ones_are_void() {
     let (gateway, face, token) = gateway(EnphaseSettings::default());
+    check(&face, &token).await;
+    let on_its_way = format!("Bearer {}", gateway.cloud().mint(&gateway.settings.serial, None).expose());
     gateway.void_tokens();
     assert_eq!(visit(&face, "/auth/check_jwt", &[("authorization", &token)]).await.status, 401);
+    check(&face, &on_its_way).await;
     let fresh = format!("Bearer {}", gateway.cloud().mint(&gateway.settings.serial, None).expose());
     check(&face, &fresh).await;
     gateway.refuse_tokens(true);
