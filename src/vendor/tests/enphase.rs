@@ -115,7 +115,7 @@ async fn a_token_refused_before_its_end_is_renewed_once() {
     assert_eq!(bearer(&device, &device.login().await.unwrap()), format!("Bearer {fetched}"));
 
     let (device, ..) = house(&[VOID, VOID], &[ENTERED, &ok(&fetched)], &configured(&given)).await;
-    assert_eq!(kind(&device.login().await.unwrap_err()), "person");
+    assert_eq!(kind(&device.login().await.unwrap_err()), "rejected");
 
     let alone = format!("# alone\n{}", configured(&given));
     let (device, ..) = house(&[VALID, VOID], &[], &alone).await;
@@ -126,7 +126,7 @@ async fn a_token_refused_before_its_end_is_renewed_once() {
     // The cloud gives what the gateway has refused.
     let (device, gateway, _cloud) = house(&[VALID], &[ENTERED, &ok(&given)], "").await;
     let visit = Visit { refused: Some(&held), ..device.visit() };
-    assert_eq!(kind(&device.vendor.login(&visit).await.unwrap_err()), "person");
+    assert_eq!(kind(&device.vendor.login(&visit).await.unwrap_err()), "rejected");
     assert!(gateway.asked().is_empty());
 }
 
