@@ -33,7 +33,6 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderValue};
 use http::{Request, StatusCode, request};
-use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +40,7 @@ use tokio_util::sync::CancellationToken;
 use admit::{Admitted, Peer};
 use fault::{Fault, Kind};
 pub use house::{Device, House};
-use patience::Patient;
+use patience::{Blemish, Patient};
 pub use problem::{RequestId, refuse};
 use route::{Hop, Route};
 
@@ -111,15 +110,19 @@ impl Gateway {
             Err(fault) => return refuse(&fault, &head, &id),
         };
         let device = Arc::clone(&hop.device);
-        let patient = Patient::new(body, house.caller_idle, device.max_body);
-        let excess = patient.excess();
-        let body = Body::new(patient.map_frame(authorise::bare_trailers(&hop, &head)));
-        let body = Replay::hold(body, REPLAYED);
+        let bare = authorise::bare_trailers(&hop, &head);
+        let patient = Patient::new(body, bare, house.caller_idle, device.max_body);
+        let verdict = patient.verdict();
+        let body = Replay::hold(Body::new(patient), REPLAYED);
         let mut call = Call { head, body, upgrade, ending, deadline: begun + device.timeout };
-        let outcome = self.pass(&hop, &mut call).await.map_err(|fault| match (fault.kind, device.max_body) {
-            (Kind::CallerLeft, Some(most)) if excess.is_set() => permit::too_large(most),
-            _ => fault,
-        });
+        let outcome =
+            self.pass(&hop, &mut call).await.map_err(|fault| match (fault.kind, verdict.blemish()) {
+                (Kind::CallerLeft, Some(Blemish::TooLarge)) => {
+                    permit::too_large(device.max_body.unwrap_or_default())
+                }
+                (Kind::CallerLeft, Some(Blemish::Malformed)) => Fault { kind: Kind::Malformed, ..fault },
+                _ => fault,
+            });
         let response = outcome.unwrap_or_else(|fault| {
             let fault = fault.at(&device.name);
             device.figures.fault(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
@@ -187,6 +190,7 @@ impl Gateway {
             let response = Response::from_parts(head, body);
             match verdict {
                 passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
+                    device.figures.fine();
                     if response.status().is_success() {
                         device.keeper.accepted(&lease, &hop.path);
                     }
@@ -199,6 +203,7 @@ impl Gateway {
                 Verdict::Challenged(session) => {
                     let refused = respond::take_in(response, call.deadline).await;
                     if challenges == CHALLENGES {
+                        device.figures.fine();
                         return Ok(respond::rights(hop, &call.head, refused));
                     }
                     challenges += 1;
@@ -225,6 +230,7 @@ impl Gateway {
                     let refused = respond::take_in(response, call.deadline).await;
                     device.keeper.expire(&lease);
                     if replayed {
+                        device.figures.fine();
                         return Ok(respond::rights(hop, &call.head, refused));
                     }
                 }
@@ -236,7 +242,10 @@ impl Gateway {
                         false => forward::doubt(hop, &lease, call.deadline).await?,
                     };
                     match finding {
-                        Finding::Rights => return Ok(respond::rights(hop, &call.head, refused)),
+                        Finding::Rights => {
+                            device.figures.fine();
+                            return Ok(respond::rights(hop, &call.head, refused));
+                        }
                         Finding::Void => {}
                         // It may be as old as the one refused, where each answer brings another.
                         Finding::Superseded if !std::mem::replace(&mut superseded, true) => {

@@ -59,6 +59,10 @@ pub enum Kind {
     Internal,
     /// The caller's request broke off or stalled; nobody is left to be told in detail.
     CallerLeft,
+    /// The caller's request is none.
+    Malformed,
+    /// At `timeout` the caller had not sent all of its request.
+    CallerSlow,
 }
 
 impl Kind {
@@ -92,6 +96,8 @@ impl Kind {
             Self::Loop => ("loop", S::BAD_GATEWAY, "proxy_loop_detected"),
             Self::Internal => ("internal", S::INTERNAL_SERVER_ERROR, "proxy_internal_error"),
             Self::CallerLeft => ("caller_left", S::REQUEST_TIMEOUT, "http_request_error"),
+            Self::Malformed => ("malformed", S::BAD_REQUEST, "http_request_error"),
+            Self::CallerSlow => ("device_timeout", S::GATEWAY_TIMEOUT, "http_response_timeout"),
         }
     }
 
@@ -188,6 +194,7 @@ impl From<Trouble> for Fault {
             Trouble::Certificate(_) => Self::new(Kind::CertificateChanged, detail),
             Trouble::WrongDevice(_) => Self::new(Kind::WrongDevice, detail),
             Trouble::Busy(_) => Self::new(Kind::DeviceBusy, detail),
+            Trouble::RequestTimeout(_) => Self::new(Kind::CallerSlow, detail),
             Trouble::ResponseTimeout(_) => Self::new(DeviceTimeout, detail),
             Trouble::Garbled(_) => Self::new(Kind::DeviceGarbled, detail),
             Trouble::BrokeOff(_) => Self::new(Kind::DeviceBrokeOff, detail),

@@ -1,8 +1,10 @@
-//! A caller's body that may neither stall nor grow without bound.
+//! A caller's body that may neither stall nor grow without bound, and of whose trailers some stay here.
 
+use std::error::Error;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,22 +13,40 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A caller's body with its limits.
-pub(super) struct Patient {
+/// A caller's body with its limits. It is as long as the caller's: `http_body_util`'s `map_frame` would not say so.
+pub(super) struct Patient<F> {
     body: Body,
+    bare: F,
     idle: Duration,
     alarm: Option<Pin<Box<Sleep>>>,
     left: Option<u64>,
-    excess: Excess,
+    verdict: Verdict,
 }
 
-/// Whether a body turned out larger than it may be.
+/// What became of a body.
 #[derive(Clone, Default)]
-pub(super) struct Excess(Arc<AtomicBool>);
+pub(super) struct Verdict(Arc<AtomicU8>);
 
-impl Excess {
-    pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+/// Why a body did not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Blemish {
+    /// It is larger than it may be.
+    TooLarge = 1,
+    /// It is no body: its chunks are none.
+    Malformed = 2,
+}
+
+impl Verdict {
+    /// Why it did not come to its end, as far as that is the caller's mistake.
+    pub(super) fn blemish(&self) -> Option<Blemish> {
+        [Blemish::TooLarge, Blemish::Malformed]
+            .into_iter()
+            .find(|it| *it as u8 == self.0.load(Ordering::Relaxed))
+    }
+
+    fn set(&self, blemish: Blemish) {
+        self.0.store(blemish as u8, Ordering::Relaxed);
     }
 }
 
@@ -38,17 +58,18 @@ enum Impatience {
     TooLarge,
 }
 
-impl Patient {
-    pub(super) fn new(body: Body, idle: Duration, most: Option<u64>) -> Self {
-        Self { body, idle, alarm: None, left: most, excess: Excess::default() }
+impl<F> Patient<F> {
+    /// `bare` takes from a frame what is not for the device.
+    pub(super) fn new(body: Body, bare: F, idle: Duration, most: Option<u64>) -> Self {
+        Self { body, bare, idle, alarm: None, left: most, verdict: Verdict::default() }
     }
 
-    pub(super) fn excess(&self) -> Excess {
-        self.excess.clone()
+    pub(super) fn verdict(&self) -> Verdict {
+        self.verdict.clone()
     }
 }
 
-impl http_body::Body for Patient {
+impl<F: FnMut(Frame<Bytes>) -> Frame<Bytes> + Unpin> http_body::Body for Patient<F> {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -70,12 +91,17 @@ impl http_body::Body for Patient {
             match left.checked_sub(bytes.len() as u64) {
                 Some(rest) => *left = rest,
                 None => {
-                    this.excess.0.store(true, Ordering::Relaxed);
+                    this.verdict.set(Blemish::TooLarge);
                     return Poll::Ready(Some(Err(axum::Error::new(Impatience::TooLarge))));
                 }
             }
         }
-        Poll::Ready(polled)
+        if let Some(Err(error)) = &polled
+            && is_malformed(error)
+        {
+            this.verdict.set(Blemish::Malformed);
+        }
+        Poll::Ready(polled.map(|frame| frame.map(&mut this.bare)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -85,4 +111,17 @@ impl http_body::Body for Patient {
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
     }
+}
+
+/// Whether the caller's chunks are none. hyper hands such an error on as one of reading.
+fn is_malformed(error: &axum::Error) -> bool {
+    let mut cause: Option<&dyn Error> = error.source();
+    while let Some(error) = cause {
+        let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+        if matches!(kind, Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

@@ -57,7 +57,7 @@ impl Fault {
     /// The answer: problem details (RFC 9457), or a small page for a browser.
     pub fn answer(&self, asked: &request::Parts, id: &str) -> Response {
         let (name, status, _) = self.kind.row();
-        if self.kind == Kind::CallerLeft {
+        if matches!(self.kind, Kind::CallerLeft | Kind::Malformed) {
             // The request never became whole, so there is nobody to tell more.
             let mut response = Response::new(Body::empty());
             *response.status_mut() = status;

@@ -89,6 +89,9 @@ pub(super) fn pass(
     *passed.headers_mut() = headers(hop, asked, &head);
     *passed.body_mut() = Body::new(Passing {
         body,
+        // hyper would say that it is of no bytes, which is not what a GET would get.
+        is_of_unknown_length: asked.method == Method::HEAD
+            && !head.headers.contains_key(header::CONTENT_LENGTH),
         closing: endless.then(|| Box::pin(closing.clone().cancelled_owned())),
         figures: Arc::clone(&hop.device.figures),
         device: Arc::from(hop.device.name.as_str()),
@@ -212,6 +215,7 @@ fn is_document(headers: &HeaderMap) -> bool {
 /// A body on its way to the caller.
 struct Passing {
     body: Inbound,
+    is_of_unknown_length: bool,
     /// An endless one ends when keyward does.
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
     figures: Arc<DeviceFigures>,
@@ -244,10 +248,10 @@ impl http_body::Body for Passing {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        !self.is_of_unknown_length && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        if self.is_of_unknown_length { SizeHint::default() } else { self.body.size_hint() }
     }
 }

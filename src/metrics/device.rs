@@ -65,6 +65,10 @@ impl DeviceFigures {
     /// The device has answered, however it did.
     pub fn exchanged(&self, took: Duration) {
         self.device_durations.observe(took.as_secs_f64());
+    }
+
+    /// The device has answered as one that works.
+    pub fn fine(&self) {
         self.set_last(Last::Fine);
     }
 

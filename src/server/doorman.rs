@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
@@ -38,12 +39,18 @@ pub(super) enum Phase {
     Serving,
 }
 
+/// A phase, which one in order it is, and since when it lasts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stage {
+    pub(super) phase: Phase,
+    pub(super) turn: u64,
+    pub(super) since: Instant,
+}
+
 /// One connection's place.
 pub(super) struct Seat {
     doorman: Arc<Doorman>,
-    phase: AtomicU8,
-    /// Counts the changes of phase.
-    turn: AtomicU64,
+    stage: Mutex<Stage>,
     key: AtomicU64,
     /// Cancelled when this connection has to give way.
     pub(super) leave: CancellationToken,
@@ -80,8 +87,7 @@ impl Doorman {
         self.metrics.connection(1);
         let seat = Arc::new(Seat {
             doorman: Arc::clone(self),
-            phase: AtomicU8::new(Phase::Waiting as u8),
-            turn: AtomicU64::new(0),
+            stage: Mutex::new(Stage { phase: Phase::Waiting, turn: 0, since: Instant::now() }),
             key: AtomicU64::new(u64::MAX),
             leave: CancellationToken::new(),
             torn: AtomicBool::new(false),
@@ -124,19 +130,13 @@ impl Seat {
                 state.waiting.remove(&self.key.load(Ordering::Relaxed));
             }
         }
-        self.phase.store(phase as u8, Ordering::Release);
-        self.turn.fetch_add(1, Ordering::Release);
+        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        *stage = Stage { phase, turn: stage.turn + 1, since: Instant::now() };
     }
 
-    /// The phase, and which one in order it is.
-    pub(super) fn phase(&self) -> (Phase, u64) {
-        let turn = self.turn.load(Ordering::Acquire);
-        let phase = match self.phase.load(Ordering::Acquire) {
-            phase if phase == Phase::Waiting as u8 => Phase::Waiting,
-            phase if phase == Phase::Head as u8 => Phase::Head,
-            _ => Phase::Serving,
-        };
-        (phase, turn)
+    /// What the connection is doing, and since when.
+    pub(super) fn stage(&self) -> Stage {
+        *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn limits(&self) -> &Limits {

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
 
-use super::doorman::{Phase, Seat};
+use super::doorman::{Phase, Seat, Stage};
 
 /// RFC 9110 section 15.5.9.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -46,12 +46,14 @@ pub(super) struct Watched<S: Wire> {
     turn: Option<u64>,
     alarm: Option<Pin<Box<Sleep>>>,
     stall: Option<Pin<Box<Sleep>>>,
+    /// When a write was last seen not to go on.
+    stalled_at: Option<Instant>,
     requests: u64,
 }
 
 impl<S: Wire> Watched<S> {
     pub(super) fn new(stream: S, seat: Arc<Seat>) -> Self {
-        Self { stream, seat, turn: None, alarm: None, stall: None, requests: 0 }
+        Self { stream, seat, turn: None, alarm: None, stall: None, stalled_at: None, requests: 0 }
     }
 
     /// Whether the caller has taken too long to send a head.
@@ -59,23 +61,32 @@ impl<S: Wire> Watched<S> {
         if self.stall.is_some() {
             // The last answer is still on its way: the caller has its time, and nothing of ours may get into it.
             self.turn = None;
+            self.stalled_at = Some(Instant::now());
             return Poll::Pending;
         }
-        let (phase, turn) = self.seat.phase();
         let limits = self.seat.limits();
+        // Nobody wakes us when an answer is done and rest begins, so we look again after the shorter time.
+        let shorter = limits.keep_alive.min(limits.head_timeout);
+        let Stage { phase, turn, since } = self.seat.stage();
         let limit = match phase {
-            Phase::Serving => return Poll::Pending,
+            Phase::Serving => shorter,
             // A new connection has to say something soon, one that has been served may rest.
             Phase::Waiting if self.requests > 0 => limits.keep_alive,
             Phase::Waiting | Phase::Head => limits.head_timeout,
         };
         if self.turn != Some(turn) {
             self.turn = Some(turn);
-            arm(&mut self.alarm, limit);
+            arm(&mut self.alarm, self.stalled_at.map_or(since, |at| at.max(since)) + limit);
         }
-        match &mut self.alarm {
-            Some(alarm) => alarm.as_mut().poll(context),
-            None => Poll::Pending,
+        loop {
+            match &mut self.alarm {
+                Some(alarm) => ready!(alarm.as_mut().poll(context)),
+                None => return Poll::Pending,
+            }
+            if phase != Phase::Serving {
+                return Poll::Ready(());
+            }
+            arm(&mut self.alarm, Instant::now() + shorter);
         }
     }
 
@@ -90,7 +101,7 @@ impl<S: Wire> Watched<S> {
             return written;
         }
         if self.stall.is_none() {
-            arm(&mut self.stall, self.seat.limits().idle_timeout);
+            arm(&mut self.stall, Instant::now() + self.seat.limits().idle_timeout);
         }
         if let Some(stall) = &mut self.stall {
             ready!(stall.as_mut().poll(context));
@@ -99,8 +110,7 @@ impl<S: Wire> Watched<S> {
     }
 }
 
-fn arm(alarm: &mut Option<Pin<Box<Sleep>>>, limit: Duration) {
-    let deadline = Instant::now() + limit;
+fn arm(alarm: &mut Option<Pin<Box<Sleep>>>, deadline: Instant) {
     match alarm {
         Some(alarm) => alarm.as_mut().reset(deadline),
         None => *alarm = Some(Box::pin(sleep_until(deadline))),
@@ -127,14 +137,14 @@ impl<S: Wire> AsyncRead for Watched<S> {
         let this = &mut *self;
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(context, buffer) {
-            if buffer.filled().len() > before && this.seat.phase().0 == Phase::Waiting {
+            if buffer.filled().len() > before && this.seat.stage().phase == Phase::Waiting {
                 this.seat.enter(Phase::Head);
                 this.requests += 1;
             }
             return Poll::Ready(read);
         }
         ready!(this.poll_alarm(context));
-        if this.seat.phase().0 == Phase::Head {
+        if this.seat.stage().phase == Phase::Head {
             // Best effort: whoever sends a byte a second may not read either.
             drop(Pin::new(&mut this.stream).poll_write(context, TOO_LATE));
             drop(Pin::new(&mut this.stream).poll_flush(context));

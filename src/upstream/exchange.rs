@@ -121,7 +121,7 @@ impl Upstream {
     ) -> Result<(Response<hyper::body::Incoming>, Connection), Failed> {
         let wanted = request.headers().get(header::UPGRADE).cloned();
         let received = connection.received();
-        let flooded = bound_interim(&mut request);
+        let (flooded, sent) = (bound_interim(&mut request), request.body().sent());
         let answering = timeout_at(deadline, connection.sender.try_send_request(request));
         let Some(answered) = flooded.run_until_cancelled(answering).await else {
             let trouble = Trouble::Garbled(format!(
@@ -131,6 +131,15 @@ impl Upstream {
             return Err(Failed { trouble, reached: Reached::Device });
         };
         let response = match answered {
+            Err(_) if !sent.is_set() => {
+                let trouble = Trouble::RequestTimeout(format!(
+                    "the request was not sent to {} in time (`timeout`, {:?}): its body came too slowly, or the device \
+                     does not take it",
+                    self.label(),
+                    self.settings.timeout
+                ));
+                return Err(Failed { trouble, reached: Reached::Device });
+            }
             Err(_) => return Err(Failed { trouble: self.late(), reached: Reached::Device }),
             Ok(Ok(response)) => response,
             Ok(Err(failed)) => {

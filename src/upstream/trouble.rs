@@ -42,6 +42,9 @@ pub enum Trouble {
     /// Every connection is in use, and so is every place in the queue.
     #[error("{0}")]
     Busy(String),
+    /// The request did not come whole in time, so that there could be no response: not the device's doing.
+    #[error("{0}")]
+    RequestTimeout(String),
     /// The head of the response did not come in time.
     #[error("{0}")]
     ResponseTimeout(String),

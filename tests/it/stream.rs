@@ -146,6 +146,9 @@ async fn heads_ranges_tags_and_empty_answers_are_as_the_device_has_them() {
     let door = Door::new().await;
     let head = door.lab.send(&Ask::new(Method::HEAD, "/meter/twin/bytes?n=1000")).await;
     assert_eq!((head.status.as_u16(), head.header("content-length"), head.body.len()), (200, "1000", 0));
+    // Where the device does not say how long it would be, nobody says that it would be nothing.
+    let head = door.lab.send(&Ask::new(Method::HEAD, "/meter/twin/chunked?n=1000")).await;
+    assert!(head.status == 200 && !head.headers.contains_key("content-length"), "{:?}", head.headers);
     for (range, status, told) in [
         ("bytes=10-19", 206, "bytes 10-19/1000"),
         ("bytes=-5", 206, "bytes 995-999/1000"),

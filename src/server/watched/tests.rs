@@ -61,3 +61,22 @@ async fn nothing_is_written_into_an_answer_that_is_still_on_its_way() {
     caller.read_to_end(&mut rest).unwrap();
     assert_eq!(rest, [b"z", TOO_LATE].concat());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_rests_for_as_long_as_it_may_and_no_longer() {
+    let (mut watched, mut caller, seat) = connection().await;
+    let limits = Limits::default();
+    std::io::Write::write_all(&mut caller, b"a").unwrap();
+    watched.read_u8().await.unwrap();
+    seat.enter(Phase::Serving);
+    let mut read = pin!(watched.read_u8());
+    assert!(poll!(&mut read).is_pending());
+    advance(limits.head_timeout / 2).await;
+    // Nobody looks at the connection when the answer is done.
+    seat.enter(Phase::Waiting);
+    let since = Instant::now();
+    let ended = read.await.unwrap_err();
+    assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
+    let rested = since.elapsed();
+    assert!((limits.keep_alive..limits.keep_alive + Duration::from_secs(1)).contains(&rested), "{rested:?}");
+}

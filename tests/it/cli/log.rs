@@ -90,3 +90,19 @@ async fn no_line_of_the_log_is_anybody_elses() {
     let metrics = ["keyward_panics_total", "keyward_log_lines_dropped_total"];
     assert!(metrics.iter().all(|name| !ended.err.contains(name)));
 }
+
+#[tokio::test]
+async fn a_device_that_goes_on_refusing_is_not_said_to_answer_again() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    let process = Process::new(&device.table("meter", ""));
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    assert_eq!(get(address, "/meter/twin/sample").await.status, 200);
+    device.twin.lock_out();
+    for _ in 0..3 {
+        assert_eq!(get(address, "/meter/twin/sample").await.status, 502);
+    }
+    device.twin.readmit();
+    assert_eq!(get(address, "/meter/twin/sample").await.status, 200);
+    assert_eq!(server.logs("answers again").await.matches("answers again").count(), 1);
+}

@@ -110,3 +110,28 @@ async fn a_body_that_stalls_is_given_up_and_frees_the_device() {
 fn chunked(body: &[u8]) -> Vec<u8> {
     [format!("{:x}\r\n", body.len()).as_bytes(), body, b"\r\n0\r\n\r\n"].concat()
 }
+
+#[tokio::test]
+async fn a_body_that_is_none_is_bad_syntax_and_no_matter_of_time() {
+    let door = Door::new().await;
+    for chunk in ["zz\r\n", "0x3\r\n", "ffffffffffffffff1\r\n", "3\r\nabcX"] {
+        let mut line = door.lab.connect().await;
+        let head =
+            "POST /meter/twin/upload HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        line.write(format!("{head}{chunk}")).await;
+        assert_eq!(line.reply(&Method::POST).await.unwrap().status, 400, "{chunk:?}");
+    }
+    assert_eq!(door.lab.listed("meter").await["state"], "unknown");
+}
+
+#[tokio::test]
+async fn a_caller_who_sends_too_slowly_does_not_make_the_device_a_failing_one() {
+    let door = Door::with("timeout = \"500ms\"\n").await;
+    assert_eq!(door.lab.get("/meter/twin/echo").await.status, 200);
+    let mut line = door.lab.connect().await;
+    line.write("POST /meter/twin/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nabc").await;
+    let problem = line.reply(&Method::POST).await.unwrap().problem();
+    assert_eq!(problem.fault, "device_timeout");
+    assert!(problem.detail.contains("body came too slowly"), "{}", problem.detail);
+    assert_eq!(door.lab.listed("meter").await["state"], "ok");
+}

@@ -431,6 +431,15 @@ async fn whatever_the_method_a_body_is_a_body_and_what_follows_is_the_next_reque
         200
     );
     assert_eq!(bench.device.heard().pop().unwrap().values("content-length"), ["0"]);
+    // Nor does it have to know chunks where the caller knew the length.
+    for method in [Method::POST, Method::PUT, Method::GET, Method::DELETE] {
+        for length in [5, 200_000] {
+            bench.lab.send(&Ask::post("/meter/x", vec![b'a'; length]).by(method.clone())).await;
+            let heard = bench.device.heard().pop().unwrap();
+            assert_eq!(heard.values("content-length"), [length.to_string()], "{method}");
+            assert_eq!(heard.body.len(), length, "{method}");
+        }
+    }
 }
 
 #[tokio::test]
