@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -173,7 +172,7 @@ impl Connector {
     }
 
     async fn tcp(&self) -> Result<TcpStream, Trouble> {
-        let addresses = self.addresses().await?;
+        let addresses = self.place.addresses(self.connect_timeout).await?;
         // A dead address of several must not use up the time of the others.
         let share = self.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
         let mut last = None;
@@ -192,17 +191,6 @@ impl Connector {
         }
         self.place.doubt();
         Err(last.unwrap_or_else(|| Trouble::NameNotFound(format!("{} has no address", self.label))))
-    }
-
-    /// Names get most of the time there is, so that who fails is told apart from who does not answer.
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, Trouble> {
-        let patience = self.connect_timeout.mul_f64(0.9);
-        timeout(patience, self.place.addresses()).await.unwrap_or_else(|_| {
-            Err(Trouble::NameTimeout(format!(
-                "no name server says where {} is: is the network up? An address in `url` needs none",
-                self.label
-            )))
-        })
     }
 
     async fn introduce(&self, connection: &mut Connection) -> Result<(), Trouble> {
