@@ -32,6 +32,8 @@ use super::{Answer, MAX_ANSWER};
 const MAX_HEAD: usize = 64 * 1024;
 /// Most header lines of a response.
 const MAX_HEADERS: usize = 200;
+/// So many peers are remembered; a device has one key, or a few one after the other.
+const MOST_MET: usize = 16;
 /// After so long a silence the kernel asks whether the peer is still there.
 const PROBED_AFTER: Duration = Duration::from_secs(60);
 
@@ -54,8 +56,7 @@ pub(super) struct Connector {
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(super) pin: Option<Arc<Pin>>,
     pub(super) introduction: Option<Introduction>,
-    /// Public keys of peers that were met.
-    pub(super) met: Mutex<HashSet<Vec<u8>>>,
+    pub(super) met: Met,
     pub(super) seen: Mutex<Option<Certificate>>,
     pub(super) connect_timeout: Duration,
     pub(super) response_timeout: Duration,
@@ -129,8 +130,7 @@ impl Connector {
             return self.introduce(connection).await;
         };
         let follows = self.pinned().await?.is_some_and(|pinned| pinned.certificate.spki != shown.spki);
-        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner).contains(&shown.spki);
-        if follows || !met {
+        if follows || !self.met.has(&shown) {
             self.introduce(connection).await?;
         }
         if let Some(pin) = &self.pin {
@@ -158,7 +158,7 @@ impl Connector {
                 )));
             }
         }
-        self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(shown.spki.clone());
+        self.met.note(&shown);
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
         Ok(())
     }
@@ -242,10 +242,50 @@ impl Connector {
     }
 }
 
+/// Public keys of peers that were met.
+#[derive(Default)]
+pub(super) struct Met(Mutex<HashSet<Vec<u8>>>);
+
+impl Met {
+    fn has(&self, shown: &Certificate) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&shown.spki)
+    }
+
+    fn note(&self, shown: &Certificate) {
+        let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where any certificate will do, somebody may show another each time: those of before are asked who they are
+        // once more.
+        if met.len() >= MOST_MET && !met.contains(&shown.spki) {
+            met.clear();
+        }
+        met.insert(shown.spki.clone());
+    }
+}
+
 /// A peer that vanished without a word is noticed on a connection that is silent by nature.
 pub(crate) fn keep_alive(stream: &TcpStream) {
     let often = TcpKeepalive::new().with_time(PROBED_AFTER).with_interval(PROBED_AFTER / 3);
     if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&often) {
         tracing::debug!(%error, "TCP keep-alive not set");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_shows_another_key_each_time_is_not_remembered_for_ever() {
+        let met = Met::default();
+        let pem = rcgen::generate_simple_self_signed(["meter".to_owned()]).unwrap();
+        let mut shown = Certificate::read(pem.cert.der()).unwrap();
+        for nth in 0..1000_u32 {
+            shown.spki = nth.to_be_bytes().to_vec();
+            assert!(!met.has(&shown));
+            met.note(&shown);
+            met.note(&shown);
+            assert!(met.has(&shown));
+            assert!(met.0.lock().unwrap().len() <= MOST_MET);
+        }
     }
 }
