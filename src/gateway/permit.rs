@@ -3,7 +3,7 @@
 use http::{Method, header, request};
 
 use super::admit;
-use super::fault::{Fault, Kind};
+use super::fault::{Fault, Kind, cut};
 use super::route::Hop;
 use crate::config::Rights;
 
@@ -45,7 +45,7 @@ fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
     if !READING.contains(&asked.method) {
         return Err(Fault::new(
             Kind::ReadOnly,
-            format!("{name} may only be read, and {} writes: {allow}", asked.method),
+            format!("{name} may only be read, and {} writes: {allow}", cut(asked.method.as_str())),
         ));
     }
     if asked.headers.contains_key(header::UPGRADE) {

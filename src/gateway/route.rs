@@ -7,7 +7,7 @@ use http::{Uri, request};
 use percent_encoding::percent_decode;
 
 use super::admit::{Admitted, Shown};
-use super::fault::{Fault, Kind};
+use super::fault::{Fault, Kind, cut};
 use super::{Device, House};
 use crate::config::PathPattern;
 
@@ -89,7 +89,7 @@ fn unknown(house: &House, name: &str, shown: &Shown) -> Fault {
     let shown: String = name.chars().take(80).collect();
     Fault::new(
         Kind::UnknownDevice,
-        format!("there is no device {shown:?} in proxy.toml; there is {}", names.join(", ")),
+        format!("there is no device {:?} in proxy.toml; there is {}", cut(name), names.join(", ")),
     )
 }
 

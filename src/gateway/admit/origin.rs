@@ -3,7 +3,7 @@
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, request};
 
-use crate::gateway::fault::{Fault, Kind};
+use crate::gateway::fault::{Fault, Kind, cut};
 
 /// Lets in what no page of another origin has a browser ask. `secure`: the door speaks TLS. Gives the origin whose
 /// pages may read the answer although it is not ours.
@@ -23,7 +23,7 @@ pub(super) fn admit(
             guest = Some(origin.clone());
         } else if !is_own_origin(&asked.headers, secure, origin.as_bytes()) {
             let origin = String::from_utf8_lossy(origin.as_bytes());
-            return Err(foreign(&format!("pages of {origin:?}"), Some(&origin)));
+            return Err(foreign(&format!("pages of {:?}", cut(&origin)), Some(&origin)));
         }
     }
     if guest.is_some() {
@@ -85,7 +85,8 @@ fn foreign(whom: &str, origin: Option<&str>) -> Fault {
                 .to_owned()
         }
         _ => {
-            let origin = origin.filter(|origin| origin.contains("://")).unwrap_or("https://its.address");
+            let is_one = |origin: &&str| origin.contains("://") && cut(origin) == *origin;
+            let origin = origin.filter(is_one).unwrap_or("https://its.address");
             format!(
                 "open keyward itself in the address bar; to let scripts of that page ask, add it under [access] in \
                  proxy.toml: origins = [{origin:?}]"
