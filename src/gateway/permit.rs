@@ -25,7 +25,7 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
     let length =
         asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match (length, device.max_body) {
-        (Some(length), Some(most)) if most < length => Err(too_large(most)),
+        (Some(length), Some(most)) if most < length => Err(too_large(&device.name, most)),
         _ => Ok(()),
     }
 }
@@ -35,8 +35,11 @@ pub(super) fn is_acting_get(hop: &Hop, asked: &request::Parts) -> bool {
     asked.method.is_safe() && hop.device.acts_on_get.iter().any(|pattern| hop.falls_under(pattern))
 }
 
-pub(super) fn too_large(most: u64) -> Fault {
-    Fault::new(Kind::BodyTooLarge, format!("the body is larger than the {most} bytes of `max_body`"))
+pub(super) fn too_large(device: &str, most: u64) -> Fault {
+    let detail = format!(
+        "the body is larger than {most} bytes: to allow it, raise `max_body` under [devices.{device}] in proxy.toml"
+    );
+    Fault::new(Kind::BodyTooLarge, detail)
 }
 
 fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
