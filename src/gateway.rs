@@ -9,6 +9,7 @@
 mod admin;
 pub mod admit;
 mod authorise;
+mod connection;
 pub mod fault;
 mod forward;
 pub mod front;

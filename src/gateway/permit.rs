@@ -2,9 +2,9 @@
 
 use http::{Method, header, request};
 
-use super::admit;
 use super::fault::{Fault, Kind, cut};
 use super::route::Hop;
+use super::{admit, connection};
 use crate::config::Rights;
 
 /// What a device may be asked for where `access` is `"read"`.
@@ -51,7 +51,7 @@ fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
             format!("{name} may only be read, and {} writes: {allow}", cut(asked.method.as_str())),
         ));
     }
-    if asked.headers.contains_key(header::UPGRADE) {
+    if connection::becomes_websocket(asked) {
         let why = format!("{name} may only be read, and a WebSocket can write: {allow}");
         return Err(Fault::new(Kind::ReadOnly, why));
     }
