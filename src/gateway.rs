@@ -108,7 +108,7 @@ impl Gateway {
         let ending = head.extensions.get::<Peer>().map(|peer| peer.ending.clone()).unwrap_or_default();
         let hop = match self.find(&house, &head, admitted) {
             Ok(Route::Hop(hop)) => hop,
-            Ok(Route::Slash(to)) => return redirect(&to),
+            Ok(Route::Slash { to, .. }) => return redirect(&to),
             Err(fault) => return refuse(&fault, &head, &id),
         };
         let device = Arc::clone(&hop.device);
@@ -155,10 +155,9 @@ impl Gateway {
             ));
         }
         let route = route::find(house, asked, &admitted)?;
-        if let Route::Hop(hop) = &route {
-            let permitted = admitted.shown.permit(&hop.device.name, &asked.method);
-            permitted.map_err(|fault| fault.at(&hop.device.name))?;
-        }
+        let (Route::Hop(Hop { device, .. }) | Route::Slash { device, .. }) = &route;
+        let permitted = admitted.shown.permit(&device.name, &asked.method);
+        permitted.map_err(|fault| fault.at(&device.name))?;
         Ok(route)
     }
 
