@@ -146,6 +146,21 @@ async fn a_key_opens_its_devices_and_its_methods_and_no_more() {
 }
 
 #[tokio::test]
+async fn no_key_opens_a_tunnel_or_an_echo() {
+    let building = Building::with("", KEYS).await;
+    for ask in [
+        Ask::new(Method::CONNECT, "localhost:443"),
+        Ask::new(Method::TRACE, "/meter/twin/echo"),
+        Ask::new(Method::TRACE, "/"),
+    ] {
+        for ask in [ask.clone(), bearing(ask, "all-0123456789abcdefgh")] {
+            let (reply, arrived) = building.ask(0, &ask).await;
+            assert_eq!((reply.fault().as_str(), arrived), ("method_not_allowed", 0));
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_devices_own_door_and_name_want_a_key_too_and_its_healthz_as_well() {
     let door = "[[listeners]]\nlisten = \"127.0.0.1:0\"\ndevice = \"meter\"\n";
     let building = Building::with("hosts = [\"meter.lan\"]\n", &format!("{KEYS}{door}")).await;

@@ -122,6 +122,15 @@ async fn methods_that_ask_for_a_tunnel_or_an_echo_are_405() {
         let ask = Ask::new(Method::CONNECT, "evil.example:443").with("Host", host);
         assert_eq!(door.stops(&ask).await.fault(), "method_not_allowed", "{host}");
     }
+    // But a caller that would be refused whatever it asked is refused.
+    for (name, value, fault) in [
+        ("Host", "me@localhost", "host_not_allowed"),
+        ("Host", "localhost, evil.example", "host_not_allowed"),
+        ("Origin", "http://evil.example", "origin_not_allowed"),
+    ] {
+        let ask = Ask::new(Method::CONNECT, "localhost:443").with(name, value);
+        assert_eq!(door.stops(&ask).await.fault(), fault, "{value}");
+    }
     let echo = Ask::new(Method::TRACE, "/").with("Host", "evil.example");
     assert_eq!(door.stops(&echo).await.fault(), "host_not_allowed");
     let asterisk = door.stops(&Ask::new(Method::OPTIONS, "*")).await;
