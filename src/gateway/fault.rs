@@ -215,6 +215,10 @@ impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
         let fault = Self::from(failure.refusal);
         let detail = match fault.kind {
+            Kind::LoginRefused if failure.is_proven => format!(
+                "{}. It was accepted before, so every request tries it again, and `keyward check` once in 5 min",
+                fault.detail.trim_end_matches('.')
+            ),
             Kind::LoginRefused => format!(
                 "{}. keyward tries it again in {}, and as soon as it is changed here; `keyward check` tries it sooner, once in 5 min",
                 fault.detail.trim_end_matches('.'),

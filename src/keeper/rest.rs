@@ -27,12 +27,14 @@ pub struct Failure {
     pub refusal: Refusal,
     /// When to ask again.
     pub retry_after: Duration,
+    /// Whether these credentials are fixed and were accepted before: they don't rest, and every request tries them.
+    pub is_proven: bool,
 }
 
 impl Failure {
     pub(super) fn internal() -> Self {
         let refusal = Refusal::Odd("the login ended in an error of keyward's own; see the log".to_owned());
-        Self { refusal, retry_after: PASSING.0 }
+        Self { refusal, retry_after: PASSING.0, is_proven: false }
     }
 }
 
@@ -52,7 +54,7 @@ impl Rest {
 
     pub(super) fn failure(&self, now: Instant) -> Failure {
         let left = self.until.saturating_duration_since(now);
-        Failure { refusal: self.refusal.clone(), retry_after: left.max(PASSING.0) }
+        Failure { refusal: self.refusal.clone(), retry_after: left.max(PASSING.0), is_proven: false }
     }
 
     /// Whether so little time has gone by that not even a person may try the same credentials again.

@@ -254,7 +254,7 @@ async fn a_wrong_password_rests_five_minutes_then_thirty_then_a_day_each() {
     let minute = Duration::from_secs(60);
     for (attempt, rest) in [minute * 5, minute * 30, HOUR * 24, HOUR * 24].into_iter().enumerate() {
         let failure = refusal(&keeper).await;
-        assert_eq!(failure, Failure { refusal: rejected(), retry_after: rest });
+        assert_eq!(failure, Failure { refusal: rejected(), retry_after: rest, is_proven: false });
         refusal(&keeper).await;
         assert_eq!(make.logins(), attempt + 1, "at once, without an attempt");
         advance(rest).await;
@@ -426,6 +426,48 @@ async fn a_fixed_credential_rests_only_while_it_never_once_succeeded() {
     let lease = keeper.lease().await.unwrap();
     keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
     keeper.lease().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_tries_a_refused_credential_that_was_fine_before_once_in_five_minutes_over_restarts() {
+    let (make, house) = (Make::of(None, false), House::new());
+    let keeper = house.keeper(&make);
+    let lease = keeper.lease().await.unwrap();
+    keeper.accepted(&lease, "/");
+    let failure = keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
+    assert!(failure.is_proven);
+    // What is refused meanwhile puts it off no further.
+    advance(Duration::from_secs(200)).await;
+    keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
+    for keeper in [keeper, house.keeper(&make)] {
+        let failure = keeper.check().await.unwrap_err();
+        assert!(failure.refusal.to_string().contains("less than 5 min ago"), "{failure:?}");
+        assert!(failure.is_proven);
+        assert_eq!(failure.retry_after, Duration::from_secs(100));
+        keeper.lease().await.expect("requests go on trying it");
+    }
+    advance(Duration::from_secs(100)).await;
+    let keeper = house.keeper(&make);
+    // The device is not there, but it is asked.
+    let failure = keeper.check().await.unwrap_err();
+    assert!(matches!(failure.refusal, Refusal::Unreachable(_)), "{failure:?}");
+    let lease = keeper.lease().await.unwrap();
+    keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
+    *make.password.lock().unwrap() = SecretSource::Plain("another".into());
+    let failure = house.keeper(&make).check().await.unwrap_err();
+    assert!(matches!(failure.refusal, Refusal::Unreachable(_)), "{failure:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_is_accepted_again_is_checked_at_once() {
+    let (make, house) = (Make::of(None, false), House::new());
+    let keeper = house.keeper(&make);
+    let lease = keeper.lease().await.unwrap();
+    keeper.accepted(&lease, "/");
+    keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
+    keeper.accepted(&lease, "/");
+    let failure = keeper.check().await.unwrap_err();
+    assert!(matches!(failure.refusal, Refusal::Unreachable(_)), "{failure:?}");
 }
 
 #[tokio::test(start_paused = true)]

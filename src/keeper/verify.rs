@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
+use super::check::TRIED_EVERY;
 use super::rest::Failure;
 use super::{BUDGET, Keeper, Landing, Lease, land};
 use crate::vendor::{Refusal, Verdict};
@@ -49,8 +50,9 @@ impl Keeper {
             if state.held_by(lease).is_none() {
                 return Ok(Finding::Superseded);
             }
+            let now = self.parts.clock.instant();
             let path = state.rights.hasher.hash_one(path);
-            let known_good = state.rights.good_until.is_some_and(|until| self.parts.clock.instant() < until);
+            let known_good = state.rights.good_until.is_some_and(|until| now < until);
             if known_good && !state.rights.open.contains(&path) {
                 return Ok(Finding::Rights);
             }
@@ -65,7 +67,7 @@ impl Keeper {
 
     /// The device answered a request as it answers who is logged in.
     pub fn accepted(self: &Arc<Self>, lease: &Lease, path: &str) {
-        let first = {
+        let is_news = {
             let mut state = self.lock();
             // Who waited long may have succeeded with credentials that are no longer these.
             if state.held_by(lease).is_none() {
@@ -75,14 +77,14 @@ impl Keeper {
             if rights.open.len() < MAX_PATHS {
                 rights.open.insert(rights.hasher.hash_one(path));
             }
-            if lease.accepted.swap(true, Ordering::Relaxed) {
+            let was_refused = state.refused_at.take().is_some();
+            if lease.accepted.swap(true, Ordering::Relaxed) && !was_refused {
                 return;
             }
             state.rejections = 0;
-            state.refused_at = None;
-            !std::mem::replace(&mut state.proven, true)
+            !std::mem::replace(&mut state.proven, true) || was_refused
         };
-        if first {
+        if is_news {
             let keeper = Arc::clone(self);
             tokio::spawn(async move { keeper.save().await });
         }
@@ -95,7 +97,7 @@ impl Keeper {
     /// When to try again.
     pub async fn refused(&self, lease: &Lease, detail: String) -> Result<(), Failure> {
         let changed = self.credentials_changed().await;
-        let failure = {
+        let (failure, is_news) = {
             let mut state = self.lock();
             if state.held_by(lease).is_none() {
                 return Ok(());
@@ -106,13 +108,20 @@ impl Keeper {
             }
             let refusal = Refusal::Rejected(detail);
             if state.proven {
-                state.refused_at = Some(self.parts.clock.instant());
-                return Err(Failure { refusal, retry_after: GOOD_FOR });
+                let now = self.parts.clock.instant();
+                let is_news = state.refused_at.is_none_or(|refused_at| refused_at + TRIED_EVERY <= now);
+                if is_news {
+                    state.refused_at = Some(now);
+                }
+                (Failure { refusal, retry_after: GOOD_FOR, is_proven: true }, is_news)
+            } else {
+                state.give_up();
+                (self.begin_rest(&mut state, refusal), true)
             }
-            state.give_up();
-            self.begin_rest(&mut state, refusal)
         };
-        self.save().await;
+        if is_news {
+            self.save().await;
+        }
         Err(failure)
     }
 
@@ -174,7 +183,10 @@ impl Keeper {
                     state.refused = state.give_up();
                     self.begin_rest(&mut state, refusal)
                 }
-                Err(refusal) => return Err(Failure { refusal, retry_after: Duration::from_secs(1) }),
+                Err(refusal) => {
+                    let retry_after = Duration::from_secs(1);
+                    return Err(Failure { refusal, retry_after, is_proven: false });
+                }
             }
         };
         self.save().await;
