@@ -29,6 +29,7 @@ impl Keeper {
             if !just_begun {
                 state.rest = None;
             }
+            state.rights.busy = None;
             let again_at = state.refused_at.map(|refused_at| refused_at + TRIED_EVERY);
             if let Some(again_at) = again_at.filter(|again_at| self.parts.clock.instant() < *again_at)
                 && credentials.is_none_or(|now| now == state.credentials)

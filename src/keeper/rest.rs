@@ -79,7 +79,7 @@ impl Keeper {
                 after_rejections(state.rejections)
             }
             Refusal::Person(_) => AFTER_PERSON,
-            Refusal::Unavailable { retry_after: Some(asked), .. } => (*asked).clamp(PASSING.0, LONGEST),
+            Refusal::Unavailable { retry_after: Some(asked), .. } => as_asked(*asked),
             Refusal::Unreachable(_) | Refusal::Unavailable { .. } | Refusal::Odd(_) => {
                 state.failures = state.failures.saturating_add(1);
                 after_failures(state.failures)
@@ -118,6 +118,11 @@ pub(super) fn after_rejections(count: u32) -> Duration {
     let [.., last] = AFTER_REJECTION;
     let nth = usize::try_from(count.saturating_sub(1)).unwrap_or(usize::MAX);
     AFTER_REJECTION.get(nth).copied().unwrap_or(last)
+}
+
+/// How long to leave alone who asks for so long.
+pub(super) fn as_asked(asked: Duration) -> Duration {
+    asked.clamp(PASSING.0, LONGEST)
 }
 
 fn after_failures(count: u32) -> Duration {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::check::TRIED_EVERY;
-use super::rest::Failure;
+use super::rest::{Failure, as_asked};
 use super::{BUDGET, Keeper, Landing, Lease, land};
 use crate::vendor::{Refusal, Verdict};
 
@@ -35,6 +35,8 @@ pub enum Finding {
 #[derive(Debug, Default)]
 pub(super) struct Rights {
     good_until: Option<Instant>,
+    /// Until when the device, when asked, wants to be left alone, and why.
+    pub(super) busy: Option<(Instant, Refusal)>,
     open: HashSet<u64>,
     hasher: RandomState,
 }
@@ -55,6 +57,9 @@ impl Keeper {
             let known_good = state.rights.good_until.is_some_and(|until| now < until);
             if known_good && !state.rights.open.contains(&path) {
                 return Ok(Finding::Rights);
+            }
+            if let Some((until, refusal)) = state.rights.busy.as_ref().filter(|(until, _)| now < *until) {
+                return Err(passing(refusal.clone(), until.duration_since(now)));
             }
             (path, self.start_verification(&mut state, lease))
         };
@@ -183,13 +188,19 @@ impl Keeper {
                     state.refused = state.give_up();
                     self.begin_rest(&mut state, refusal)
                 }
-                Err(refusal) => {
-                    let retry_after = Duration::from_secs(1);
-                    return Err(Failure { refusal, retry_after, is_proven: false });
+                Err(refusal @ Refusal::Unavailable { retry_after: Some(asked), .. }) => {
+                    let wait = as_asked(asked);
+                    state.rights.busy = Some((self.parts.clock.instant() + wait, refusal.clone()));
+                    return Err(passing(refusal, wait));
                 }
+                Err(refusal) => return Err(passing(refusal, Duration::from_secs(1))),
             }
         };
         self.save().await;
         Err(failure)
     }
+}
+
+fn passing(refusal: Refusal, retry_after: Duration) -> Failure {
+    Failure { refusal, retry_after, is_proven: false }
 }
