@@ -9,6 +9,7 @@
 mod admin;
 pub mod admit;
 mod authorise;
+mod connection;
 pub mod fault;
 mod forward;
 pub mod front;
@@ -106,7 +107,7 @@ impl Gateway {
         let ending = head.extensions.get::<Peer>().map(|peer| peer.ending.clone()).unwrap_or_default();
         let hop = match self.find(&house, &head, admitted) {
             Ok(Route::Hop(hop)) => hop,
-            Ok(Route::Slash(to)) => return redirect(&to),
+            Ok(Route::Slash { to, .. }) => return redirect(&to),
             Err(fault) => return refuse(&fault, &head, &id),
         };
         let device = Arc::clone(&hop.device);
@@ -118,7 +119,7 @@ impl Gateway {
         let outcome =
             self.pass(&hop, &mut call).await.map_err(|fault| match (fault.kind, verdict.blemish()) {
                 (Kind::CallerLeft, Some(Blemish::TooLarge)) => {
-                    permit::too_large(device.max_body.unwrap_or_default())
+                    permit::too_large(&device.name, device.max_body.unwrap_or_default())
                 }
                 (Kind::CallerLeft, Some(Blemish::Malformed)) => Fault { kind: Kind::Malformed, ..fault },
                 _ => fault,
@@ -157,10 +158,9 @@ impl Gateway {
             ));
         }
         let route = route::find(house, asked, &admitted)?;
-        if let Route::Hop(hop) = &route {
-            let permitted = admitted.shown.permit(&hop.device.name, &asked.method);
-            permitted.map_err(|fault| fault.at(&hop.device.name))?;
-        }
+        let (Route::Hop(Hop { device, .. }) | Route::Slash { device, .. }) = &route;
+        let permitted = admitted.shown.permit(&device.name, &asked.method);
+        permitted.map_err(|fault| fault.at(&device.name))?;
         Ok(route)
     }
 

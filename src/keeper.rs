@@ -101,7 +101,8 @@ struct State {
     credentials: String,
     /// When they were last looked at while they rested.
     looked_at: Option<Instant>,
-    /// When a credential that was fine before was refused.
+    /// When a credential that was fine before was refused, in this run or the one before. Of those that follow within
+    /// [`TRIED_EVERY`](check::TRIED_EVERY) none counts.
     refused_at: Option<Instant>,
     login: Option<Landing<Result<(), Failure>>>,
     verification: Option<Landing<Result<Finding, Failure>>>,

@@ -27,9 +27,9 @@ use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
 
 pub use certificate::Certificate;
-use connect::Connector;
 pub use connect::Introduction;
 pub(crate) use connect::keep_alive;
+use connect::{Connector, Met};
 pub use exchange::Order;
 pub(crate) use exchange::{is_coded_oddly, is_event_stream};
 use gate::Gate;
@@ -121,7 +121,7 @@ impl Upstream {
             tls,
             pin: is_pinned.then_some(pin),
             introduction,
-            met: Mutex::default(),
+            met: Met::default(),
             seen: Mutex::default(),
             connect_timeout: settings.connect_timeout,
             response_timeout: settings.timeout,

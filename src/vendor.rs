@@ -207,7 +207,7 @@ pub enum Refusal {
     /// The device can't be reached: rest for seconds.
     #[error("{0}")]
     Unreachable(Trouble),
-    /// A cloud can't be reached or is too busy: rest for seconds, or as long as it says.
+    /// A cloud can't be reached, or it or the device is too busy: rest for seconds, or as long as it says.
     #[error("{detail}")]
     Unavailable {
         /// What happened.

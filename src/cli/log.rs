@@ -17,8 +17,13 @@ use tracing_subscriber::{Layer, fmt};
 use crate::config;
 use crate::metrics::Source;
 
-/// So many lines may wait to be written: about a megabyte.
+/// So many lines may wait to be written: about a megabyte, and 32 where each is as long as it may be.
 const WAITING: usize = 4096;
+
+/// A line is cut after so many bytes, whatever a caller or a device has it hold.
+const LONGEST: usize = 4096;
+/// What stands where something was cut off.
+const CUT: &str = " [cut]";
 
 /// So long may the last lines take: whoever does not read them must not keep the process from its end.
 const LAST_WORDS: Duration = Duration::from_millis(100);
@@ -49,14 +54,18 @@ impl Log {
             .thread_name("log")
             .finish(StandardError { unwritten: Arc::clone(&unwritten) });
         let too_many = lines.error_counter();
-        let has_colours = log.format == config::LogFormat::Text && io::stderr().is_terminal();
+        let form = match log.format {
+            config::LogFormat::Text if io::stderr().is_terminal() => Form::Painted,
+            config::LogFormat::Text => Form::Plain,
+            config::LogFormat::Json => Form::Json,
+        };
         let layer = fmt::layer()
-            .with_writer(move || Lines { to: lines.clone(), has_colours })
+            .with_writer(move || Lines { to: lines.clone(), form })
             // What can't be written is counted here and not told on standard error, which is what fails.
             .log_internal_errors(false)
             .with_target(false);
         let layer = match log.format {
-            config::LogFormat::Text => layer.with_ansi(has_colours).boxed(),
+            config::LogFormat::Text => layer.with_ansi(form == Form::Painted).boxed(),
             config::LogFormat::Json => layer.json().flatten_event(true).boxed(),
         };
         let begun = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
@@ -115,15 +124,24 @@ impl Write for StandardError {
     }
 }
 
+/// What a line is like.
+#[derive(Clone, Copy, PartialEq)]
+enum Form {
+    Plain,
+    /// With the library's escape sequences for colours.
+    Painted,
+    Json,
+}
+
 /// Takes an event at a time, whole.
 struct Lines {
     to: NonBlocking,
-    has_colours: bool,
+    form: Form,
 }
 
 impl Write for Lines {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        let line = one_line(&String::from_utf8_lossy(event), self.has_colours);
+        let line = one_line(&String::from_utf8_lossy(event), self.form);
         self.to.write_all(line.as_bytes())?;
         Ok(event.len())
     }
@@ -135,10 +153,19 @@ impl Write for Lines {
 
 /// One event is one line, and shows what is in it: a caller or a device could end the line in the middle of a value
 /// and begin another. Escape sequences are the library's where it paints; it escapes those of others.
-fn one_line(event: &str, has_colours: bool) -> String {
-    let mut line = String::with_capacity(event.len() + 1);
-    for letter in event.strip_suffix('\n').unwrap_or(event).chars() {
-        if letter.is_control() && !(has_colours && letter == '\u{1b}') {
+fn one_line(event: &str, form: Form) -> String {
+    let event = event.strip_suffix('\n').unwrap_or(event);
+    let mut line = String::with_capacity(event.len().min(LONGEST) + CUT.len() + 1);
+    for letter in event.chars() {
+        if line.len() >= LONGEST {
+            line.push_str(CUT);
+            // What was begun would be no JSON; as a text in some it can be read all the same.
+            if form == Form::Json {
+                line = serde_json::json!({ "cut": line }).to_string();
+            }
+            break;
+        }
+        if letter.is_control() && !(form == Form::Painted && letter == '\u{1b}') {
             line.extend(letter.escape_default());
         } else {
             line.push(letter);
@@ -155,8 +182,25 @@ mod tests {
     #[test]
     fn an_event_is_one_line_whatever_is_in_it() {
         let forged = "a\nERROR \u{1b}[31mforged\r\u{7f}\u{9b}é\n";
-        assert_eq!(one_line(forged, false), "a\\nERROR \\u{1b}[31mforged\\r\\u{7f}\\u{9b}é\n");
-        assert_eq!(one_line("\u{1b}[32m INFO\u{1b}[0m a\n", true), "\u{1b}[32m INFO\u{1b}[0m a\n");
+        assert_eq!(one_line(forged, Form::Plain), "a\\nERROR \\u{1b}[31mforged\\r\\u{7f}\\u{9b}é\n");
+        assert_eq!(one_line("\u{1b}[32m INFO\u{1b}[0m a\n", Form::Painted), "\u{1b}[32m INFO\u{1b}[0m a\n");
+    }
+
+    #[test]
+    fn a_line_is_cut_between_two_letters_and_says_so() {
+        let endless = "ä\n€".repeat(20_000);
+        for form in [Form::Plain, Form::Painted, Form::Json] {
+            let line = one_line(&endless, form);
+            assert!(line.len() < 2 * LONGEST + 100, "{}", line.len());
+            assert_eq!(line.matches('\n').count(), 1);
+            assert!(line.contains('€') && line.contains(CUT));
+            let whole = "a".repeat(LONGEST);
+            assert_eq!(one_line(&format!("{whole}\n"), form), format!("{whole}\n"));
+        }
+        let cut: serde_json::Value = serde_json::from_str(&one_line(&endless, Form::Json)).unwrap();
+        assert!(cut["cut"].as_str().unwrap().ends_with(CUT));
+        let line = one_line(&endless, Form::Plain);
+        assert!(line.len() < LONGEST + 20 && line.ends_with(&format!("{CUT}\n")), "{}", line.len());
     }
 
     #[test]

@@ -122,7 +122,8 @@ pub(super) fn state(device: &Device) -> Condition {
             condition("degraded", None, Some(detail.to_owned()))
         }
         (Last::Fine, None) => condition("ok", None, None),
-        (Last::Unknown, Some(fault)) => condition("down", Some(fault.kind.name()), Some(fault.detail)),
+        // What was saved before the start is why it would be refused, and not that it was.
+        (Last::Unknown, Some(fault)) => condition("unknown", Some(fault.kind.name()), Some(fault.detail)),
         (Last::Unknown, None) => condition("unknown", None, None),
     }
 }

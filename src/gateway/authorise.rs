@@ -8,6 +8,7 @@ use http::{Version, request};
 use http_body::{Body, Frame};
 
 use super::admit;
+use super::connection::{becomes_websocket, nominated};
 use super::fault::Fault;
 use super::route::{self, Hop};
 use crate::keeper::Lease;
@@ -52,7 +53,7 @@ pub(super) fn dress(
         keep_cookies(&carriers.cookies, &asked.headers, &mut head.headers);
     }
     relocate(hop, &asked.headers, &mut head.headers);
-    keep_connection_wishes(asked, &nominated, &mut head.headers);
+    keep_connection_wishes(asked, &mut head.headers);
     head.headers.insert(header::HOST, hop.device.host.clone());
     append_via(asked, via, &mut head.headers);
     hop.device.keeper.sign(lease, &mut head)?;
@@ -104,13 +105,6 @@ fn bare(asked: &request::Parts) -> request::Parts {
     head.version = Version::HTTP_11;
     head.headers = HeaderMap::with_capacity(asked.headers.len() + 4);
     head
-}
-
-/// Header names that `Connection` nominates as the sender's own.
-pub(super) fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(header::CONNECTION).into_iter().map(HeaderValue::as_bytes);
-    let names = values.flat_map(|value| value.split(|byte| *byte == b','));
-    names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
 }
 
 /// Whether a caller's header goes to the device. A name with underscores is the same name to many servers.
@@ -173,7 +167,7 @@ fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
 }
 
 /// Trailers and WebSocket (RFC 6455) are wishes for every connection on the way.
-fn keep_connection_wishes(asked: &request::Parts, nominated: &[HeaderName], headers: &mut HeaderMap) {
+fn keep_connection_wishes(asked: &request::Parts, headers: &mut HeaderMap) {
     let takes_trailers = asked.headers.get_all(header::TE).iter().any(|value| {
         value
             .to_str()
@@ -183,11 +177,7 @@ fn keep_connection_wishes(asked: &request::Parts, nominated: &[HeaderName], head
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         headers.append(header::CONNECTION, HeaderValue::from_static("te"));
     }
-    // Other protocols would carry requests past everything that stands before this one.
-    let is_websocket =
-        asked.headers.get(header::UPGRADE).is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    // HTTP/1.0 knows no upgrade (RFC 9110 section 7.8).
-    if is_websocket && asked.version == Version::HTTP_11 && nominated.contains(&header::UPGRADE) {
+    if becomes_websocket(asked) {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.append(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }

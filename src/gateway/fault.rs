@@ -8,6 +8,9 @@ use crate::keeper::Failure;
 use crate::upstream::Trouble;
 use crate::vendor::Refusal;
 
+/// So many letters of a caller's word are repeated.
+const REPEATED: usize = 80;
+
 /// What went wrong, by its name in answers, logs and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -219,6 +222,10 @@ impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
         let fault = Self::from(failure.refusal);
         let detail = match fault.kind {
+            Kind::LoginRefused if failure.is_proven => format!(
+                "{}. It was accepted before, so every request tries it again, and `keyward check` once in 5 min",
+                fault.detail.trim_end_matches('.')
+            ),
             Kind::LoginRefused => format!(
                 "{}. keyward tries it again in {}, and as soon as it is changed here; `keyward check` tries it sooner, once in 5 min",
                 fault.detail.trim_end_matches('.'),
@@ -227,6 +234,14 @@ impl From<Failure> for Fault {
             _ => fault.detail,
         };
         Self { detail, retry_after: Some(failure.retry_after), ..fault }
+    }
+}
+
+/// A caller's word as a fault repeats it: enough to recognise it by, however long it is.
+pub(super) fn cut(word: &str) -> String {
+    match word.char_indices().nth(REPEATED).and_then(|(at, _)| word.get(..at)) {
+        Some(beginning) => format!("{beginning}..."),
+        None => word.to_owned(),
     }
 }
 

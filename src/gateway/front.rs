@@ -54,10 +54,6 @@ async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Nex
     if !names_one_host(&head.headers) {
         return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
     }
-    // What it names is where a tunnel is to lead, and not us: there is no name to check, and no tunnel.
-    if head.method == Method::CONNECT {
-        return refuse(&Fault::method(METHODS), &head, &RequestId::of(&head));
-    }
     let mut answered = match admit::admit(&house, &mut head, door, &peer, own) {
         Err(fault) => refuse(&fault, &head, &RequestId::of(&head)),
         Ok(admitted) => {
@@ -88,14 +84,15 @@ async fn go_on(
     next: Next,
 ) -> Response {
     let (mut head, body) = request.into_parts();
+    // No key opens these.
+    if [Method::CONNECT, Method::TRACE].contains(&head.method) {
+        return refuse(&Fault::method(METHODS), &head, &RequestId::of(&head));
+    }
     let is_free = admitted.own.is_none() && head.uri.path() == "/readyz";
     if let Err(fault) = admitted.shown.suffices()
         && !is_free
     {
         return refuse(&fault, &head, &RequestId::of(&head));
-    }
-    if head.method == Method::TRACE {
-        return refuse(&Fault::method(METHODS), &head, &RequestId::of(&head));
     }
     if head.uri.path() == "*" {
         return match head.method {

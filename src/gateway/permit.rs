@@ -2,9 +2,9 @@
 
 use http::{Method, header, request};
 
-use super::admit;
-use super::fault::{Fault, Kind};
+use super::fault::{Fault, Kind, cut};
 use super::route::Hop;
+use super::{admit, connection};
 use crate::config::Rights;
 
 /// What a device may be asked for where `access` is `"read"`.
@@ -25,7 +25,7 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
     let length =
         asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match (length, device.max_body) {
-        (Some(length), Some(most)) if most < length => Err(too_large(most)),
+        (Some(length), Some(most)) if most < length => Err(too_large(&device.name, most)),
         _ => Ok(()),
     }
 }
@@ -35,8 +35,11 @@ pub(super) fn is_acting_get(hop: &Hop, asked: &request::Parts) -> bool {
     asked.method.is_safe() && hop.device.acts_on_get.iter().any(|pattern| hop.falls_under(pattern))
 }
 
-pub(super) fn too_large(most: u64) -> Fault {
-    Fault::new(Kind::BodyTooLarge, format!("the body is larger than the {most} bytes of `max_body`"))
+pub(super) fn too_large(device: &str, most: u64) -> Fault {
+    let detail = format!(
+        "the body is larger than {most} bytes: to allow it, raise `max_body` under [devices.{device}] in proxy.toml"
+    );
+    Fault::new(Kind::BodyTooLarge, detail)
 }
 
 fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
@@ -45,10 +48,10 @@ fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
     if !READING.contains(&asked.method) {
         return Err(Fault::new(
             Kind::ReadOnly,
-            format!("{name} may only be read, and {} writes: {allow}", asked.method),
+            format!("{name} may only be read, and {} writes: {allow}", cut(asked.method.as_str())),
         ));
     }
-    if asked.headers.contains_key(header::UPGRADE) {
+    if connection::becomes_websocket(asked) {
         let why = format!("{name} may only be read, and a WebSocket can write: {allow}");
         return Err(Fault::new(Kind::ReadOnly, why));
     }

@@ -12,6 +12,9 @@ use serde_json::json;
 use super::admit::Peer;
 use super::fault::{Fault, Kind};
 
+/// So many letters of what is said fit into a header that nobody stumbles over; the answer has all of it.
+const LONGEST_DETAILS: usize = 1000;
+
 /// Refuses a request, and says so once in the log.
 pub fn refuse(fault: &Fault, asked: &request::Parts, id: &RequestId) -> Response {
     tracing::warn!(
@@ -101,8 +104,12 @@ impl Fault {
 
     /// RFC 9209: a token, and a string of printable ASCII.
     fn proxy_status(&self) -> String {
-        let details = self.detail.chars().map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' });
-        let details: String = details.collect::<String>().replace('\\', "\\\\").replace('"', "\\\"");
+        let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
+        let mut details: String = self.detail.chars().take(LONGEST_DETAILS).map(printable).collect();
+        if self.detail.chars().nth(LONGEST_DETAILS).is_some() {
+            details.push_str("...");
+        }
+        let details = details.replace('\\', "\\\\").replace('"', "\\\"");
         format!("keyward; error={}; details=\"{details}\"", self.error)
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn route(house: &House, target: &[u8]) {
     for device in &house.devices {
         match route::find(house, &asked, &admitted(Some(device))) {
             Ok(Route::Hop(hop)) => is_below(&hop, path, query),
-            Ok(Route::Slash(to)) => unreachable!("{path} is sent to {to}"),
+            Ok(Route::Slash { to, .. }) => unreachable!("{path} is sent to {to}"),
             Err(fault) => assert_eq!(fault.kind, Kind::BadPath, "{path}"),
         }
     }
@@ -51,7 +51,7 @@ pub(crate) fn route(house: &House, target: &[u8]) {
             assert_eq!((&hop.prefix, hop.device.name.as_str()), (&format!("/{first}"), first));
             is_below(&hop, path, query);
         }
-        Ok(Route::Slash(to)) => {
+        Ok(Route::Slash { to, .. }) => {
             let query = query.map(|query| format!("?{query}")).unwrap_or_default();
             assert_eq!(path, format!("/{first}"));
             assert_eq!(to, format!("/{first}/{query}"));

@@ -14,7 +14,8 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::authorise::{cookie_name, nominated, without_trailers};
+use super::authorise::{cookie_name, without_trailers};
+use super::connection::nominated;
 use super::fault::Kind;
 use super::location;
 use super::problem::RIGHTS;

@@ -7,7 +7,7 @@ use http::{Uri, request};
 use percent_encoding::percent_decode;
 
 use super::admit::{Admitted, Shown};
-use super::fault::{Fault, Kind};
+use super::fault::{Fault, Kind, cut};
 use super::{Device, House};
 use crate::config::PathPattern;
 
@@ -19,7 +19,12 @@ pub(super) enum Route {
     /// To a device.
     Hop(Hop),
     /// To the same address with a slash at its end.
-    Slash(String),
+    Slash {
+        /// Whose address it is.
+        device: Arc<Device>,
+        /// Path and query.
+        to: String,
+    },
 }
 
 /// One request's way to its device.
@@ -75,7 +80,7 @@ pub(super) fn find(house: &House, asked: &request::Parts, admitted: &Admitted) -
     let device = device.ok_or_else(|| unknown(house, name, &admitted.shown))?;
     if rest.is_empty() {
         let query = asked.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        return Ok(Route::Slash(format!("/{name}/{query}")));
+        return Ok(Route::Slash { device: Arc::clone(device), to: format!("/{name}/{query}") });
     }
     let read = read.strip_prefix('/').and_then(|read| read.strip_prefix(name)).unwrap_or_default();
     let read = if read.is_empty() { "/" } else { read }.to_owned();
@@ -86,10 +91,9 @@ pub(super) fn find(house: &House, asked: &request::Parts, admitted: &Admitted) -
 fn unknown(house: &House, name: &str, shown: &Shown) -> Fault {
     let known = house.devices.iter().filter(|device| shown.opens(&device.name));
     let names: Vec<_> = known.map(|device| format!("/{}/", device.name)).collect();
-    let shown: String = name.chars().take(80).collect();
     Fault::new(
         Kind::UnknownDevice,
-        format!("there is no device {shown:?} in proxy.toml; there is {}", names.join(", ")),
+        format!("there is no device {:?} in proxy.toml; there is {}", cut(name), names.join(", ")),
     )
 }
 

@@ -1,12 +1,19 @@
-//! Any bytes at all.
+//! Any bytes at all, and anybody.
 
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
+use axum::body::Body;
+use http::{Method, Request};
 use proptest::prelude::*;
+use tower::ServiceExt as _;
 
-use super::{House, promise};
+use super::admit::Peer;
+use super::{Gateway, House, front, promise};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
+use crate::metrics::Metrics;
 use crate::server::build_house;
 use crate::vendor::Registry;
 
@@ -101,4 +108,27 @@ fn a_device_sends_nobody_to_another_prefix() {
     proptest!(often(), |(asked in prop::sample::select(&ASKED[..]), told in pieces())| {
         promise::location(&house, asked, &told);
     });
+}
+
+/// Callers of the loopback are always let in, so others are made up here.
+#[tokio::test]
+async fn a_stranger_who_wants_a_tunnel_or_an_echo_is_told_that_it_is_one() {
+    let house = house();
+    let door = Arc::new(house.doors[0].id.clone());
+    let gateway = Gateway::new(house, Arc::new(Metrics::new()), Clock::system());
+    for (caller, status) in [([203, 0, 113, 2], 403), ([192, 168, 1, 2], 405)] {
+        for (method, target) in [(Method::CONNECT, "evil.example:443"), (Method::TRACE, "/meter/")] {
+            let peer = Peer {
+                remote: SocketAddr::new(IpAddr::from(caller), 1),
+                local: SocketAddr::from(([192, 168, 1, 1], 8480)),
+                door: Arc::clone(&door),
+                secure: false,
+                ending: gateway.closing.clone(),
+            };
+            let asked = Request::builder().method(method).uri(target).header("host", "localhost");
+            let asked = asked.extension(peer).body(Body::empty()).unwrap();
+            let answered = front::front(Arc::clone(&gateway)).oneshot(asked).await.unwrap();
+            assert_eq!(answered.status(), status, "{caller:?} {target}");
+        }
+    }
 }

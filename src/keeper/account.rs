@@ -26,6 +26,9 @@ impl Keeper {
         if unchanged {
             state.rejections = record.rejections;
             state.proven = record.proven;
+            // However the clock was set since, it is not taken for later than now.
+            let ago = record.refused_at.map(|refused_at| clock.now().since(refused_at));
+            state.refused_at = ago.and_then(|ago| clock.instant().checked_sub(ago));
             state.rest = record.rest.and_then(|saved| restored(saved, record.rejections, clock));
         }
         state.credentials = if unchanged { record.credentials } else { hash.unwrap_or_default() };
@@ -70,6 +73,10 @@ impl Keeper {
             credentials: state.credentials.clone(),
             salt: state.salt.clone(),
             proven: state.proven,
+            refused_at: state.refused_at.map(|refused_at| {
+                let ago = clock.instant().saturating_duration_since(refused_at);
+                clock.now().minus(ago)
+            }),
             rejections: state.rejections,
             rest,
             session,

@@ -12,7 +12,7 @@ use crate::upstream::Answer;
 use crate::vendor::{Asked, Refusal, Verdict};
 
 /// A person may try the same refused credential this often.
-const TRIED_EVERY: Duration = Duration::from_secs(5 * 60);
+pub(super) const TRIED_EVERY: Duration = Duration::from_secs(5 * 60);
 
 impl Keeper {
     /// Asks the device something that needs a session. Ends a rest, except that credentials which were refused
@@ -29,13 +29,15 @@ impl Keeper {
             if !just_begun {
                 state.rest = None;
             }
+            state.rights.busy = None;
             let again_at = state.refused_at.map(|refused_at| refused_at + TRIED_EVERY);
             if let Some(again_at) = again_at.filter(|again_at| self.parts.clock.instant() < *again_at)
                 && credentials.is_none_or(|now| now == state.credentials)
             {
-                let detail = "the device refused this credential a moment ago: change it, or wait".to_owned();
+                let detail =
+                    "the device refused this credential less than 5 min ago: change it, or wait".to_owned();
                 let retry_after = again_at.duration_since(self.parts.clock.instant());
-                return Err(Failure { refusal: Refusal::Rejected(detail), retry_after });
+                return Err(Failure { refusal: Refusal::Rejected(detail), retry_after, is_proven: true });
             }
         }
         for _ in 0..2 {

@@ -67,6 +67,7 @@ impl Keeper {
             if let Some(credentials) = credentials.filter(|now| *now != state.credentials) {
                 state.rejections = 0;
                 state.proven = false;
+                state.refused_at = None;
                 state.credentials = credentials;
             }
             state.login = None;

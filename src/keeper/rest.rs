@@ -27,12 +27,14 @@ pub struct Failure {
     pub refusal: Refusal,
     /// When to ask again.
     pub retry_after: Duration,
+    /// Whether these credentials are fixed and were accepted before: they don't rest, and every request tries them.
+    pub is_proven: bool,
 }
 
 impl Failure {
     pub(super) fn internal() -> Self {
         let refusal = Refusal::Odd("the login ended in an error of keyward's own; see the log".to_owned());
-        Self { refusal, retry_after: PASSING.0 }
+        Self { refusal, retry_after: PASSING.0, is_proven: false }
     }
 }
 
@@ -52,7 +54,7 @@ impl Rest {
 
     pub(super) fn failure(&self, now: Instant) -> Failure {
         let left = self.until.saturating_duration_since(now);
-        Failure { refusal: self.refusal.clone(), retry_after: left.max(PASSING.0) }
+        Failure { refusal: self.refusal.clone(), retry_after: left.max(PASSING.0), is_proven: false }
     }
 
     /// Whether so little time has gone by that not even a person may try the same credentials again.
@@ -77,7 +79,7 @@ impl Keeper {
                 after_rejections(state.rejections)
             }
             Refusal::Person(_) => AFTER_PERSON,
-            Refusal::Unavailable { retry_after: Some(asked), .. } => (*asked).clamp(PASSING.0, LONGEST),
+            Refusal::Unavailable { retry_after: Some(asked), .. } => as_asked(*asked),
             Refusal::Unreachable(_) | Refusal::Unavailable { .. } | Refusal::Odd(_) => {
                 state.failures = state.failures.saturating_add(1);
                 after_failures(state.failures)
@@ -116,6 +118,11 @@ pub(super) fn after_rejections(count: u32) -> Duration {
     let [.., last] = AFTER_REJECTION;
     let nth = usize::try_from(count.saturating_sub(1)).unwrap_or(usize::MAX);
     AFTER_REJECTION.get(nth).copied().unwrap_or(last)
+}
+
+/// How long to leave alone who asks for so long.
+pub(super) fn as_asked(asked: Duration) -> Duration {
+    asked.clamp(PASSING.0, LONGEST)
 }
 
 fn after_failures(count: u32) -> Duration {

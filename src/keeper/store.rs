@@ -27,6 +27,8 @@ pub struct Record {
     pub salt: String,
     /// Whether these credentials were ever accepted.
     pub proven: bool,
+    /// When they were refused though they had been accepted before.
+    pub refused_at: Option<Timestamp>,
     /// How often in a row they were rejected.
     pub rejections: u32,
     /// Until when they rest.

@@ -32,6 +32,8 @@ struct Make {
     verifications: AtomicUsize,
     outcomes: Mutex<VecDeque<Refusal>>,
     verdict: Mutex<fn() -> Verdict>,
+    /// For so long it wants to be left alone when asked whether a session is good.
+    busy: Mutex<Option<Duration>>,
     lifetime: Option<Duration>,
     password: Mutex<SecretSource>,
     lasts: bool,
@@ -72,6 +74,10 @@ impl Vendor for Arc<Make> {
 
     async fn verify(&self, _: &Visit<'_>, _: &Session) -> Result<Verdict, Refusal> {
         self.verifications.fetch_add(1, Ordering::SeqCst);
+        let busy = *self.busy.lock().unwrap();
+        if let Some(wait) = busy {
+            return Err(Refusal::Unavailable { detail: "busy".to_owned(), retry_after: Some(wait) });
+        }
         Ok((self.verdict.lock().unwrap())())
     }
 }
@@ -88,6 +94,7 @@ impl Make {
             verifications: AtomicUsize::default(),
             outcomes: Mutex::default(),
             verdict: Mutex::new(|| Verdict::Pass),
+            busy: Mutex::default(),
             lifetime,
             password: Mutex::new(SecretSource::Plain("right".into())),
             lasts,
@@ -105,6 +112,10 @@ impl Make {
 
     fn verifications(&self) -> usize {
         self.verifications.load(Ordering::SeqCst)
+    }
+
+    fn is_busy_for(&self, wait: Option<Duration>) {
+        *self.busy.lock().unwrap() = wait;
     }
 
     fn says(&self, verdict: fn() -> Verdict) {
@@ -254,7 +265,7 @@ async fn a_wrong_password_rests_five_minutes_then_thirty_then_a_day_each() {
     let minute = Duration::from_secs(60);
     for (attempt, rest) in [minute * 5, minute * 30, HOUR * 24, HOUR * 24].into_iter().enumerate() {
         let failure = refusal(&keeper).await;
-        assert_eq!(failure, Failure { refusal: rejected(), retry_after: rest });
+        assert_eq!(failure, Failure { refusal: rejected(), retry_after: rest, is_proven: false });
         refusal(&keeper).await;
         assert_eq!(make.logins(), attempt + 1, "at once, without an attempt");
         advance(rest).await;
@@ -426,6 +437,67 @@ async fn a_fixed_credential_rests_only_while_it_never_once_succeeded() {
     let lease = keeper.lease().await.unwrap();
     keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
     keeper.lease().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_tries_a_refused_credential_that_was_fine_before_once_in_five_minutes_over_restarts() {
+    let (make, house) = (Make::of(None, false), House::new());
+    let keeper = house.keeper(&make);
+    let lease = keeper.lease().await.unwrap();
+    keeper.accepted(&lease, "/");
+    let failure = keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
+    assert!(failure.is_proven);
+    // What is refused meanwhile puts it off no further.
+    advance(Duration::from_secs(200)).await;
+    keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
+    for keeper in [keeper, house.keeper(&make)] {
+        let failure = keeper.check().await.unwrap_err();
+        assert!(failure.refusal.to_string().contains("less than 5 min ago"), "{failure:?}");
+        assert!(failure.is_proven);
+        assert_eq!(failure.retry_after, Duration::from_secs(100));
+        keeper.lease().await.expect("requests go on trying it");
+    }
+    advance(Duration::from_secs(100)).await;
+    let keeper = house.keeper(&make);
+    // The device is not there, but it is asked.
+    let failure = keeper.check().await.unwrap_err();
+    assert!(matches!(failure.refusal, Refusal::Unreachable(_)), "{failure:?}");
+    let lease = keeper.lease().await.unwrap();
+    keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
+    *make.password.lock().unwrap() = SecretSource::Plain("another".into());
+    let failure = house.keeper(&make).check().await.unwrap_err();
+    assert!(matches!(failure.refusal, Refusal::Unreachable(_)), "{failure:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_is_accepted_again_is_checked_at_once() {
+    let (make, house) = (Make::of(None, false), House::new());
+    let keeper = house.keeper(&make);
+    let lease = keeper.lease().await.unwrap();
+    keeper.accepted(&lease, "/");
+    keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
+    keeper.accepted(&lease, "/");
+    let failure = keeper.check().await.unwrap_err();
+    assert!(matches!(failure.refusal, Refusal::Unreachable(_)), "{failure:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_device_that_is_too_busy_to_say_whether_a_session_is_good_is_not_asked_until_then() {
+    let make = Make::new(Some(HOUR));
+    let keeper = House::new().keeper(&make);
+    let lease = keeper.lease().await.unwrap();
+    keeper.accepted(&lease, "/");
+    make.is_busy_for(Some(Duration::from_secs(600)));
+    for gone in [0, 599] {
+        advance(Duration::from_secs(gone)).await;
+        let failure = keeper.doubt(&lease, "/forbidden").await.unwrap_err();
+        assert_eq!(failure.retry_after, Duration::from_secs(600 - gone));
+        assert_eq!(make.verifications(), 1);
+    }
+    make.is_busy_for(None);
+    advance(Duration::from_secs(1)).await;
+    assert_eq!(keeper.doubt(&lease, "/forbidden").await.unwrap(), Finding::Rights);
+    assert_eq!((make.logins(), make.verifications()), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]

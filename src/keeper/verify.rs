@@ -10,7 +10,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::rest::Failure;
+use super::check::TRIED_EVERY;
+use super::rest::{Failure, as_asked};
 use super::{BUDGET, Keeper, Landing, Lease, land};
 use crate::vendor::{Refusal, Verdict};
 
@@ -34,6 +35,8 @@ pub enum Finding {
 #[derive(Debug, Default)]
 pub(super) struct Rights {
     good_until: Option<Instant>,
+    /// Until when the device, when asked, wants to be left alone, and why.
+    pub(super) busy: Option<(Instant, Refusal)>,
     open: HashSet<u64>,
     hasher: RandomState,
 }
@@ -49,10 +52,14 @@ impl Keeper {
             if state.held_by(lease).is_none() {
                 return Ok(Finding::Superseded);
             }
+            let now = self.parts.clock.instant();
             let path = state.rights.hasher.hash_one(path);
-            let known_good = state.rights.good_until.is_some_and(|until| self.parts.clock.instant() < until);
+            let known_good = state.rights.good_until.is_some_and(|until| now < until);
             if known_good && !state.rights.open.contains(&path) {
                 return Ok(Finding::Rights);
+            }
+            if let Some((until, refusal)) = state.rights.busy.as_ref().filter(|(until, _)| now < *until) {
+                return Err(passing(refusal.clone(), until.duration_since(now)));
             }
             (path, self.start_verification(&mut state, lease))
         };
@@ -65,7 +72,7 @@ impl Keeper {
 
     /// The device answered a request as it answers who is logged in.
     pub fn accepted(self: &Arc<Self>, lease: &Lease, path: &str) {
-        let first = {
+        let is_news = {
             let mut state = self.lock();
             // Who waited long may have succeeded with credentials that are no longer these.
             if state.held_by(lease).is_none() {
@@ -75,14 +82,14 @@ impl Keeper {
             if rights.open.len() < MAX_PATHS {
                 rights.open.insert(rights.hasher.hash_one(path));
             }
-            if lease.accepted.swap(true, Ordering::Relaxed) {
+            let was_refused = state.refused_at.take().is_some();
+            if lease.accepted.swap(true, Ordering::Relaxed) && !was_refused {
                 return;
             }
             state.rejections = 0;
-            state.refused_at = None;
-            !std::mem::replace(&mut state.proven, true)
+            !std::mem::replace(&mut state.proven, true) || was_refused
         };
-        if first {
+        if is_news {
             let keeper = Arc::clone(self);
             tokio::spawn(async move { keeper.save().await });
         }
@@ -95,7 +102,7 @@ impl Keeper {
     /// When to try again.
     pub async fn refused(&self, lease: &Lease, detail: String) -> Result<(), Failure> {
         let changed = self.credentials_changed().await;
-        let failure = {
+        let (failure, is_news) = {
             let mut state = self.lock();
             if state.held_by(lease).is_none() {
                 return Ok(());
@@ -106,13 +113,20 @@ impl Keeper {
             }
             let refusal = Refusal::Rejected(detail);
             if state.proven {
-                state.refused_at = Some(self.parts.clock.instant());
-                return Err(Failure { refusal, retry_after: GOOD_FOR });
+                let now = self.parts.clock.instant();
+                let is_news = state.refused_at.is_none_or(|refused_at| refused_at + TRIED_EVERY <= now);
+                if is_news {
+                    state.refused_at = Some(now);
+                }
+                (Failure { refusal, retry_after: GOOD_FOR, is_proven: true }, is_news)
+            } else {
+                state.give_up();
+                (self.begin_rest(&mut state, refusal), true)
             }
-            state.give_up();
-            self.begin_rest(&mut state, refusal)
         };
-        self.save().await;
+        if is_news {
+            self.save().await;
+        }
         Err(failure)
     }
 
@@ -174,10 +188,19 @@ impl Keeper {
                     state.refused = state.give_up();
                     self.begin_rest(&mut state, refusal)
                 }
-                Err(refusal) => return Err(Failure { refusal, retry_after: Duration::from_secs(1) }),
+                Err(refusal @ Refusal::Unavailable { retry_after: Some(asked), .. }) => {
+                    let wait = as_asked(asked);
+                    state.rights.busy = Some((self.parts.clock.instant() + wait, refusal.clone()));
+                    return Err(passing(refusal, wait));
+                }
+                Err(refusal) => return Err(passing(refusal, Duration::from_secs(1))),
             }
         };
         self.save().await;
         Err(failure)
     }
+}
+
+fn passing(refusal: Refusal, retry_after: Duration) -> Failure {
+    Failure { refusal, retry_after, is_proven: false }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,6 +32,8 @@ use super::{Answer, MAX_ANSWER};
 const MAX_HEAD: usize = 64 * 1024;
 /// Most header lines of a response.
 const MAX_HEADERS: usize = 200;
+/// So many peers are remembered; a device has one key, or a few one after the other.
+const MOST_MET: usize = 16;
 /// After so long a silence the kernel asks whether the peer is still there.
 const PROBED_AFTER: Duration = Duration::from_secs(60);
 
@@ -55,8 +56,7 @@ pub(super) struct Connector {
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(super) pin: Option<Arc<Pin>>,
     pub(super) introduction: Option<Introduction>,
-    /// Public keys of peers that were met.
-    pub(super) met: Mutex<HashSet<Vec<u8>>>,
+    pub(super) met: Met,
     pub(super) seen: Mutex<Option<Certificate>>,
     pub(super) connect_timeout: Duration,
     pub(super) response_timeout: Duration,
@@ -130,8 +130,7 @@ impl Connector {
             return self.introduce(connection).await;
         };
         let follows = self.pinned().await?.is_some_and(|pinned| pinned.certificate.spki != shown.spki);
-        let met = self.met.lock().unwrap_or_else(PoisonError::into_inner).contains(&shown.spki);
-        if follows || !met {
+        if follows || !self.met.has(&shown) {
             self.introduce(connection).await?;
         }
         if let Some(pin) = &self.pin {
@@ -159,7 +158,7 @@ impl Connector {
                 )));
             }
         }
-        self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(shown.spki.clone());
+        self.met.note(&shown);
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
         Ok(())
     }
@@ -173,7 +172,7 @@ impl Connector {
     }
 
     async fn tcp(&self) -> Result<TcpStream, Trouble> {
-        let addresses = self.addresses().await?;
+        let addresses = self.place.addresses(self.connect_timeout).await?;
         // A dead address of several must not use up the time of the others.
         let share = self.connect_timeout / u32::try_from(addresses.len()).unwrap_or(1).max(1);
         let mut last = None;
@@ -192,17 +191,6 @@ impl Connector {
         }
         self.place.doubt();
         Err(last.unwrap_or_else(|| Trouble::NameNotFound(format!("{} has no address", self.label))))
-    }
-
-    /// Names get most of the time there is, so that who fails is told apart from who does not answer.
-    async fn addresses(&self) -> Result<Vec<SocketAddr>, Trouble> {
-        let patience = self.connect_timeout.mul_f64(0.9);
-        timeout(patience, self.place.addresses()).await.unwrap_or_else(|_| {
-            Err(Trouble::NameTimeout(format!(
-                "no name server says where {} is: is the network up? An address in `url` needs none",
-                self.label
-            )))
-        })
     }
 
     async fn introduce(&self, connection: &mut Connection) -> Result<(), Trouble> {
@@ -254,10 +242,50 @@ impl Connector {
     }
 }
 
+/// Public keys of peers that were met.
+#[derive(Default)]
+pub(super) struct Met(Mutex<HashSet<Vec<u8>>>);
+
+impl Met {
+    fn has(&self, shown: &Certificate) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&shown.spki)
+    }
+
+    fn note(&self, shown: &Certificate) {
+        let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Where any certificate will do, somebody may show another each time: those of before are asked who they are
+        // once more.
+        if met.len() >= MOST_MET && !met.contains(&shown.spki) {
+            met.clear();
+        }
+        met.insert(shown.spki.clone());
+    }
+}
+
 /// A peer that vanished without a word is noticed on a connection that is silent by nature.
 pub(crate) fn keep_alive(stream: &TcpStream) {
     let often = TcpKeepalive::new().with_time(PROBED_AFTER).with_interval(PROBED_AFTER / 3);
     if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&often) {
         tracing::debug!(%error, "TCP keep-alive not set");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_shows_another_key_each_time_is_not_remembered_for_ever() {
+        let met = Met::default();
+        let pem = rcgen::generate_simple_self_signed(["meter".to_owned()]).unwrap();
+        let mut shown = Certificate::read(pem.cert.der()).unwrap();
+        for nth in 0..1000_u32 {
+            shown.spki = nth.to_be_bytes().to_vec();
+            assert!(!met.has(&shown));
+            met.note(&shown);
+            met.note(&shown);
+            assert!(met.has(&shown));
+            assert!(met.0.lock().unwrap().len() <= MOST_MET);
+        }
     }
 }

@@ -1,97 +1,159 @@
 //! Host names of devices, those of multicast DNS included.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mdns_sd::{HostnameResolutionEvent, ServiceDaemon};
-use tokio::time::Instant;
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
 use super::trouble::Trouble;
 
 /// How long a good answer serves before the name is asked for again.
 const FRESH: Duration = Duration::from_secs(60);
 
+/// Share of the time to connect that a name may take, so that who fails is told apart from who does not answer.
+const UNKNOWN_WITHIN: f64 = 0.9;
+/// The same where an address was known before: most of the time is left to try that one.
+const KNOWN_WITHIN: f64 = 0.25;
+
+type Found = Result<Vec<SocketAddr>, Trouble>;
+
+/// How a name is looked up; it may take for ever.
+type LookUp = dyn Fn() -> Pin<Box<dyn Future<Output = Found> + Send>> + Send + Sync;
+
 /// Where one device is. Remembers the last good answer, for when the resolver is down.
-#[derive(Debug)]
 pub(super) struct Place {
     host: String,
     port: u16,
-    known: Mutex<Option<(Instant, Vec<SocketAddr>)>>,
+    look_up: Box<LookUp>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    known: Option<(Instant, Vec<SocketAddr>)>,
+    /// Where a look-up under way will say what it has found. It has closed when that is over.
+    landing: Option<watch::Receiver<Option<Found>>>,
 }
 
 impl Place {
     pub(super) fn new(host: &str, port: u16) -> Self {
-        Self { host: host.to_owned(), port, known: Mutex::default() }
+        let name: Arc<str> = Arc::from(host);
+        let look_up = move || -> Pin<Box<dyn Future<Output = Found> + Send>> {
+            let name = Arc::clone(&name);
+            Box::pin(async move { look_up(&name, port).await })
+        };
+        Self::with(host, port, Box::new(look_up))
     }
 
-    /// The addresses to try, in order.
-    pub(super) async fn addresses(&self) -> Result<Vec<SocketAddr>, Trouble> {
+    fn with(host: &str, port: u16, look_up: Box<LookUp>) -> Self {
+        Self { host: host.to_owned(), port, look_up, state: Arc::default() }
+    }
+
+    /// The addresses to try, in order, soon enough to connect to one within `connect_timeout` from now on. A resolver
+    /// that is silent is down like one that fails.
+    pub(super) async fn addresses(&self, connect_timeout: Duration) -> Found {
         if let Ok(address) = self.host.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(address, self.port)]);
         }
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((since, addresses)) = &known
-            && since.elapsed() < FRESH
-        {
-            return Ok(addresses.clone());
-        }
-        match self.look_up().await {
-            Ok(addresses) => {
-                *self.known.lock().unwrap_or_else(PoisonError::into_inner) =
-                    Some((Instant::now(), addresses.clone()));
+        let (known, mut landing) = {
+            let mut state = lock(&self.state);
+            let known = state.known.clone();
+            if let Some((since, addresses)) = &known
+                && since.elapsed() < FRESH
+            {
+                return Ok(addresses.clone());
+            }
+            (known, self.start_look_up(&mut state))
+        };
+        let share = if known.is_some() { KNOWN_WITHIN } else { UNKNOWN_WITHIN };
+        let found = match timeout(connect_timeout.mul_f64(share), landing.wait_for(Option::is_some)).await {
+            Ok(Ok(found)) => found.clone().unwrap_or_else(|| Err(self.silence())),
+            _ => Err(self.silence()),
+        };
+        match (found, known) {
+            (Err(trouble), Some((_, addresses))) => {
+                tracing::warn!(host = self.host, %trouble, "name not resolved, trying the last known address");
                 Ok(addresses)
             }
-            Err(trouble) => match known {
-                Some((_, addresses)) => {
-                    tracing::warn!(host = self.host, %trouble, "name not resolved, trying the last known address");
-                    Ok(addresses)
-                }
-                None => Err(trouble),
-            },
+            (found, _) => found,
         }
+    }
+
+    /// Starts a look-up, or joins the one under way. It goes on when nobody waits any longer: what comes late serves
+    /// the next.
+    fn start_look_up(&self, state: &mut State) -> watch::Receiver<Option<Found>> {
+        if let Some(landing) = state.landing.as_ref().filter(|landing| landing.has_changed().is_ok()) {
+            return landing.clone();
+        }
+        let (sender, landing) = watch::channel(None);
+        state.landing = Some(landing.clone());
+        let (look_up, shared) = ((self.look_up)(), Arc::clone(&self.state));
+        tokio::spawn(async move {
+            let found = look_up.await;
+            if let Ok(addresses) = &found {
+                lock(&shared).known = Some((Instant::now(), addresses.clone()));
+            }
+            sender.send_replace(Some(found));
+        });
+        landing
+    }
+
+    fn silence(&self) -> Trouble {
+        Trouble::NameTimeout(format!(
+            "no name server says where {} is: is the network up? An address in `url` needs none",
+            self.host
+        ))
     }
 
     /// Nobody answered at the known address: ask for the name again next time.
     pub(super) fn doubt(&self) {
-        if let Some((since, _)) = self.known.lock().unwrap_or_else(PoisonError::into_inner).as_mut()
+        if let Some((since, _)) = lock(&self.state).known.as_mut()
             && let Some(earlier) = since.checked_sub(FRESH)
         {
             *since = earlier;
         }
     }
+}
 
-    async fn look_up(&self) -> Result<Vec<SocketAddr>, Trouble> {
-        let system = async {
-            let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await.ok()?;
-            let addresses: Vec<_> = found.collect();
-            (!addresses.is_empty()).then_some(addresses)
-        };
-        if !is_multicast_name(&self.host) {
-            return system.await.ok_or_else(|| {
-                Trouble::NameNotFound(format!(
-                    "the name {} is not known here: check its spelling, or write the device's address in `url`",
-                    self.host
-                ))
-            });
-        }
-        // Both at once: a resolver that knows nothing of .local may take seconds to say so.
-        let multicast = multicast_lookup(&self.host, self.port);
-        tokio::pin!(system, multicast);
-        let found = tokio::select! {
-            Some(found) = &mut system => Some(found),
-            Some(found) = &mut multicast => Some(found),
-            else => None,
-        };
-        found.ok_or_else(|| {
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn look_up(host: &str, port: u16) -> Found {
+    let system = async {
+        let found = tokio::net::lookup_host((host, port)).await.ok()?;
+        let addresses: Vec<_> = found.collect();
+        (!addresses.is_empty()).then_some(addresses)
+    };
+    if !is_multicast_name(host) {
+        return system.await.ok_or_else(|| {
             Trouble::NameNotFound(format!(
-                "nobody on this network answers to {}: is the device on? Multicast does not reach a container \
-                 on a bridge network; there, write the device's address in `url`",
-                self.host
+                "the name {host} is not known here: check its spelling, or write the device's address in `url`"
             ))
-        })
+        });
     }
+    // Both at once: a resolver that knows nothing of .local may take seconds to say so.
+    let multicast = multicast_lookup(host, port);
+    tokio::pin!(system, multicast);
+    let found = tokio::select! {
+        Some(found) = &mut system => Some(found),
+        Some(found) = &mut multicast => Some(found),
+        else => None,
+    };
+    found.ok_or_else(|| {
+        Trouble::NameNotFound(format!(
+            "nobody on this network answers to {host}: is the device on? Multicast does not reach a container on a \
+             bridge network; there, write the device's address in `url`"
+        ))
+    })
 }
 
 /// Whether RFC 6762 section 3 sends this name to multicast DNS.

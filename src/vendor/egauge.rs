@@ -20,6 +20,7 @@ use md5::{Digest, Md5};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::visit::odd;
 use super::{Account, Asked, Refusal, Session, Stamp, Vendor, Verdict, Visit};
 use crate::clock::Timestamp;
 use crate::config::{SecretSource, Section};
@@ -76,7 +77,7 @@ impl Vendor for Egauge {
                 "rlm": challenge.rlm, "usr": self.username, "nnc": challenge.nnc, "cnnc": cnonce, "hash": hash,
             });
             let answer = visit.device(post_json("/api/auth/login", &form)?).await?;
-            let outcome: Outcome = read(&answer)?;
+            let outcome: Outcome = read(&answer, visit.now)?;
             match (outcome.jwt, outcome.error) {
                 (Some(token), None) => return Ok(session(&token, visit.now)),
                 (_, Some(error)) if error.to_lowercase().contains("nonce") => {}
@@ -84,10 +85,8 @@ impl Vendor for Egauge {
                     return Err(Refusal::Rejected("the meter refuses this username or password: set those of a user of the meter as `username` and `password`".to_owned()));
                 }
                 (_, _) => {
-                    return Err(Refusal::Odd(format!(
-                        "the meter answers the login with {}",
-                        answer.status()
-                    )));
+                    let detail = format!("the meter answers the login with {}", answer.status());
+                    return Err(odd(&answer, visit.now, detail));
                 }
             }
         }
@@ -99,11 +98,13 @@ impl Vendor for Egauge {
     }
 
     async fn verify(&self, visit: &Visit<'_>, held: &Session) -> Result<Verdict, Refusal> {
-        match visit.ask("/api/auth/unauthorized", held).await?.status() {
+        let answer = visit.ask("/api/auth/unauthorized", held).await?;
+        match answer.status() {
             StatusCode::OK => Ok(Verdict::Pass),
             StatusCode::UNAUTHORIZED => Ok(Verdict::Expired),
             other => {
-                Err(Refusal::Odd(format!("the meter answers {other} when asked whether a token is good")))
+                let detail = format!("the meter answers {other} when asked whether a token is good");
+                Err(odd(&answer, visit.now, detail))
             }
         }
     }
@@ -162,9 +163,10 @@ impl Egauge {
 async fn challenge(visit: &Visit<'_>) -> Result<Challenge, Refusal> {
     let answer = visit.ask("/api/auth/unauthorized", &Session::default()).await?;
     if answer.status() != StatusCode::UNAUTHORIZED {
-        return Err(Refusal::Odd(format!("the meter answers {} instead of a nonce", answer.status())));
+        let detail = format!("the meter answers {} instead of a nonce", answer.status());
+        return Err(odd(&answer, visit.now, detail));
     }
-    read(&answer)
+    read(&answer, visit.now)
 }
 
 /// The vendor's `hash`, in lower-case hex.
@@ -200,11 +202,10 @@ fn post_json(path: &'static str, body: &serde_json::Value) -> Result<Request<Byt
         .map_err(|error| Refusal::Odd(error.to_string()))
 }
 
-fn read<T: for<'de> Deserialize<'de>>(answer: &Answer) -> Result<T, Refusal> {
+fn read<T: for<'de> Deserialize<'de>>(answer: &Answer, now: Timestamp) -> Result<T, Refusal> {
     serde_json::from_slice(answer.body()).map_err(|_| {
-        Refusal::Odd(format!(
-            "the meter's login answers {} with something else than it should",
-            answer.status()
-        ))
+        let detail =
+            format!("the meter's login answers {} with something else than it should", answer.status());
+        odd(answer, now, detail)
     })
 }

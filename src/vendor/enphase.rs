@@ -29,6 +29,7 @@ pub(super) use info::introduced;
 pub(super) use token::Token;
 
 use super::session::cookie;
+use super::visit::odd;
 use super::{Account, Asked, Carriers, Cookies, Refusal, Session, Stamp, Vendor, Verdict, Visit};
 use crate::clock::Timestamp;
 use crate::config::{SecretSource, Section};
@@ -101,7 +102,7 @@ impl Vendor for Enphase {
                 (StatusCode::OK, Some(given)) if given == *seat => return Ok(Verdict::Pass),
                 (StatusCode::OK, Some(given)) => return Ok(Verdict::Rotated(seated(held, given))),
                 (StatusCode::OK | StatusCode::UNAUTHORIZED, _) => {}
-                (other, _) => return Err(odd(other)),
+                _ => return Err(undecided(&answer, visit.now)),
             }
         }
         let answer = visit.ask(CHECK, &unseated(held)).await?;
@@ -109,7 +110,7 @@ impl Vendor for Enphase {
             (StatusCode::OK, Some(given)) => Ok(Verdict::Rotated(seated(held, given))),
             (StatusCode::OK, None) => Ok(Verdict::Pass),
             (StatusCode::UNAUTHORIZED, _) => Ok(Verdict::Expired),
-            (other, _) => Err(odd(other)),
+            _ => Err(undecided(&answer, visit.now)),
         }
     }
 
@@ -207,7 +208,7 @@ async fn check(visit: &Visit<'_>, session: Session) -> Result<Checked, Refusal> 
             None => session,
         })),
         StatusCode::UNAUTHORIZED => Ok(Checked::Refused),
-        other => Err(odd(other)),
+        _ => Err(undecided(&answer, visit.now)),
     }
 }
 
@@ -275,8 +276,9 @@ fn refused_though_new() -> Refusal {
     Refusal::Rejected(detail.to_owned())
 }
 
-fn odd(status: StatusCode) -> Refusal {
-    Refusal::Odd(match status {
+/// The gateway does not say whether a token is good.
+fn undecided(answer: &Answer, now: Timestamp) -> Refusal {
+    let detail = match answer.status() {
         StatusCode::NOT_FOUND => {
             "the gateway knows no tokens: firmware below 7 is for vendor = \"digest\" with the user `envoy`"
                 .to_owned()
@@ -285,5 +287,6 @@ fn odd(status: StatusCode) -> Refusal {
             "the gateway has no session left to give: ask again in a while".to_owned()
         }
         other => format!("the gateway answers {other} when asked whether a token is good"),
-    })
+    };
+    odd(answer, now, detail)
 }

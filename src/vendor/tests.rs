@@ -148,6 +148,14 @@ fn kind(refusal: &Refusal) -> &'static str {
     }
 }
 
+/// For how many seconds a refusal asks to be left alone.
+fn wait(refusal: &Refusal) -> Option<u64> {
+    match refusal {
+        Refusal::Unavailable { retry_after, .. } => retry_after.map(|wait| wait.as_secs()),
+        _ => None,
+    }
+}
+
 #[test]
 fn every_make_has_a_stanza_here() {
     for make in MAKES {

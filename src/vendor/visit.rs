@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Uri, header};
+use http::{HeaderMap, Request, StatusCode, Uri, header};
 
 use super::{Refusal, Session};
 use crate::clock::Timestamp;
@@ -72,6 +72,16 @@ impl Visit<'_> {
 pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     let value = headers.get(header::DATE)?.to_str().ok()?;
     httpdate::parse_http_date(value).ok().map(Timestamp::from)
+}
+
+/// A refusal for an answer of a device that no one has described. Where it says that it is too busy, and when to come
+/// back (RFC 6585 section 4, RFC 9110 section 15.6.4), it is left alone until then.
+pub(super) fn odd(answer: &Answer, now: Timestamp, detail: String) -> Refusal {
+    let is_busy = matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    match retry_after(answer, now).filter(|_| is_busy) {
+        wait @ Some(_) => Refusal::Unavailable { detail, retry_after: wait },
+        None => Refusal::Odd(detail),
+    }
 }
 
 /// `Retry-After` in either form (RFC 9110 section 10.2.3).

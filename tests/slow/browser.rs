@@ -284,6 +284,16 @@ async fn a_listed_page_reads_and_acts() {
     }
 }
 
+/// Of a generic device nobody has said which GETs act, and the browser says nothing of who asks.
+#[tokio::test]
+async fn the_first_page_of_a_device_of_any_make_is_shown_at_its_own_name() {
+    let device = Device::new(Generic::new(Scheme::Open));
+    let lab = Lab::new(&device.table("meter", "hosts = [\"meter.lan\"]\n")).await;
+    let shown = Browser::shows(&format!("http://meter.lan:{}/", lab.address().port())).await;
+    assert!(!shown.contains("origin_not_allowed"), "{shown}");
+    assert_eq!(device.twin.arrivals().first().map(|arrival| arrival.target.clone()).as_deref(), Some("/"));
+}
+
 #[tokio::test]
 async fn our_own_page_is_shown_and_what_it_links_to_too() {
     let house = House::with("hosts = [\"meter.lan\"]\n", |_| String::new()).await;

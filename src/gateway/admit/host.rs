@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::header::{self, HeaderValue};
-use http::request;
+use http::{Method, request};
 
 use crate::gateway::House;
 use crate::gateway::fault::{Fault, Kind};
@@ -11,9 +11,13 @@ use crate::gateway::fault::{Fault, Kind};
 /// Suffixes that no public name server serves.
 const LOCAL_SUFFIXES: [&str; 6] = [".localhost", ".local", ".lan", ".home", ".internal", ".home.arpa"];
 
+/// No name is longer (RFC 1035 section 2.3.4).
+const LONGEST: usize = 253;
+
 /// Lets in what names a host of ours: a name that an attacker's name server can point at us is refused. This stops DNS
 /// rebinding, which no comparison of `Origin` with `Host` can, since both are the attacker's. An authority in the target
-/// takes the place of `Host` (RFC 9112 section 3.2.2), which has to be ours all the same.
+/// takes the place of `Host` (RFC 9112 section 3.2.2), which has to be ours all the same. What CONNECT names is where a
+/// tunnel is to lead, and not us: there is no tunnel, and that it is a name is enough.
 ///
 /// # Errors
 /// [`Kind::HostNotAllowed`], with the line of configuration that would allow the name.
@@ -27,7 +31,7 @@ pub(super) fn admit(house: &House, asked: &mut request::Parts) -> Result<(), Fau
                 "what is asked for names no host: expected a name or an address, and a port if need be",
             )
         })?;
-        if !knows(house, &host) {
+        if asked.method != Method::CONNECT && !knows(house, &host) {
             return Err(Fault::new(
                 Kind::HostNotAllowed,
                 format!(
@@ -85,6 +89,7 @@ fn host_of(authority: &str) -> Option<String> {
         port.is_empty() || (port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok());
     let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     let is_name = !host.is_empty()
+        && host.len() <= LONGEST
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':'));
     (is_port && is_name).then_some(host)
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use crate::gateway::fault::{Fault, Kind};
+use crate::gateway::fault::{Fault, Kind, cut};
 use crate::secret::Secret;
 
 /// The header that a key may stand in, beside `Authorization`.
@@ -45,7 +45,8 @@ impl Key {
         let asked = if method == Method::HEAD { &Method::GET } else { method };
         match &self.methods {
             Some(methods) if !methods.contains(asked) && !methods.contains(method) => {
-                Err(self.refuse(&format!("{method} requests"), "methods", method.as_str()))
+                let method = cut(method.as_str());
+                Err(self.refuse(&format!("{method} requests"), "methods", &method))
             }
             _ => Ok(()),
         }

@@ -1,9 +1,9 @@
 //! The pages that a browser asks for.
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, request};
 
-use crate::gateway::fault::{Fault, Kind};
+use crate::gateway::fault::{Fault, Kind, cut};
 
 /// Lets in what no page of another origin has a browser ask. `secure`: the door speaks TLS. Gives the origin whose
 /// pages may read the answer although it is not ours.
@@ -23,7 +23,7 @@ pub(super) fn admit(
             guest = Some(origin.clone());
         } else if !is_own_origin(&asked.headers, secure, origin.as_bytes()) {
             let origin = String::from_utf8_lossy(origin.as_bytes());
-            return Err(foreign(&format!("pages of {origin:?}"), Some(&origin)));
+            return Err(foreign(&format!("pages of {:?}", cut(&origin)), Some(&origin)));
         }
     }
     if guest.is_some() {
@@ -40,7 +40,9 @@ pub(super) fn admit(
 }
 
 /// A GET that changes something is guarded like a POST, although a browser sends it without an `Origin`. `device` is
-/// asked; where that is a site of its own, `is_own_site`, a person may open its first page.
+/// asked; where that is a site of its own, `is_own_site`, a person may open its first page, though not with a query,
+/// which could be an order. To a plain-http address in the LAN browsers don't say that it is a person who does so; of a
+/// page that asks for it without a `Referer` nothing is known either, and it has no more than that page fetched.
 ///
 /// # Errors
 /// [`Kind::OriginNotAllowed`] for a browser that does not prove to be on a page of ours.
@@ -62,7 +64,7 @@ pub(in crate::gateway) fn admit_acting_get(
     let proven = names_origin
         || sec_fetch_site(headers) == Some("same-origin")
         || referred
-        || (is_own_site && is_visit_of_first_page(asked));
+        || (is_own_site && asked.uri.query().is_none() && is_first_page(asked));
     if proven || (sec_fetch_site(headers) != Some("same-site") && !is_browser) {
         return Ok(());
     }
@@ -85,7 +87,8 @@ fn foreign(whom: &str, origin: Option<&str>) -> Fault {
                 .to_owned()
         }
         _ => {
-            let origin = origin.filter(|origin| origin.contains("://")).unwrap_or("https://its.address");
+            let is_one = |origin: &&str| origin.contains("://") && cut(origin) == *origin;
+            let origin = origin.filter(is_one).unwrap_or("https://its.address");
             format!(
                 "open keyward itself in the address bar; to let scripts of that page ask, add it under [access] in \
                  proxy.toml: origins = [{origin:?}]"
@@ -99,12 +102,20 @@ fn sec_fetch_site(headers: &HeaderMap) -> Option<&str> {
     headers.get("sec-fetch-site")?.to_str().ok()
 }
 
+/// Whether a browser says that a person opens the first page.
 fn is_visit_of_first_page(asked: &request::Parts) -> bool {
     let is = |name: &str, expected: &str| asked.headers.get(name).is_some_and(|value| value == expected);
-    asked.method == Method::GET
-        && asked.uri.path() == "/"
-        && is("sec-fetch-mode", "navigate")
-        && is("sec-fetch-dest", "document")
+    asks_for_first_page(asked) && is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
+}
+
+/// The same, or that a browser says nothing of where the request for the first page comes from.
+fn is_first_page(asked: &request::Parts) -> bool {
+    let tells = |name: &HeaderName| name.as_str().starts_with("sec-fetch-") || *name == header::REFERER;
+    is_visit_of_first_page(asked) || (asks_for_first_page(asked) && !asked.headers.keys().any(tells))
+}
+
+fn asks_for_first_page(asked: &request::Parts) -> bool {
+    asked.method == Method::GET && asked.uri.path() == "/"
 }
 
 /// Whether this `Origin` is that of the door the request came by.

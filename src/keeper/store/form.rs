@@ -37,6 +37,9 @@ struct Saved {
     credentials: String,
     salt: String,
     proven: bool,
+    /// Files of earlier versions lack it, and earlier versions know it not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    refused_at_ms: Option<i64>,
     rejections: u32,
     rest: Option<RestEntry>,
     session: Option<SessionEntry>,
@@ -88,6 +91,7 @@ impl From<&Record> for Saved {
             credentials: record.credentials.clone(),
             salt: record.salt.clone(),
             proven: record.proven,
+            refused_at_ms: record.refused_at.map(Timestamp::as_millis),
             rejections: record.rejections,
             rest,
             session,
@@ -116,6 +120,7 @@ impl From<Saved> for Record {
             credentials: saved.credentials,
             salt: saved.salt,
             proven: saved.proven,
+            refused_at: saved.refused_at_ms.map(Timestamp::from_millis),
             rejections: saved.rejections,
             rest,
             session,
@@ -137,5 +142,20 @@ fn read_stamp((carrier, name, text): (Carrier, String, String)) -> Stamp {
         Carrier::Header => Stamp::Header(name, text.into()),
         Carrier::Cookie => Stamp::Cookie(name, text.into()),
         Carrier::Query => Stamp::Query(name, text.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_an_earlier_version_is_read_and_one_without_news_is_as_it_was() {
+        let file = r#"{"version":1,"account":"a","credentials":"c","salt":"s","proven":true,"rejections":2,"rest":null,"session":null}"#;
+        let record = decode(file.as_bytes()).unwrap();
+        assert_eq!((record.proven, record.rejections, record.refused_at), (true, 2, None));
+        assert_eq!(encode(&record).unwrap(), file.as_bytes());
+        let refused = Record { refused_at: Some(Timestamp::from_seconds(7)), ..record };
+        assert_eq!(decode(&encode(&refused).unwrap()), Ok(refused));
     }
 }

@@ -67,6 +67,25 @@ async fn what_a_meter_says_to_a_login_has_its_meaning() {
 }
 
 #[tokio::test]
+async fn a_meter_that_is_busy_is_left_alone_for_as_long_as_it_asks() {
+    let busy = "503 Service Unavailable\nRetry-After: 600";
+    let seldom = "429 Too Many Requests\nRetry-After: 600\n\n{\"error\":\"Too many requests.\"}";
+    for script in [&[busy][..], &[NONCE, busy], &[NONCE, seldom]] {
+        let meter = Scripted::new(script).await;
+        let refusal = Device::at(&meter.url, "egauge", KEYS).login().await.unwrap_err();
+        assert_eq!(wait(&refusal), Some(600), "{script:?}: {refusal}");
+    }
+    let meter = Scripted::new(&[busy, "503 Later", "500 Broken\nRetry-After: 600"]).await;
+    let device = Device::at(&meter.url, "egauge", KEYS);
+    let mut waits = Vec::new();
+    for _ in 0..3 {
+        let refusal = device.vendor.verify(&device.visit(), &Session::default()).await.unwrap_err();
+        waits.push(wait(&refusal));
+    }
+    assert_eq!(waits, [Some(600), None, None]);
+}
+
+#[tokio::test]
 async fn a_doubt_is_settled_by_one_question_with_the_token() {
     for (said, expected) in [("200 OK", "pass"), (NONCE, "expired")] {
         let meter = Scripted::new(&[said]).await;

@@ -140,6 +140,22 @@ async fn a_fetched_token_is_kept_whatever_ails_the_gateway() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_is_busy_is_left_alone_for_as_long_as_it_asks() {
+    let busy = "503 Service Unavailable\nRetry-After: 600";
+    let alone = format!("# alone\n{}", configured(&token(SERIAL, 3600)));
+    let (device, ..) = house(&[busy], &[], &alone).await;
+    let refusal = device.login().await.unwrap_err();
+    assert_eq!(wait(&refusal), Some(600), "{refusal}");
+    assert!(refusal.to_string().contains("no session left"), "{refusal}");
+    for script in [&[VALID, busy][..], &[VALID, VOID, busy]] {
+        let (device, ..) = house(script, &[], &alone).await;
+        let held = device.login().await.unwrap();
+        let refusal = device.vendor.verify(&device.visit(), &held).await.unwrap_err();
+        assert_eq!(wait(&refusal), Some(600), "{script:?}: {refusal}");
+    }
+}
+
+#[tokio::test]
 async fn a_renewal_takes_what_lasts_longest_and_keeps_its_seat() {
     let (short, long) = (token(SERIAL, 3600), token(SERIAL, 86_400));
     let script = [VALID, "200 OK"];

@@ -68,6 +68,28 @@ async fn lines_for_nobody_are_counted_and_requests_are_answered() {
 }
 
 #[tokio::test]
+async fn no_line_of_the_log_is_longer_than_it_may_be() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    for format in ["text", "json"] {
+        let process = Process::new(&device.table("meter", ""))
+            .with("KEYWARD_LOG", "trace")
+            .with("KEYWARD_LOG_FORMAT", format);
+        let server = process.start(&["run"]);
+        let address = server.address().await;
+        get(address, &format!("/meter/twin/{}", "x".repeat(8000))).await;
+        Line::to(address).await.ask(&Ask::get("/").with("Host", &"y".repeat(30_000))).await.unwrap();
+        server.logs("host_not_allowed").await;
+        server.signal("TERM").await;
+        let ended = server.ends().await;
+        let longest = ended.err.lines().map(str::len).max().unwrap();
+        assert!((4096..9000).contains(&longest), "{format}: {longest}");
+        assert!(ended.err.contains("[cut]"));
+        let is_json = |line: &str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        assert!(format == "text" || ended.err.lines().all(is_json), "{}", ended.err);
+    }
+}
+
+#[tokio::test]
 async fn no_line_of_the_log_is_anybody_elses() {
     let device = Device::new(Generic::new(Scheme::Bearer));
     let process = Process::new(&device.table("meter", "")).with("KEYWARD_LOG", "trace");

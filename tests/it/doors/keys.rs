@@ -117,6 +117,10 @@ async fn a_key_opens_its_devices_and_its_methods_and_no_more() {
         (reader(Ask::get("/metrics")), "devices", "reader"),
         (reader(Ask::get("/-/devices")), "devices", "reader"),
         (writer(Ask::get("/meter/twin/echo")), "methods", "writer"),
+        // Where its prefix ends without a slash, a device is no less its own.
+        (reader(Ask::get("/other")), "devices", "reader"),
+        (reader(Ask::post("/meter", "x")), "methods", "reader"),
+        (writer(Ask::get("/meter?a")), "methods", "writer"),
         (writer(Ask::get("/metrics")), "methods", "writer"),
         // What a make answers here is the device's all the same.
         (writer(Ask::new(Method::DELETE, "/meter/auth/check_jwt")), "methods", "writer"),
@@ -131,11 +135,29 @@ async fn a_key_opens_its_devices_and_its_methods_and_no_more() {
         assert!(problem.detail.contains(&format!("[access.keys.{key}]")), "{}", problem.detail);
     }
     assert_eq!(building.other.twin.journal().total(), 0);
+    for ask in [reader(Ask::get("/meter?a")), writer(Ask::post("/other", "x"))] {
+        assert_eq!(building.lab.send(&ask).await.status, 308);
+    }
     let unknown = building.lab.send(&reader(Ask::get("/nothing/x"))).await.problem();
     assert_eq!(unknown.fault, "unknown_device");
     assert!(unknown.detail.contains("/meter/") && !unknown.detail.contains("/other/"), "{}", unknown.detail);
     let ready = building.lab.send(&reader(Ask::get("/readyz"))).await.json();
     assert!(ready.get("devices").is_none(), "{ready}");
+}
+
+#[tokio::test]
+async fn no_key_opens_a_tunnel_or_an_echo() {
+    let building = Building::with("", KEYS).await;
+    for ask in [
+        Ask::new(Method::CONNECT, "localhost:443"),
+        Ask::new(Method::TRACE, "/meter/twin/echo"),
+        Ask::new(Method::TRACE, "/"),
+    ] {
+        for ask in [ask.clone(), bearing(ask, "all-0123456789abcdefgh")] {
+            let (reply, arrived) = building.ask(0, &ask).await;
+            assert_eq!((reply.fault().as_str(), arrived), ("method_not_allowed", 0));
+        }
+    }
 }
 
 #[tokio::test]

@@ -82,6 +82,30 @@ async fn a_person_may_open_the_first_page_of_a_device_of_any_make() {
     assert_eq!(building.ask(0, &below).await.1, 0, "below a prefix the first page is ours");
 }
 
+/// To a plain-http address in the LAN a browser says nothing of where it is.
+#[tokio::test]
+async fn a_person_may_open_the_first_page_in_a_browser_that_says_nothing_and_no_further() {
+    let building = Building::with(OWN, DOOR).await;
+    let browser = |path: &str| Ask::get(path).with("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)");
+    for (door, host) in WAYS {
+        let (reply, arrived) = building.ask(door, &browser("/").with("Host", host)).await;
+        assert_eq!((reply.status.as_u16(), arrived), (200, 1), "{host}");
+        for ask in [
+            browser("/?on=1"),
+            browser("/twin/echo"),
+            browser("/").by(Method::HEAD),
+            browser("/").with("Referer", "http://evil.example/"),
+            browser("/").with("Sec-Fetch-Mode", "no-cors").with("Sec-Fetch-Dest", "image"),
+            browser("/").with("Sec-Fetch-Site", "none").with("Sec-Fetch-Dest", "iframe"),
+            browser("/?on=1").with("Sec-Fetch-Mode", "navigate").with("Sec-Fetch-Dest", "document"),
+        ] {
+            let (reply, arrived) = building.ask(door, &ask.with("Host", host)).await;
+            assert_eq!((reply.status.as_u16(), arrived), (403, 0), "{reply:?} at {host}");
+        }
+    }
+    assert_eq!(building.ask(0, &browser("/meter/")).await.1, 0, "below a prefix the first page is ours");
+}
+
 #[tokio::test]
 async fn a_callers_credential_is_not_told_by_the_page_it_comes_from() {
     let device = Device::new(Generic::new(Scheme::Query));

@@ -122,6 +122,15 @@ async fn methods_that_ask_for_a_tunnel_or_an_echo_are_405() {
         let ask = Ask::new(Method::CONNECT, "evil.example:443").with("Host", host);
         assert_eq!(door.stops(&ask).await.fault(), "method_not_allowed", "{host}");
     }
+    // But a caller that would be refused whatever it asked is refused.
+    for (name, value, fault) in [
+        ("Host", "me@localhost", "host_not_allowed"),
+        ("Host", "localhost, evil.example", "host_not_allowed"),
+        ("Origin", "http://evil.example", "origin_not_allowed"),
+    ] {
+        let ask = Ask::new(Method::CONNECT, "localhost:443").with(name, value);
+        assert_eq!(door.stops(&ask).await.fault(), fault, "{value}");
+    }
     let echo = Ask::new(Method::TRACE, "/").with("Host", "evil.example");
     assert_eq!(door.stops(&echo).await.fault(), "host_not_allowed");
     let asterisk = door.stops(&Ask::new(Method::OPTIONS, "*")).await;
@@ -246,4 +255,21 @@ async fn a_device_that_may_only_be_read_is_only_read() {
         );
     }
     door.passes(&Ask::get("/meter/twin/status?code=200&slow")).await;
+}
+
+#[tokio::test]
+async fn what_would_become_a_websocket_does_not_only_read_and_what_would_not_does() {
+    let door = Door::with("access = \"read\"\nacts_on_get = []\n").await;
+    let upgrade = |connection: &str, protocol: &str| {
+        Ask::get(READ).with("Connection", connection).with("Upgrade", protocol)
+    };
+    let problem = door.stops(&upgrade("keep-alive, Upgrade", "WebSocket")).await.problem();
+    assert_eq!(problem.fault, "read_only");
+    assert!(problem.detail.contains("WebSocket"), "{}", problem.detail);
+    // Clients that also speak HTTP/2 offer it with a GET like any other.
+    let offer = upgrade("Upgrade, HTTP2-Settings", "h2c").with("HTTP2-Settings", "AAMAAABkAAQAoAAAAAIAAAAA");
+    for ask in [offer, upgrade("keep-alive", "websocket"), upgrade("Upgrade", "h2c, websocket")] {
+        let arrival = door.passes(&ask).await;
+        assert!(!arrival.headers.contains_key("upgrade"), "{:?}", arrival.headers);
+    }
 }

@@ -13,7 +13,9 @@ async fn a_body_larger_than_allowed_is_413_whether_it_says_so_or_not() {
     let told = Ask::post("/meter/twin/upload", noise(0, 1001));
     let problem = door.stops(&told).await.problem();
     assert_eq!((problem.fault.as_str(), problem.device.as_deref()), ("body_too_large", Some("meter")));
-    assert!(problem.detail.contains("max_body"), "{}", problem.detail);
+    for words in ["1000 bytes", "raise `max_body` under [devices.meter]"] {
+        assert!(problem.detail.contains(words), "{}", problem.detail);
+    }
     assert_eq!(door.lab.send(&Ask::post("/meter/twin/upload", noise(0, 1000))).await.json()["length"], 1000);
     for (length, fits) in [(1000, true), (1001, false), (100_000, false)] {
         let mut line = door.lab.connect().await;
@@ -104,6 +106,37 @@ async fn a_body_that_stalls_is_given_up_and_frees_the_device() {
     let reply = line.reply(&Method::POST).await.unwrap();
     assert_eq!(reply.status, 408);
     assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
+}
+
+#[tokio::test]
+async fn what_a_caller_says_is_repeated_up_to_a_length_only() {
+    let door = Door::with(
+        "access = \"read\"\nacts_on_get = []\n[access.keys.reader]\nkey = \"reader-0123456789abcdef\"\nmethods = [\"GET\", \"BREW\"]\n",
+    )
+    .await;
+    let long = "x".repeat(30_000);
+    let method = |begins: &str| Method::from_bytes(format!("{begins}{long}").as_bytes()).unwrap();
+    for (ask, fault) in [
+        (Ask::get("/meter/").with("Host", &long), "host_not_allowed"),
+        (Ask::get("/meter/").with("Host", &format!("{long}.example")), "host_not_allowed"),
+        (Ask::get("/meter/").with("Origin", &long), "origin_not_allowed"),
+        (Ask::get("/meter/").with("Origin", &format!("http://{long}")), "origin_not_allowed"),
+        (Ask::new(method(""), "/meter/"), "key_not_allowed"),
+        (Ask::get(format!("/{}/", &long[..8000])), "unknown_device"),
+    ] {
+        let reply = door.stops(&ask.with("X-API-Key", "reader-0123456789abcdef")).await;
+        assert_eq!(reply.fault(), fault);
+        let headers: usize = reply.headers.values().map(http::HeaderValue::len).sum();
+        assert!(headers < 1500 && reply.body.len() < 1500, "{reply:?}");
+    }
+    let open = Door::with("access = \"read\"\nacts_on_get = []\n").await;
+    let reply = open.stops(&Ask::new(method("BREW"), "/meter/")).await;
+    assert_eq!(reply.fault(), "read_only");
+    assert!(reply.text().contains("BREWxxx") && reply.body.len() < 1500, "{reply:?}");
+    // The longest name there may be is told whole, since the line that would allow it has to be right.
+    let name = format!("{}.example", "y".repeat(245));
+    let told = open.stops(&Ask::get("/meter/").with("Host", &name)).await.problem().detail;
+    assert!(told.contains(&format!("hosts = [\"{name}\"]")), "{told}");
 }
 
 /// A body in one chunk.

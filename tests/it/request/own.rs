@@ -1,9 +1,10 @@
 //! keyward's own endpoints.
 
 use http::Method;
+use keyward::twin::egauge::{Egauge, EgaugeSettings};
 use serde_json::Value;
 
-use crate::support::{Ask, Door, has_members};
+use crate::support::{Ask, Device, Door, End, Lab, has_members};
 
 const OWN: [&str; 5] = ["/", "/healthz", "/readyz", "/metrics", "/-/devices"];
 
@@ -179,6 +180,24 @@ async fn the_state_of_a_device_follows_its_last_exchange() {
     door.device.come_back().await;
     door.lab.get("/meter/twin/sample").await;
     assert_eq!(door.lab.listed("meter").await["state"], "ok");
+}
+
+#[tokio::test]
+async fn after_a_restart_a_device_is_unknown_until_it_is_asked_though_its_login_rests() {
+    let device = Device::new(Egauge::new(EgaugeSettings::default()));
+    device.twin.lock_out();
+    let mut lab = Lab::new(&device.table("meter", "")).await;
+    assert_eq!(lab.get("/meter/twin/sample").await.fault(), "login_refused");
+    assert_eq!(lab.listed("meter").await["state"], "down");
+    lab.restart(End::Killed).await;
+    let listed = lab.listed("meter").await;
+    assert_eq!((&listed["state"], &listed["requests"]), (&"unknown".into(), &0.into()));
+    // What it will come to is known all the same.
+    assert_eq!(listed["fault"], "login_refused");
+    assert!(listed["detail"].as_str().unwrap().contains("username or password"), "{listed}");
+    assert_eq!(lab.get("/readyz").await.json()["devices"][0]["state"], "unknown");
+    assert_eq!(lab.get("/meter/twin/sample").await.fault(), "login_refused");
+    assert_eq!(lab.listed("meter").await["state"], "down");
 }
 
 #[tokio::test]

@@ -132,6 +132,37 @@ async fn a_check_tries_a_refused_credential_at_most_once_in_five_minutes() {
 }
 
 #[tokio::test]
+async fn a_fixed_credential_refused_though_it_was_fine_is_said_to_be_tried_as_it_is() {
+    for twin in every().await.unwrap().into_iter().filter(|twin| is_locked(&**twin) && !twin.renewable()) {
+        // A digest that is refused is a session that is, and rests.
+        if twin.vendor() == "digest" {
+            continue;
+        }
+        let mut bench = Bench::of(twin).await;
+        bench.reads().await;
+        bench.twin.lock_out();
+        for _ in 0..3 {
+            let before = attempts(&bench);
+            let problem = bench.read().await.problem();
+            assert_eq!((problem.fault.as_str(), problem.retry_after), ("login_refused", Some(5)));
+            assert!(problem.detail.contains("every request tries it again"), "{}", problem.detail);
+            assert!(!problem.detail.contains("sooner"), "{}", problem.detail);
+            assert_ne!(attempts(&bench), before, "and so it is");
+        }
+        let tried = attempts(&bench);
+        for end in [End::Stopped, End::Killed] {
+            let said = bench.lab.check("it").await.unwrap_err();
+            assert!(said.contains("less than 5 min ago") && said.contains("once in 5 min"), "{said}");
+            assert_eq!(attempts(&bench), tried);
+            bench.lab.restart(end).await;
+        }
+        bench.twin.readmit();
+        pass(FIRST_REST).await;
+        bench.lab.check("it").await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_corrected_credential_is_tried_at_once() {
     for twin in every().await.unwrap().into_iter().filter(|twin| is_locked(&**twin)) {
         let mut bench = Bench::of(twin).await;

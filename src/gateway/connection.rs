@@ -1,0 +1,21 @@
+//! What a message says of the connection that it came by.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Version, request};
+
+/// Header names that `Connection` nominates as the sender's own.
+pub(super) fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::CONNECTION).into_iter().map(HeaderValue::as_bytes);
+    let names = values.flat_map(|value| value.split(|byte| *byte == b','));
+    names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
+}
+
+/// Whether a request asks for a WebSocket (RFC 6455) in a way that is passed on. Other protocols are not: they would
+/// carry requests past everything that stands before this one.
+pub(super) fn becomes_websocket(asked: &request::Parts) -> bool {
+    let protocol = asked.headers.get(header::UPGRADE);
+    // HTTP/1.0 knows no upgrade (RFC 9110 section 7.8).
+    asked.version == Version::HTTP_11
+        && protocol.is_some_and(|it| it.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        && nominated(&asked.headers).contains(&header::UPGRADE)
+}
