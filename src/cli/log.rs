@@ -149,22 +149,4 @@ fn one_line(event: &str, has_colours: bool) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_is_one_line_whatever_is_in_it() {
-        let forged = "a\nERROR \u{1b}[31mforged\r\u{7f}\u{9b}é\n";
-        assert_eq!(one_line(forged, false), "a\\nERROR \\u{1b}[31mforged\\r\\u{7f}\\u{9b}é\n");
-        assert_eq!(one_line("\u{1b}[32m INFO\u{1b}[0m a\n", true), "\u{1b}[32m INFO\u{1b}[0m a\n");
-    }
-
-    #[test]
-    fn a_panic_is_counted_in_whatever_thread() {
-        let panics = count_panics();
-        std::thread::spawn(|| panic!("as a test wants it")).join().unwrap_err();
-        drop(std::panic::take_hook());
-        // Another test may panic by intent in the meantime.
-        assert!(panics.load(Ordering::Relaxed) >= 1);
-    }
-}
+mod tests;
