@@ -33,7 +33,6 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderValue};
 use http::{Request, StatusCode, request};
-use http_body_util::BodyExt;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -113,7 +112,7 @@ impl Gateway {
         let device = Arc::clone(&hop.device);
         let patient = Patient::new(body, house.caller_idle, device.max_body);
         let excess = patient.excess();
-        let body = Body::new(patient.map_frame(authorise::bare_trailers(&hop, &head)));
+        let body = Body::new(authorise::bare_trailers(&hop, &head, patient));
         let body = Replay::hold(body, REPLAYED);
         let mut call = Call { head, body, upgrade, ending, deadline: begun + device.timeout };
         let outcome = self.pass(&hop, &mut call).await.map_err(|fault| match (fault.kind, device.max_body) {

@@ -1,15 +1,18 @@
 //! The request as the device gets it: the caller's, without what is not for the device, with our session on it.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Version, request};
-use http_body::{Body, Frame};
+use http_body::{Body, Frame, SizeHint};
 
-use super::admit;
 use super::fault::Fault;
+use super::patience::Patient;
 use super::route::{self, Hop};
+use super::{Device, admit};
 use crate::keeper::Lease;
 use crate::vendor::Cookies;
 
@@ -71,15 +74,42 @@ pub(super) fn frame(asked: &request::Parts, body: &impl Body, headers: &mut Head
     }
 }
 
-/// The caller's trailers as the device may see them: a header that is not forwarded is not forwarded behind the body.
-pub(super) fn bare_trailers(
-    hop: &Hop,
-    asked: &request::Parts,
-) -> impl FnMut(Frame<Bytes>) -> Frame<Bytes> + use<> {
-    let (device, nominated) = (Arc::clone(&hop.device), nominated(&asked.headers));
-    move |frame| {
-        let carriers = device.vendor.carriers().headers;
-        without_trailers(frame, |name| nominated.contains(name) || !is_for_device(name, &carriers))
+/// The caller's body with its trailers as the device may see them: a header that is not forwarded is not forwarded
+/// behind the body.
+pub(super) fn bare_trailers(hop: &Hop, asked: &request::Parts, body: Patient) -> Bare {
+    Bare { body, device: Arc::clone(&hop.device), nominated: nominated(&asked.headers) }
+}
+
+/// A caller's body without the trailers that stay here. It tells its length, unlike what `map_frame` makes of it: else
+/// every body would go out in chunks, which small devices don't read.
+pub(super) struct Bare {
+    body: Patient,
+    device: Arc<Device>,
+    nominated: Vec<HeaderName>,
+}
+
+impl Body for Bare {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        let polled = Pin::new(&mut this.body).poll_frame(context);
+        polled.map_ok(|frame| {
+            let carriers = this.device.vendor.carriers().headers;
+            without_trailers(frame, |name| this.nominated.contains(name) || !is_for_device(name, &carriers))
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -447,6 +447,27 @@ async fn whatever_the_method_a_body_is_a_body_and_what_follows_is_the_next_reque
     assert_eq!(bench.device.heard().pop().unwrap().values("content-length"), ["0"]);
 }
 
+/// Small devices read no chunks, and none would know what is still to come.
+#[tokio::test]
+async fn a_body_whose_length_is_known_has_it_at_the_device_and_one_without_is_in_chunks() {
+    let bench = Bench::new().await;
+    for length in [1, 5, 200_000] {
+        let body = "x".repeat(length);
+        assert_eq!(bench.lab.send(&Ask::post("/meter/x", body)).await.status, 200);
+        let heard = bench.device.heard().pop().unwrap();
+        assert_eq!(heard.values("content-length"), [length.to_string()], "{}", heard.head);
+        assert_eq!(heard.body.len(), length);
+    }
+    let mut line = bench.lab.connect().await;
+    line.write(chunks("5\r\nhello\r\n0\r\n\r\n")).await;
+    assert_eq!(line.reply(&Method::GET).await.unwrap().status, 200);
+    let heard = bench.device.heard().pop().unwrap();
+    assert_eq!(
+        (heard.values("content-length").len(), heard.values("transfer-encoding")),
+        (0, vec!["chunked"])
+    );
+}
+
 #[tokio::test]
 async fn only_a_websocket_of_http_1_1_is_an_upgrade() {
     let bench = Bench::new().await;
