@@ -9,6 +9,7 @@
 )]
 
 mod end;
+mod memory;
 mod saves;
 mod soak;
 mod stuck;
