@@ -13,6 +13,7 @@ mod memory;
 mod saves;
 mod soak;
 mod stuck;
+mod weak;
 
 /// What these tests share with the others.
 #[path = "../it"]
