@@ -176,39 +176,4 @@ fn one_line(event: &str, form: Form) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_event_is_one_line_whatever_is_in_it() {
-        let forged = "a\nERROR \u{1b}[31mforged\r\u{7f}\u{9b}é\n";
-        assert_eq!(one_line(forged, Form::Plain), "a\\nERROR \\u{1b}[31mforged\\r\\u{7f}\\u{9b}é\n");
-        assert_eq!(one_line("\u{1b}[32m INFO\u{1b}[0m a\n", Form::Painted), "\u{1b}[32m INFO\u{1b}[0m a\n");
-    }
-
-    #[test]
-    fn a_line_is_cut_between_two_letters_and_says_so() {
-        let endless = "ä\n€".repeat(20_000);
-        for form in [Form::Plain, Form::Painted, Form::Json] {
-            let line = one_line(&endless, form);
-            assert!(line.len() < 2 * LONGEST + 100, "{}", line.len());
-            assert_eq!(line.matches('\n').count(), 1);
-            assert!(line.contains('€') && line.contains(CUT));
-            let whole = "a".repeat(LONGEST);
-            assert_eq!(one_line(&format!("{whole}\n"), form), format!("{whole}\n"));
-        }
-        let cut: serde_json::Value = serde_json::from_str(&one_line(&endless, Form::Json)).unwrap();
-        assert!(cut["cut"].as_str().unwrap().ends_with(CUT));
-        let line = one_line(&endless, Form::Plain);
-        assert!(line.len() < LONGEST + 20 && line.ends_with(&format!("{CUT}\n")), "{}", line.len());
-    }
-
-    #[test]
-    fn a_panic_is_counted_in_whatever_thread() {
-        let panics = count_panics();
-        std::thread::spawn(|| panic!("as a test wants it")).join().unwrap_err();
-        drop(std::panic::take_hook());
-        // Another test may panic by intent in the meantime.
-        assert!(panics.load(Ordering::Relaxed) >= 1);
-    }
-}
+mod tests;

@@ -1,12 +1,21 @@
 //! Devices that are off, broken or hostile.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Method;
+use keyward::twin::Authority;
 use keyward::twin::generic::{Generic, Scheme};
-use tokio::net::TcpListener;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
 
 use crate::support::{Act, Ask, Device, Door, Lab, Port, Reply, Scripted, until};
 
@@ -101,6 +110,60 @@ async fn what_is_no_tls_is_told_as_that() {
         (problem.fault.as_str(), problem.error.as_str()),
         ("device_unreachable", "connection_terminated")
     );
+}
+
+#[tokio::test]
+async fn a_device_that_ends_the_handshake_with_an_alert_is_told_of_by_it() {
+    // A fatal alert: the version is not supported (RFC 8446 section 6.2).
+    let told = accept_with(|mut stream| async move {
+        stream.write_all(&[21, 3, 3, 0, 2, 2, 70]).await.unwrap();
+        drop(stream.read_to_end(&mut Vec::new()).await);
+    });
+    // A server that wants a certificate of its callers, and says in the handshake that there is none.
+    let authority = Authority::new("callers").unwrap();
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem().as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let callers =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let own = rcgen::generate_simple_self_signed(["device".to_owned()]).unwrap();
+    let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der());
+    let settings = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS12])
+        .unwrap()
+        .with_client_cert_verifier(callers)
+        .with_single_cert(vec![own.cert.into()], key.into())
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(settings));
+    let asked = accept_with(move |stream| {
+        let acceptor = acceptor.clone();
+        async move { assert!(acceptor.accept(stream).await.is_err()) }
+    });
+    for (address, alert) in [(told.await, "ProtocolVersion"), (asked.await, "CertificateRequired")] {
+        let lab = Lab::new(&table(&format!("https://{address}"), "")).await;
+        let problem = lab.get("/meter/x").await.problem();
+        assert_eq!(
+            (problem.fault.as_str(), problem.error.as_str()),
+            ("device_unreachable", "tls_alert_received"),
+            "{}",
+            problem.detail
+        );
+        assert!(problem.detail.contains(alert), "{}", problem.detail);
+    }
+}
+
+/// A port whose connections are seen to so, for as long as the test takes.
+async fn accept_with<F: Future<Output = ()> + Send + 'static>(
+    see_to: impl Fn(TcpStream) -> F + Send + 'static,
+) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(see_to(stream));
+        }
+    });
+    address
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@
 mod support;
 
 mod cli;
+mod cloud;
 mod doors;
 mod enphase;
 mod faults;

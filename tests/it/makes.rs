@@ -8,7 +8,7 @@ use keyward::twin::enlighted::{Api, Enlighted, EnlightedSettings};
 use keyward::twin::yombo::{Starting, Yombo, YomboSettings};
 use keyward::twin::{Twin as _, serve};
 
-use crate::support::{Ask, Device, Lab, pass};
+use crate::support::{Act, Ask, Device, Lab, Reply, Scripted, pass};
 
 #[tokio::test]
 async fn a_meters_token_lasts_as_long_as_it_says_by_whatever_clock_it_has() {
@@ -41,6 +41,65 @@ async fn a_meter_that_leaves_http_out_is_garbled_and_served_again_after_it() {
     let lab = Lab::new(&device.table("meter", "")).await;
     assert_eq!(lab.get("/meter/api/register?noHTTP").await.fault(), "device_garbled");
     assert_eq!(lab.get("/meter/api/register?rate").await.status, 200);
+}
+
+fn answer(status: &str, lines: &str, body: &str) -> Act {
+    let length = body.len();
+    Act::Answer(format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {length}\r\n\r\n{body}").into())
+}
+
+/// A matter of rights, as the device's own words and no further login say.
+fn is_refused_again(reply: &Reply) {
+    assert_eq!((reply.status.as_u16(), reply.text()), (403, "not for you"), "{reply:?}");
+    assert_eq!(reply.header("proxy-status"), "keyward; received-status=401");
+}
+
+#[tokio::test]
+async fn what_a_meter_refuses_again_after_a_login_is_a_matter_of_rights() {
+    const NONCE: &str = r#"{"rlm":"eGauge Administration","nnc":"a-nonce"}"#;
+    let device = Scripted::new(|nth| match nth {
+        // Of both logins, and of the question between them whether the first session is still good.
+        0 | 4 | 5 => answer("401 Unauthorized", "", NONCE),
+        1 | 6 => answer("200 OK", "", r#"{"jwt":"head.e30.tail","rights":[]}"#),
+        2 => answer("200 OK", "", "{}"),
+        _ => answer("401 Unauthorized", "WWW-Authenticate: Bearer\r\n", "not for you"),
+    })
+    .await;
+    let lab = Lab::new(&format!(
+        "[devices.meter]\nvendor = \"egauge\"\nurl = \"http://{}\"\nusername = \"owner\"\npassword = \"word\"\n",
+        device.address
+    ))
+    .await;
+    assert_eq!(lab.get("/meter/api/register").await.status, 200);
+    is_refused_again(&lab.get("/meter/api/register").await);
+    let asked: Vec<_> = device.heard().iter().map(|heard| heard.target().to_owned()).collect();
+    let (nonce, login, path) = ("/api/auth/unauthorized", "/api/auth/login", "/api/register");
+    assert_eq!(asked, [nonce, login, path, path, nonce, nonce, login, path]);
+}
+
+#[tokio::test]
+async fn what_is_refused_again_with_a_fresh_nonce_is_a_matter_of_rights() {
+    let device = Scripted::new(|nth| match nth {
+        // The path that was refused, and the one that a fresh nonce was tried with.
+        1 | 2 | 5 => answer("200 OK", "", "{}"),
+        _ => {
+            let challenge = format!(
+                "WWW-Authenticate: Digest realm=\"r\", nonce=\"{nth}\", qop=\"auth\", algorithm=MD5\r\n"
+            );
+            answer("401 Unauthorized", &challenge, "not for you")
+        }
+    })
+    .await;
+    let lab = Lab::new(&format!(
+        "[devices.camera]\nvendor = \"digest\"\nurl = \"http://{}\"\nusername = \"owner\"\npassword = \"word\"\n",
+        device.address
+    ))
+    .await;
+    assert_eq!(lab.get("/camera/x").await.status, 200);
+    assert_eq!(lab.get("/camera/x").await.status, 200);
+    is_refused_again(&lab.get("/camera/x").await);
+    let asked: Vec<_> = device.heard().iter().map(|heard| heard.target().to_owned()).collect();
+    assert_eq!(asked, ["/", "/x", "/x", "/x", "/", "/", "/x"]);
 }
 
 #[tokio::test]

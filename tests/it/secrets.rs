@@ -6,15 +6,20 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
-use http::Method;
+use http::{HeaderMap, Method, Request};
+use keyward::config::Address;
+use keyward::gateway::admit::{DoorId, Peer};
 use keyward::twin::cloud::{CloudSettings, Trouble};
 use keyward::twin::enphase::{Enphase, EnphaseSettings};
 use keyward::twin::yombo::{Starting, Yombo, YomboSettings};
 use keyward::twin::{Twin, every};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::MutexGuard;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -241,6 +246,30 @@ async fn be_refused(seen: &mut Seen, lab: &mut Lab, device: &Device) {
         seen.ask(lab, &ask, "a refusal").await;
     }
     lab.reconfigure(&device.table("it", MORE)).await;
+    be_a_stranger(seen, lab).await;
+}
+
+/// What nobody on this machine can be refused for: another network, and a request that came by no door.
+async fn be_a_stranger(seen: &mut Seen, lab: &Lab) {
+    let door = DoorId::of([&Address { host: "127.0.0.1".to_owned(), port: 0 }]).remove(0);
+    let peer = Peer {
+        remote: "203.0.113.9:49152".parse().unwrap(),
+        local: lab.address(),
+        door: Arc::new(door),
+        secure: false,
+        ending: CancellationToken::new(),
+    };
+    for peer in [Some(peer), None] {
+        let target = format!("{ECHO}?apikey={CALLERS}");
+        let asked = Request::get(&target).header("Host", "localhost").header("X-API-Key", CALLERS);
+        let mut asked =
+            asked.header("Authorization", format!("Bearer {CALLERS}")).body(Body::empty()).unwrap();
+        peer.map(|peer| asked.extensions_mut().insert(peer));
+        let (head, body) = lab.front().oneshot(asked).await.unwrap().into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        let reply = Reply { status: head.status, headers: head.headers, body, trailers: HeaderMap::new() };
+        seen.note("a stranger's refusal", &reply);
+    }
 }
 
 /// Every file in the server's folder but those that hold sessions.
@@ -296,12 +325,14 @@ async fn no_secret_leaves_in_any_form_whatever_goes_wrong() {
         "bad_path",
         "body_too_large",
         "certificate_changed",
+        "client_not_allowed",
         "device_broke_off",
         "device_busy",
         "device_garbled",
         "device_timeout",
         "device_unreachable",
         "host_not_allowed",
+        "internal",
         "login_refused",
         "method_not_allowed",
         "not_replayed",

@@ -223,6 +223,24 @@ async fn a_pin_that_was_removed_is_withdrawn() {
     assert!(text.contains(door.device.certificate.pem().trim()));
 }
 
+/// A resumed session shows no certificate that could be compared.
+#[tokio::test]
+async fn a_pin_that_was_exchanged_holds_for_a_device_that_would_go_on_with_an_earlier_handshake() {
+    let certificate = Certificate::self_signed().unwrap();
+    for certificate in [certificate.clone(), certificate.at_most_tls12()] {
+        let door = door(certificate, "\"pin\"").await;
+        // The device remembers its handshakes for as long as it is on.
+        is_accepted(&door).await;
+        is_accepted(&door).await;
+        assert_eq!(door.device.served().accepted(), 1, "one connection, and it is kept");
+        let other = Certificate::self_signed().unwrap();
+        std::fs::write(door.lab.path("certs/meter.pem"), other.pem()).unwrap();
+        assert_eq!(door.lab.get("/meter/twin/raw?text=nonsense").await.fault(), "device_garbled");
+        door.device.served().settles(0).await;
+        is_refused(&door, &[&fingerprint(&other), &fingerprint(&door.device.certificate)]).await;
+    }
+}
+
 #[tokio::test]
 async fn a_pin_that_cannot_be_read_accepts_nobody_until_a_person_acts() {
     let mut door = Door::new().await;

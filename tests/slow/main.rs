@@ -9,9 +9,11 @@
 )]
 
 mod end;
+mod memory;
 mod saves;
 mod soak;
 mod stuck;
+mod weak;
 
 /// What these tests share with the others.
 #[path = "../it"]

@@ -1,12 +1,16 @@
 //! Callers and devices beyond the loopback, in network namespaces that are made for one test and removed after it.
 //! Needs root, `ip` (Debian's package `iproute2`), `curl` and `python3`.
 
+mod names;
+
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::support::{Process, until};
+use tokio::process::Child;
+
+use crate::support::{Ask, Line, Process, until};
 
 /// Two hosts and a cable between them.
 struct Hosts {
@@ -49,9 +53,26 @@ impl Hosts {
         Process::new("").with("KEYWARD_LISTEN", listen).after(there)
     }
 
-    /// Where `/etc/hosts` of the server stands.
-    fn names(&self) -> PathBuf {
-        PathBuf::from(format!("/etc/netns/{}/hosts", self.server))
+    /// What the server has in `/etc` by this name.
+    fn configure(&self, name: &str, text: &str) {
+        let folder = Path::new("/etc/netns").join(&self.server);
+        fs::create_dir_all(&folder).unwrap();
+        // In place, since what runs there sees this very file.
+        fs::write(folder.join(name), text).unwrap();
+    }
+
+    /// A device on this host: the files of a folder at port 8000.
+    fn web_server(&self, host: &str, address: &str, folder: &Path) -> Child {
+        let mut command = tokio::process::Command::new("ip");
+        command.args(["netns", "exec", host, "python3", "-m", "http.server", "8000", "--bind", address]);
+        let command = command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+        command.kill_on_drop(true).spawn().unwrap()
+    }
+
+    /// The whole answer that `curl` gets from there on the caller's side.
+    fn answer(&self, url: &str) -> String {
+        let out = run("ip", &["netns", "exec", &self.caller, "curl", "-gsSi", "-m", "60", url]);
+        String::from_utf8(out.stdout).unwrap()
     }
 
     /// What `curl` gets from there on the caller's side: the status, then the body.
@@ -165,22 +186,9 @@ async fn a_device_without_a_route_to_it_is_named_so() {
     );
     let (_server, port) = serve(&process).await;
     for name in ["refused", "nowhere"] {
-        let out = run(
-            "ip",
-            &[
-                "netns",
-                "exec",
-                &hosts.caller,
-                "curl",
-                "-gsSi",
-                "-m",
-                "10",
-                &format!("http://192.168.77.1:{port}/{name}/x"),
-            ],
-        );
-        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let text = hosts.answer(&format!("http://192.168.77.1:{port}/{name}/x"));
         assert!(text.contains(" 502 ") && text.contains("device_unreachable"), "{text}");
-        assert!(text.contains("error=destination_ip_unroutable"), "{text}");
+        assert!(text.contains("error=destination_ip_unroutable;"), "{text}");
     }
 }
 
@@ -189,31 +197,10 @@ async fn a_device_without_a_route_to_it_is_named_so() {
 async fn a_device_is_found_again_when_its_name_leads_elsewhere() {
     let hosts = Hosts::new();
     hosts.join("192.168.77.", 24);
-    fs::create_dir_all(hosts.names().parent().unwrap()).unwrap();
-    fs::write(hosts.names(), "127.0.0.2 meter.lan\n").unwrap();
+    hosts.configure("hosts", "127.0.0.2 meter.lan\n");
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x"), "here").unwrap();
-    let device = |address: &str| {
-        let mut command = tokio::process::Command::new("ip");
-        command.args([
-            "netns",
-            "exec",
-            &hosts.server,
-            "python3",
-            "-m",
-            "http.server",
-            "8000",
-            "--bind",
-            address,
-        ]);
-        command
-            .current_dir(&folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap()
-    };
+    let device = |address: &str| hosts.web_server(&hosts.server, address, folder.path());
     let mut first = device("127.0.0.2");
     let process = hosts.process("0.0.0.0:0");
     process.write("[devices.meter]\nvendor = \"open\"\nurl = \"http://meter.lan:8000\"\nacts_on_get = []\n");
@@ -224,6 +211,55 @@ async fn a_device_is_found_again_when_its_name_leads_elsewhere() {
     assert_eq!(asked().0, "502");
     // The name still leads to the old address, and then in place to the new one.
     let _second = device("127.0.0.3");
-    fs::write(hosts.names(), "127.0.0.3 meter.lan\n").unwrap();
+    hosts.configure("hosts", "127.0.0.3 meter.lan\n");
     until(|| asked() == ("200".to_owned(), "here".to_owned())).await;
+}
+
+/// A name with a dot in it might lead here by anybody's will, but for the machine's own.
+#[tokio::test]
+async fn the_machines_own_name_is_answered_to() {
+    const RENAMED: &str = "exec unshare --uts sh -c 'echo Box.Kw.Example >/proc/sys/kernel/hostname; exec \"$0\" \"$@\"' \"$0\" \"$@\"";
+    let process = Process::new(DEVICE).after(RENAMED);
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    for (name, status) in [
+        ("box.kw.example", 200),
+        ("BOX.kw.example.:8480", 200),
+        ("kw.example", 403),
+        ("a.box.kw.example", 403),
+        ("box.kw.example.evil.example", 403),
+    ] {
+        let ask = Ask::get("/-/devices").with("Host", name);
+        assert_eq!(Line::to(address).await.ask(&ask).await.unwrap().status, status, "{name}");
+    }
+}
+
+/// A door made way for another that could not be opened, and could not be opened again either.
+#[tokio::test]
+async fn a_server_is_not_ready_while_one_of_its_doors_is_closed() {
+    let hosts = Hosts::new();
+    hosts.join("192.168.77.", 24);
+    let door = |listen: &str| format!("[[listeners]]\nlisten = \"{listen}\"\n");
+    let usual = format!("{DEVICE}{}", door("192.168.77.1:8481"));
+    let process = hosts.process("127.0.0.1:0");
+    process.write(&usual);
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    let asked = |path: &str| {
+        let url = format!("http://{address}{path}");
+        let out = run("ip", &["netns", "exec", &hosts.server, "curl", "-gsSi", "-m", "60", &url]);
+        String::from_utf8(out.stdout).unwrap()
+    };
+    assert!(asked("/readyz").contains(" 200 OK"));
+    ip(&format!("-n {} addr del 192.168.77.1/24 dev lan", hosts.server));
+    process.write(&format!("{DEVICE}{}{}", door("0.0.0.0:8481"), door("192.168.77.7:8482")));
+    server.logs("a door that made way could not be opened again").await;
+    // What is told is noted a moment later.
+    assert!((0..100).any(|_| asked("/readyz").contains(" 503 ")));
+    assert!(asked("/readyz").contains("\"ready\":false"));
+    assert!(asked("/healthz").contains(" 200 OK"));
+    hosts.place(&hosts.server, "192.168.77.1/24");
+    process.write(&usual);
+    server.logs("configuration taken over").await;
+    assert!((0..100).any(|_| asked("/readyz").contains(" 200 OK")));
 }

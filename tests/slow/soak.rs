@@ -7,7 +7,7 @@ mod errands;
 mod ledger;
 mod plant;
 mod troubles;
-mod vitals;
+pub(crate) mod vitals;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,14 @@ const DESCRIPTOR_MARGIN: u64 = 10;
 /// Nobody may be left in the queue of a device after its caller has gone, however many went.
 const LEAVERS: (usize, usize) = (1_000, 10_000);
 
+/// Fewer requests than this in a second show nothing, on the slowest machine.
+const LEAST: u64 = 50;
+/// From so many minutes on there are as many as are promised.
+const LONG: u64 = 10;
+const PROMISED: u64 = 100_000;
+/// Of a hundred requests so many at least meet a fault.
+const FAULTS: usize = 5;
+
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number")))
 }
@@ -55,7 +63,7 @@ async fn soak() {
     let threads = vitals::threads(server.id());
     let ledger = Arc::new(Ledger::new());
 
-    let mut befores = Vec::new();
+    let (mut befores, mut requests) = (Vec::new(), Vec::new());
     // The first third warms up: what is in use after it may be in use at the end.
     for (part, share) in [(0, duration / 3), (1, duration * 2 / 3)] {
         let callers = Callers::start(CALLERS, address, seed + part, &park, &ledger);
@@ -63,6 +71,7 @@ async fn soak() {
         callers.stop().await;
         settle(&park, address).await;
         befores.push(Vitals::of(&server, address, &park).await);
+        requests.push(ledger.counts().0);
     }
     let leavers = if minutes.is_some() { LEAVERS.1 } else { LEAVERS.0 };
     let slowest = leave(&park, address, leavers).await;
@@ -76,6 +85,8 @@ async fn soak() {
             && vitals::threads(server.id()) <= threads
     };
     let after = Vitals::settled(&server, address, &park, SETTLED, is_small).await;
+    let grown = befores[1].memory.saturating_sub(before.memory);
+    println!("memory grew by {} bytes per request", grown / (requests[1] - requests[0]).max(1) as u64);
     println!("{}\n{before}\n{after}\nthreads {threads} -> {}", ledger.table(), vitals::threads(server.id()));
     if !is_small(&after) {
         broken.push("something stays behind".to_owned());
@@ -90,6 +101,16 @@ async fn soak() {
         }
     }
     broken.extend(ledger.wrong());
+    let (all, faults) = ledger.counts();
+    let least =
+        (duration.as_secs() * LEAST).max(minutes.filter(|minutes| *minutes >= LONG).map_or(0, |_| PROMISED));
+    println!("{all} requests, of {least} at least; {faults} met a fault");
+    if (all as u64) < least {
+        broken.push(format!("only {all} requests of {least}"));
+    }
+    if faults * 100 < all * FAULTS {
+        broken.push(format!("only {faults} faults in {all} requests"));
+    }
     for (name, made, allowed) in park.logins(duration) {
         println!("{name}: {made} logins, of {allowed} at the most");
         if made > allowed {

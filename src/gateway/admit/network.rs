@@ -77,3 +77,118 @@ fn are_neighbours(caller: IpAddr, ours: IpAddr) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::config::Address;
+    use crate::gateway::admit::DoorId;
+
+    /// A caller from there to our end of its connection, by a door that lets in these.
+    fn admitted(remote: &str, local: &str, door: Option<&[&str]>, all: Option<&[&str]>) -> Result<(), Fault> {
+        let networks = |listed: &[&str]| listed.iter().map(|network| network.parse().unwrap()).collect();
+        let id = DoorId::of([&Address { host: "::".to_owned(), port: 8480 }]).remove(0);
+        let peer = Peer {
+            remote: (remote.parse::<IpAddr>().unwrap(), 49152).into(),
+            local: (local.parse::<IpAddr>().unwrap(), 8480).into(),
+            door: Arc::new(id.clone()),
+            secure: false,
+            ending: CancellationToken::new(),
+        };
+        let door = Door { id, device: None, keys: true, allow: door.map(networks) };
+        admit(&Admission { allow: all.map(networks), ..Admission::default() }, &door, &peer)
+    }
+
+    #[test]
+    fn the_private_networks_begin_and_end_where_they_do() {
+        const OURS: &str = "2001:db8:1:2::1";
+        let edges = [
+            ("10.0.0.0", "10.255.255.255", ["9.255.255.255", "11.0.0.0"]),
+            ("172.16.0.0", "172.31.255.255", ["172.15.255.255", "172.32.0.0"]),
+            ("192.168.0.0", "192.168.255.255", ["192.167.255.255", "192.169.0.0"]),
+            ("169.254.0.0", "169.254.255.255", ["169.253.255.255", "169.255.0.0"]),
+            ("100.64.0.0", "100.127.255.255", ["100.63.255.255", "100.128.0.0"]),
+            ("127.0.0.1", "127.255.255.254", ["126.255.255.255", "128.0.0.0"]),
+            ("fc00::", "fdff:ffff::ffff", ["fbff:ffff::ffff", "fe00::"]),
+            ("fe80::", "febf:ffff::ffff", ["fe7f:ffff::ffff", "fec0::"]),
+            ("::1", "::1", ["::", "::2"]),
+            // Our neighbours: the same 64 bits, and no neighbour of theirs.
+            ("2001:db8:1:2::", "2001:db8:1:2:ffff::ffff", ["2001:db8:1:1:ffff::ffff", "2001:db8:1:3::"]),
+        ];
+        for (first, last, beyond) in edges {
+            for caller in [first, last] {
+                assert!(admitted(caller, OURS, None, None).is_ok(), "{caller}");
+            }
+            for caller in beyond {
+                let fault = admitted(caller, OURS, None, None).expect_err(caller);
+                assert_eq!(fault.kind, Kind::ClientNotAllowed, "{caller}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_address_of_ipv4_in_one_of_ipv6_is_the_former() {
+        for (caller, is_in) in [
+            ("::ffff:127.0.0.1", true),
+            ("::ffff:10.0.0.1", true),
+            ("::ffff:172.31.255.255", true),
+            ("::ffff:172.32.0.0", false),
+            ("::ffff:203.0.113.9", false),
+            // Only so mapped: this is an address of IPv6.
+            ("::10.0.0.1", false),
+        ] {
+            // On a socket for both, our end is mapped too, and that makes no neighbours.
+            assert_eq!(admitted(caller, "::ffff:192.168.1.2", None, None).is_ok(), is_in, "{caller}");
+            assert_eq!(admitted(caller, "2001:db8::1", Some(&["10.0.0.0/8"]), None).is_ok(), {
+                ["::ffff:127.0.0.1", "::ffff:10.0.0.1"].contains(&caller)
+            });
+        }
+        // Of IPv4 nobody is a neighbour.
+        assert!(admitted("203.0.113.9", "203.0.113.8", None, None).is_err());
+    }
+
+    #[test]
+    fn a_list_takes_the_place_of_the_private_networks_and_that_of_a_door_the_place_of_both() {
+        const LISTED: &[&str] = &["203.0.113.0/24"];
+        const LAN: &[&str] = &["192.168.7.0/24", "2001:db8::/32"];
+        let ours = "2001:db8:1::1";
+        for (caller, door, all, is_in) in [
+            ("203.0.113.9", None, Some(LISTED), true),
+            ("192.168.7.1", None, Some(LISTED), false),
+            ("2001:db8:1::2", None, Some(LISTED), false),
+            ("127.0.0.1", None, Some(LISTED), true),
+            ("192.168.7.1", Some(LAN), Some(LISTED), true),
+            ("2001:db8:9::2", Some(LAN), Some(LISTED), true),
+            ("203.0.113.9", Some(LAN), Some(LISTED), false),
+            ("192.168.8.1", Some(LAN), None, false),
+            ("127.0.0.1", Some(&[]), Some(&[]), true),
+            ("10.0.0.1", None, Some(&[]), false),
+        ] {
+            assert_eq!(admitted(caller, ours, door, all).is_ok(), is_in, "{caller} by {door:?}, {all:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_refused_is_told_the_line_that_would_let_it_in() {
+        let told = |door, all| admitted("::ffff:203.0.113.9", "::1", door, all).unwrap_err().detail;
+        let whole = told(None, None);
+        let line = "allow = [\"10.0.0.0/8\", \"172.16.0.0/12\", \"192.168.0.0/16\", \"169.254.0.0/16\", \
+                    \"100.64.0.0/10\", \"fc00::/7\", \"fe80::/10\", \"203.0.113.9\"]";
+        assert!(whole.contains(line) && whole.contains("under [access] in proxy.toml"), "{whole}");
+        let listed = told(None, Some(&["10.0.0.0/8"]));
+        assert!(listed.contains("under [access] in proxy.toml add \"203.0.113.9\""), "{listed}");
+        let door = told(Some(&["10.0.0.0/8"]), None);
+        assert!(door.contains("under the [[listeners]] of [::]:8480 in proxy.toml add"), "{door}");
+        // What is told would do.
+        let (_, allow) = line.split_once("allow = ").unwrap();
+        let networks: Vec<String> = serde_json::from_str(allow).unwrap();
+        let all = networks
+            .iter()
+            .all(|network| network.parse::<IpAddr>().is_ok() || network.parse::<ipnet::IpNet>().is_ok());
+        assert!(all, "{networks:?}");
+    }
+}

@@ -82,6 +82,37 @@ async fn a_folder_that_cannot_be_written_fails_the_check() {
 }
 
 #[tokio::test]
+async fn what_should_not_be_left_so_is_warned_of_by_a_check_and_at_the_start() {
+    let table = |name: &str, url: &str, more: &str| {
+        format!("[devices.{name}]\nvendor = \"bearer\"\nurl = \"{url}\"\ntoken = \"a-token\"\n{more}")
+    };
+    let process = Process::new(
+        &[
+            table("plain", "http://192.0.2.7", ""),
+            table("anybody", "https://192.0.2.8", "trust = \"any\"\n"),
+            table("here", "http://127.0.0.1:9", ""),
+            table("pinned", "https://192.0.2.9", ""),
+            "[devices.keyless]\nvendor = \"open\"\nurl = \"http://192.0.2.10\"\n".to_owned(),
+        ]
+        .concat(),
+    );
+    let checked = process.carry_out(&["check", "--offline"]).await;
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    let server = process.start(&["run"]);
+    // The devices are told of after what is wrong with them.
+    let log = server.logs("/keyless/ leads to").await;
+    for (told, mark) in [(checked.err, "warning: "), (log, "WARN")] {
+        let warnings =
+            |words: &str| told.lines().filter(|line| line.contains(mark) && line.contains(words)).count();
+        assert_eq!(warnings("devices.plain.url is http://: its credentials"), 1, "{told}");
+        assert_eq!(warnings("devices.anybody.trust = \"any\" accepts whoever answers"), 1, "{told}");
+        let fine = ["here", "pinned", "keyless"];
+        let silent = |name: &&str| warnings(&format!("devices.{name}.url is")) == 0;
+        assert!(fine.iter().all(silent) && warnings("accepts whoever answers") == 1, "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_that_no_door_could_show_is_a_mistake_in_the_configuration() {
     let door = "[[listeners]]\nlisten = \"127.0.0.1:0\"\ntls = ";
     let device = "[devices.meter]\nvendor = \"open\"\nurl = \"http://127.0.0.1:1\"\n";

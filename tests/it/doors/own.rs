@@ -53,6 +53,28 @@ async fn a_name_is_a_devices_by_the_authority_of_the_target_too() {
     assert_eq!(building.ask(0, &ask.with("Origin", "http://meter.example")).await.1, 1);
 }
 
+#[tokio::test]
+async fn no_header_but_host_leads_to_a_device() {
+    const NAME: &str = "meter.example";
+    let building = Building::with(OWN, "").await;
+    let ask = Ask::get("/twin/echo").with_all(&[
+        ("X-Forwarded-Host", NAME),
+        ("Forwarded", "host=meter.example"),
+        ("X-Forwarded-Server", NAME),
+        ("X-Host", NAME),
+        ("X-Original-Host", NAME),
+        ("X-Original-URL", "/meter/twin/echo"),
+        ("X-Rewrite-URL", "/meter/twin/echo"),
+        ("X-Forwarded-Prefix", "/meter"),
+    ]);
+    let (reply, arrived) = building.ask(0, &ask).await;
+    assert_eq!((reply.fault().as_str(), arrived), ("unknown_device", 0));
+    let mut elsewhere = Ask::get("/other/twin/echo");
+    elsewhere = elsewhere.with("X-Forwarded-Host", NAME).with("Forwarded", "host=meter.example");
+    let (reply, arrived) = building.ask(0, &elsewhere).await;
+    assert_eq!((reply.status.as_u16(), arrived), (200, 0));
+}
+
 /// Of a generic device it is not known which GETs act, so a browser has to prove where it is; but a person may type in
 /// its address.
 #[tokio::test]

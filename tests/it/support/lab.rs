@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use keyward::clock::Clock;
 use keyward::config::{self, Config, Environment};
+use keyward::gateway::front::front;
 use keyward::server::Server;
 use keyward::server::operate::{Instruction, Outcome, carry_out};
 use keyward::server::reload::Reloader;
@@ -106,6 +108,11 @@ impl Lab {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.running().address
+    }
+
+    /// What everything comes in by, whoever sends it.
+    pub(crate) fn front(&self) -> Router {
+        front(Arc::clone(&self.running().reloader.gateway))
     }
 
     /// Where its doors listen, the first one first.

@@ -66,13 +66,24 @@ impl Ledger {
         told
     }
 
+    /// How many requests there were, and how many of them met a fault of any kind: one that they were to meet, too.
+    pub(super) fn counts(&self) -> (usize, usize) {
+        let (mut all, mut faults) = (0, 0);
+        for ((errand, ending), count) in &self.pages.lock().unwrap().endings {
+            all += count;
+            let is_fine = ["right", "left"].contains(&ending.as_str());
+            if !is_fine || [Errand::BrokenBody, Errand::Garbage].contains(errand) {
+                faults += count;
+            }
+        }
+        (all, faults)
+    }
+
     /// For people.
     pub(super) fn table(&self) -> String {
         let mut pages = self.pages.lock().unwrap();
         let mut table = String::new();
-        let mut total = 0;
         for ((errand, ending), count) in &pages.endings {
-            total += count;
             writeln!(table, "{:<14}{ending:<20}{count:>9}", format!("{errand:?}")).unwrap();
         }
         for (errand, times) in &mut pages.times {
@@ -81,7 +92,6 @@ impl Ledger {
             writeln!(table, "{:<14}p50 {:>10.2?}  p99 {:>10.2?}", format!("{errand:?}"), at(50), at(99))
                 .unwrap();
         }
-        writeln!(table, "{total} requests").unwrap();
         table
     }
 }

@@ -25,7 +25,7 @@ impl Vitals {
             kept += plant.device.lock().await.served().connections();
         }
         let open = figure(address, "process_open_fds").await;
-        Self { descriptors: open.saturating_sub(kept as u64), memory: status(server.id(), "RssAnon:") << 10 }
+        Self { descriptors: open.saturating_sub(kept as u64), memory: memory(server.id()) }
     }
 
     /// Waits until they are as they should be, and gives up with what they are.
@@ -52,6 +52,11 @@ impl fmt::Display for Vitals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:>4} descriptors, {:>6} KiB", self.descriptors, self.memory >> 10)
     }
+}
+
+/// Bytes of memory that are no file's.
+pub(crate) fn memory(process: u32) -> u64 {
+    status(process, "RssAnon:") << 10
 }
 
 /// How many threads the process has.
