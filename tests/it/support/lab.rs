@@ -9,9 +9,9 @@ use axum::Router;
 use keyward::clock::Clock;
 use keyward::config::{self, Config, Environment};
 use keyward::gateway::front::front;
-use keyward::server::Server;
 use keyward::server::operate::{Instruction, Outcome, carry_out};
 use keyward::server::reload::Reloader;
+use keyward::server::{Server, StartError};
 use keyward::vendor::{Driver, Registry};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -46,9 +46,14 @@ impl Lab {
 
     /// Starts it with the folders as they are.
     pub(crate) async fn start(&mut self) {
-        let config = self.read().unwrap();
         let clock = self.clock.unwrap_or_else(Clock::system);
-        let server = Server::bind(config, clock, Vec::new()).await.unwrap();
+        let server = loop {
+            match Server::bind(self.read().unwrap(), clock, Vec::new()).await {
+                // A process that another test is starting has a copy of the lock until its program begins.
+                Err(StartError::Locked(_)) => tokio::task::yield_now().await,
+                bound => break bound.unwrap(),
+            }
+        };
         let ((address, _), reloader) = (server.addresses()[0], server.reloader());
         let stop = CancellationToken::new();
         let task = tokio::spawn(server.run(stop.clone().cancelled_owned()));
