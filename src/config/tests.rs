@@ -42,7 +42,7 @@ impl Makes for Fake {
 
     fn build(&self, vendor: &str, section: &mut Section<'_>) -> Option<Driver> {
         if vendor == "header" {
-            let (name, value) = (section.required_text("name"), section.required_secret("value"));
+            let (name, value) = (section.required_text("name"), section.required_header_secret("value"));
             return Some(Driver::Header { name: name?, value: value? });
         }
         let username = section.required_text("username");
