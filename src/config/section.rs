@@ -13,7 +13,7 @@ use super::credential::loose_mode;
 use super::lines::is_secret;
 use super::report::Report;
 use super::words::{got, listed, nearest};
-use super::{BaseUrl, SecretSource};
+use super::{BaseUrl, Location, SecretSource};
 use crate::secret::Secret;
 
 /// One table of the file, of which a reader takes the keys it knows.
@@ -191,6 +191,14 @@ impl<'a> Section<'a> {
             (name.as_ref(), key.span().start, self.open(self.dotted(name), given))
         };
         entries.into_iter().map(open).collect()
+    }
+
+    /// What a message about this key begins with.
+    pub(super) fn location(&mut self, key: &'static str) -> Location {
+        match self.take(key) {
+            Some(given) => self.report.location(given.span().start, &self.dotted(key)),
+            None => Location::of_default(self.report.file, &self.dotted(key)),
+        }
     }
 
     pub(super) fn report(&self) -> &'a Report<'a> {
