@@ -33,7 +33,14 @@ async fn what_keeps_it_from_starting_is_told_with_exit_2() {
     assert!(second.code == Some(2) && second.err.contains("state"), "{second:?}");
     let other = Process::new(&device.table("meter", "")).with("KEYWARD_LISTEN", &address);
     let ended = other.carry_out(&["run"]).await;
-    assert!(ended.code == Some(2) && ended.err.contains(&address), "{ended:?}");
+    let expected =
+        format!("environment variable KEYWARD_LISTEN: {address} can't be listened on: another program");
+    assert!(ended.code == Some(2) && ended.err.contains(&expected), "{ended:?}");
+    let listener = format!("{}[[listeners]]\nlisten = \"{address}\"\n", device.table("meter", ""));
+    let ended = Process::new(&listener).carry_out(&["run"]).await;
+    let line = listener.lines().count() + 1;
+    let expected = format!("proxy.toml:{line}:10: listeners[0].listen: {address} can't be listened on");
+    assert!(ended.code == Some(2) && ended.err.contains(&expected), "{expected}: {ended:?}");
     let broken = Process::new("[devices.meter]\nvendor = \"enphse\"\n").carry_out(&["run"]).await;
     assert!(broken.code == Some(2) && broken.err.contains("did you mean `enphase`?"), "{broken:?}");
 }
