@@ -113,7 +113,7 @@ pub fn build_house(config: Config<Driver>, clock: Clock) -> Result<House, StartE
 /// # Errors
 /// What can't be used, and what to do.
 pub fn examine_doors(config: &Config<Driver>) -> Result<(), StartError> {
-    let certificate = OwnCertificate::new(&config.certs, Vec::new());
+    let certificate = OwnCertificate::new(&config.certs, Vec::new(), Clock::system());
     for door in &config.listeners {
         let fine = door.tls.as_ref().map_or(Ok(()), |tls| certificate.examine(tls));
         fine.map_err(|error| StartError::Configuration(doors::unusable(door, &error)))?;

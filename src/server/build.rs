@@ -119,7 +119,7 @@ impl Builder {
         names.sort_unstable();
         names.dedup();
         names.retain(|name| !matches!(name.as_str(), "" | ".local" | "0.0.0.0" | "::"));
-        OwnCertificate::new(self.certs.path(), names)
+        OwnCertificate::new(self.certs.path(), names, self.clock)
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
