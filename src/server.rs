@@ -172,7 +172,7 @@ impl Server {
     /// Serves until `stop`, then until what is under way has ended, at most for eight seconds.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Reloader { builder, gateway, .. } = &*self.reloader;
-        let control = control::listen(builder.state(), Arc::clone(gateway));
+        let control = control::listen(builder.state(), Arc::clone(&self.reloader));
         if let Err(error) = &control {
             tracing::warn!(
                 %error,
@@ -193,7 +193,7 @@ impl Server {
         }
         gone.cancel();
         saving.abort();
-        drop(control.map(|control| control.abort()));
+        drop(control);
         let devices = gateway.house.load_full();
         let farewells = devices.devices.iter().map(|device| device.keeper.close());
         let end = (Instant::now() + FAREWELL).min(told + END);

@@ -62,8 +62,9 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
     let sha256 = sha256.unwrap_or(presented.sha256);
     match carry_out(Instruction::Trust { device, sha256 }).await? {
         Outcome::Fine(detail) => say(&detail),
+        Outcome::Listening(_) => return Err(anyhow!("the running keyward answers something else").into()),
         Outcome::Failed(detail) => return Err(anyhow!(detail).into()),
-        Outcome::Certificates { .. } => {}
+        Outcome::Certificates { .. } | Outcome::Listening(_) => {}
     }
     Ok(())
 }

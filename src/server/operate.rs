@@ -13,6 +13,8 @@ use crate::upstream::Certificate;
 #[serde(rename_all = "snake_case")]
 pub enum Instruction {
     /// Visit this device, name to probe.
+    /// Where is the first door?
+    Listening,
     Check {
         /// Its name.
         device: String,
@@ -40,6 +42,8 @@ pub enum Outcome {
     /// What does not work and what to do about it.
     Failed(String),
     /// Certificates, the pinned and the presented one.
+    /// Where the first door is, with the port that it got.
+    Listening(String),
     Certificates {
         /// What is pinned.
         pinned: Option<Facts>,
@@ -74,17 +78,20 @@ impl From<&Certificate> for Facts {
 
 /// Carries out an instruction.
 pub async fn carry_out(house: &House, instruction: Instruction) -> Outcome {
-    let (Instruction::Check { device: name }
-    | Instruction::Certificates { device: name }
-    | Instruction::Trust { device: name, .. }) = &instruction;
+    let name = match &instruction {
+        Instruction::Check { device }
+        | Instruction::Certificates { device }
+        | Instruction::Trust { device, .. } => device,
+        Instruction::Listening => return Outcome::Failed("no server runs".to_owned()),
+    };
     let Some(device) = house.devices.iter().find(|device| device.name == *name) else {
         return Outcome::Failed(format!("there is no device {name} in the configuration"));
     };
     let outcome = match &instruction {
-        Instruction::Check { .. } => check(device).await.map(Outcome::Fine),
-        Instruction::Certificates { .. } => certificates(device).await,
         Instruction::Trust { sha256, .. } => trust(device, sha256).await,
     };
+        Instruction::Certificates { .. } => certificates(device).await,
+        Instruction::Check { .. } | Instruction::Listening => check(device).await.map(Outcome::Fine),
     outcome.unwrap_or_else(Outcome::Failed)
 }
 

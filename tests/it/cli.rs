@@ -1,6 +1,7 @@
 //! The commands, as a person or a service manager runs them.
 
 mod check;
+mod health;
 mod limits;
 mod log;
 mod run;

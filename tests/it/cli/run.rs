@@ -1,4 +1,4 @@
-//! `keyward run` and `keyward health`.
+//! `keyward run`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -112,20 +112,6 @@ async fn a_hangup_reads_the_file_again() {
     server.signal("HUP").await;
     server.logs("taken over").await;
     assert_eq!(get(address, "/meter/twin/sample").await.status, 200);
-}
-
-#[tokio::test]
-async fn health_is_0_while_it_serves_and_1_when_it_does_not() {
-    let device = device();
-    let mut process = Process::new(&device.table("meter", ""));
-    let server = process.start(&["run"]);
-    let address = server.address().await;
-    process = process.with("KEYWARD_LISTEN", address.to_string());
-    assert_eq!(process.carry_out(&["health"]).await.code, Some(0));
-    server.signal("TERM").await;
-    assert_eq!(server.ends().await.code, Some(0));
-    let ended = process.carry_out(&["health"]).await;
-    assert!(ended.code == Some(1) && ended.err.contains(&address.to_string()), "{ended:?}");
 }
 
 #[tokio::test]
