@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use accept::Hall;
 use build::Builder;
-pub use build::folders;
+pub use build::{examine_folders, folders};
 use certificate::OwnCertificate;
 use doorman::Doorman;
 use doors::Doors;
