@@ -4,6 +4,7 @@
 //! roots only, so that tolerance for a device's self-signed certificate can't reach it.
 
 mod certificate;
+mod chain;
 pub mod cloud;
 mod connect;
 mod counted;

@@ -102,21 +102,23 @@ impl Trouble {
                     "{place} can't prove that the certificate it shows is its own, or its key is too weak to tell"
                 ))
             }
-            rustls::Error::InvalidCertificate(error) => {
-                Self::Certificate(format!("the certificate of {place} can't be used: {error:?}"))
-            }
-            rustls::Error::AlertReceived(alert) => Self::TlsAlert(format!(
-                "{place} refuses the TLS handshake ({alert:?}): it may speak only TLS 1.0 or 1.1 or ciphers no longer \
+            rustls::Error::InvalidCertificate(_) => Self::Certificate(format!(
+                "the certificate of {place} can't be read: have the device make another, or update its firmware"
+            )),
+            rustls::Error::AlertReceived(_) => Self::TlsAlert(format!(
+                "{place} refuses the TLS handshake: it may speak only TLS 1.0 or 1.1 or ciphers no longer \
                  safe; update its firmware, or use http:// in `url` if it offers that"
             )),
-            rustls::Error::PeerIncompatible(why) => Self::TlsProtocol(format!(
-                "{place} speaks a TLS too old or with ciphers no longer safe ({why:?}): update its firmware, or use \
+            rustls::Error::PeerIncompatible(_) => Self::TlsProtocol(format!(
+                "{place} speaks a TLS too old or with ciphers no longer safe: update its firmware, or use \
                  http:// in `url` if it offers that"
             )),
             rustls::Error::InvalidMessage(_) => Self::TlsProtocol(format!(
                 "{place} does not speak TLS: is that its https port, or should `url` start with http://?"
             )),
-            other => Self::TlsProtocol(format!("no TLS with {place}: {other}")),
+            _ => Self::TlsProtocol(format!(
+                "{place} breaks the rules of TLS: update its firmware, or use http:// in `url` if it offers that"
+            )),
         }
     }
 }
