@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use crate::gateway::fault::{Fault, Kind};
@@ -12,9 +13,9 @@ use crate::upstream::Certificate;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Instruction {
-    /// Visit this device, name to probe.
     /// Where is the first door?
     Listening,
+    /// Visit this device, name to probe.
     Check {
         /// Its name.
         device: String,
@@ -41,9 +42,9 @@ pub enum Outcome {
     Fine(String),
     /// What does not work and what to do about it.
     Failed(String),
-    /// Certificates, the pinned and the presented one.
     /// Where the first door is, with the port that it got.
     Listening(String),
+    /// Certificates, the pinned and the presented one.
     Certificates {
         /// What is pinned.
         pinned: Option<Facts>,
@@ -89,20 +90,31 @@ pub async fn carry_out(house: &House, instruction: Instruction) -> Outcome {
     };
     let outcome = match &instruction {
         Instruction::Trust { sha256, .. } => trust(device, sha256).await,
-    };
         Instruction::Certificates { .. } => certificates(device).await,
         Instruction::Check { .. } | Instruction::Listening => check(device).await.map(Outcome::Fine),
+    };
     outcome.unwrap_or_else(Outcome::Failed)
 }
 
 async fn check(device: &Arc<Device>) -> Result<String, String> {
     let was_pinned = device.upstream.pinned().is_some();
-    let status = device.keeper.check().await.map_err(|failure| {
+    let answer = device.keeper.check().await.map_err(|failure| {
         let fault = Fault::from(failure);
         device.figures.fault(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
         advice(&fault)
     })?;
     device.figures.exchanged(std::time::Duration::ZERO);
+    let status = answer.status();
+    if let Some(why) = answers_for_another(answer.headers()) {
+        return Err(why);
+    }
+    if status.is_server_error() {
+        return Err(format!(
+            "the device answers {status} to GET {}: it has a trouble of its own; see its own page or log, or start it \
+             anew",
+            device.vendor.probe()
+        ));
+    }
     let mut said = vec![format!("answers ({})", status.as_u16())];
     if let Some(shown) = device.upstream.certificate() {
         let pinned = match (was_pinned, device.upstream.pinned().is_some()) {
@@ -116,6 +128,18 @@ async fn check(device: &Arc<Device>) -> Result<String, String> {
         said.push(format!("session until {end}"));
     }
     Ok(said.join(", "))
+}
+
+/// What it means that a fault of keyward's is answered, and not something of a device's.
+fn answers_for_another(headers: &HeaderMap) -> Option<String> {
+    let status = headers.get("proxy-status")?.to_str().ok()?;
+    let (_, error) = status.strip_prefix("keyward;")?.split_once("error=")?;
+    Some(match error.split(';').next().unwrap_or_default() {
+        "proxy_loop_detected" => {
+            "a loop: `url` leads back to this keyward; write the address of the device there".to_owned()
+        }
+        error => format!("a keyward answers there, and with a fault ({error}): is `url` that of the device?"),
+    })
 }
 
 /// What does not work, and what to do.

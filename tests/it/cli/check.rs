@@ -7,7 +7,7 @@ use keyward::twin::enphase::{Enphase, EnphaseSettings};
 use keyward::twin::generic::{Generic, Scheme};
 
 use super::SECRETLESS;
-use crate::support::{Ask, Device, Line, Process};
+use crate::support::{Act, Ask, Device, Line, Port, Process, Scripted};
 
 #[tokio::test]
 async fn every_device_has_its_line_and_one_that_fails_fails_the_check() {
@@ -146,7 +146,11 @@ async fn a_device_whose_url_leads_back_here_is_called_a_loop() {
     server.address().await;
     let ended = process.carry_out(&["check"]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.err.contains("state"), "{}", ended.err);
+    assert!(ended.out.contains("FAIL  me") && ended.out.contains("a loop: `url` leads back"), "{ended:?}");
+    process.write(&table("/nobody"));
+    server.logs("taken over").await;
+    let ended = process.carry_out(&["check"]).await;
+    assert!(ended.code == Some(1) && ended.out.contains("a keyward answers there"), "{ended:?}");
 }
 
 #[tokio::test]
@@ -165,7 +169,8 @@ async fn a_certificate_that_no_door_could_show_is_a_mistake_in_the_configuration
         std::fs::write(process.path("key.pem"), key).unwrap();
         let ended = process.carry_out(&["check", "--offline"]).await;
         assert_eq!(ended.code, Some(if is_fine { 0 } else { 2 }), "{ended:?}");
-        assert!(is_fine || ended.err.contains("key.pem can't be used"), "{ended:?}");
+        assert!(is_fine || ended.err.contains("proxy.toml:7:"), "{ended:?}");
+        assert!(is_fine || ended.err.contains("listeners[0].tls."), "{ended:?}");
     }
     process.write(&format!("{device}{door}\"self-signed\"\n"));
     assert_eq!(process.carry_out(&["check", "--offline"]).await.code, Some(0));
