@@ -96,7 +96,13 @@ async fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
     assert_eq!(get(address, "/second/twin/sample").await.status, 200);
     process.write("[devices.first]\nvendor = \"enphse\"\n");
     let log = server.logs("did you mean `enphase`?").await;
-    assert!(log.contains("proxy.toml"), "{log}");
+    let lines: Vec<_> = log.lines().collect();
+    let at = lines.iter().position(|line| line.contains("is not taken over")).unwrap();
+    assert!(lines[at].ends_with("the former one stays:"), "{log}");
+    assert!(lines[at + 1].contains("proxy.toml:"), "each mistake begins its own line: {log}");
+    assert_eq!(get(address, "/second/twin/sample").await.status, 200);
+    std::fs::remove_file(process.path("proxy.toml")).unwrap();
+    server.logs("proxy.toml: is not there: put it back").await;
     assert_eq!(get(address, "/second/twin/sample").await.status, 200);
     let metrics = get(address, "/metrics").await;
     assert!(metrics.text().contains("keyward_config_last_reload_successful 0"));
