@@ -117,7 +117,7 @@ impl Gateway {
         let body = Replay::hold(body, REPLAYED);
         let mut call = Call { head, body, upgrade, ending, deadline: begun + device.timeout };
         let outcome = self.pass(&hop, &mut call).await.map_err(|fault| match (fault.kind, device.max_body) {
-            (Kind::CallerLeft, Some(most)) if excess.is_set() => permit::too_large(most),
+            (Kind::CallerLeft, Some(most)) if excess.is_set() => permit::too_large(&device.name, most),
             _ => fault,
         });
         let response = outcome.unwrap_or_else(|fault| {
@@ -133,7 +133,7 @@ impl Gateway {
             method = %call.head.method,
             path = hop.path,
             status = response.status().as_u16(),
-            took_ms = took.as_millis(),
+            took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "answered"
         );
         response

@@ -20,23 +20,29 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
         permit_reading(hop, asked)?;
     }
     if is_acting_get(hop, asked) {
-        admit::admit_acting_get(asked, hop.secure, hop.is_own_site(), &device.name)?;
+        let is_known = device.make.acts_on_get.is_some();
+        admit::admit_acting_get(asked, hop.secure, hop.is_own_site(), &device.name, is_known)?;
     }
     let length =
         asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     match (length, device.max_body) {
-        (Some(length), Some(most)) if most < length => Err(too_large(most)),
+        (Some(length), Some(most)) if most < length => Err(too_large(&device.name, most)),
         _ => Ok(()),
     }
 }
 
-/// Whether this is a GET that changes something.
+/// Whether this is a GET that changes something, or a HEAD, which many devices take for one.
 pub(super) fn is_acting_get(hop: &Hop, asked: &request::Parts) -> bool {
-    asked.method.is_safe() && hop.device.acts_on_get.iter().any(|pattern| hop.falls_under(pattern))
+    matches!(asked.method, Method::GET | Method::HEAD)
+        && hop.device.acts_on_get.iter().any(|pattern| hop.falls_under(pattern))
 }
 
-pub(super) fn too_large(most: u64) -> Fault {
-    Fault::new(Kind::BodyTooLarge, format!("the body is larger than the {most} bytes of `max_body`"))
+pub(super) fn too_large(device: &str, most: u64) -> Fault {
+    let detail = format!(
+        "the body is larger than {device} may get: send less at once, or raise it under [devices.{device}] in \
+         proxy.toml: max_body = {most}"
+    );
+    Fault::new(Kind::BodyTooLarge, detail)
 }
 
 fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {

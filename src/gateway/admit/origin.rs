@@ -40,7 +40,8 @@ pub(super) fn admit(
 }
 
 /// A GET that changes something is guarded like a POST, although a browser sends it without an `Origin`. `device` is
-/// asked; where that is a site of its own, `is_own_site`, a person may open its first page.
+/// asked; where that is a site of its own, `is_own_site`, a person may open its first page. `is_known`: its make says
+/// which paths act.
 ///
 /// # Errors
 /// [`Kind::OriginNotAllowed`] for a browser that does not prove to be on a page of ours.
@@ -49,6 +50,7 @@ pub(in crate::gateway) fn admit_acting_get(
     secure: bool,
     is_own_site: bool,
     device: &str,
+    is_known: bool,
 ) -> Result<(), Fault> {
     let headers = &asked.headers;
     let is_browser = headers
@@ -66,14 +68,19 @@ pub(in crate::gateway) fn admit_acting_get(
     if proven || (sec_fetch_site(headers) != Some("same-site") && !is_browser) {
         return Ok(());
     }
-    Err(Fault::new(
-        Kind::OriginNotAllowed,
-        format!(
+    let detail = match is_known {
+        // Whoever switches this guard off for a make's own list has any page of the web switch the lights.
+        true => format!(
+            "a GET of this path changes something at {device}, so a browser is answered only on a page of this address: \
+             ask from one, or with something else than a browser"
+        ),
+        false => format!(
             "a GET of this path may change something, so a browser is answered only on a page of this address: if it \
              changes nothing, tell keyward which paths do, under [devices.{device}] in proxy.toml: acts_on_get = [\"/path\"], \
              or [] if none does"
         ),
-    ))
+    };
+    Err(Fault::new(Kind::OriginNotAllowed, detail))
 }
 
 fn foreign(whom: &str, origin: Option<&str>) -> Fault {

@@ -137,7 +137,8 @@ async fn a_log_in_json_is_json_line_by_line() {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(entry["level"].is_string() && entry["timestamp"].is_string(), "{line}");
         assert!(entry["fault"].is_null() || entry["caller"] == "127.0.0.1", "who was refused: {line}");
+        assert!(entry["took_ms"].is_null() || entry["took_ms"].is_u64(), "{line}");
     }
-    assert!(ended.err.contains("unknown_device"), "{}", ended.err);
+    assert!(ended.err.contains("unknown_device") && ended.err.contains("took_ms"), "{}", ended.err);
     assert!(!ended.err.contains('\u{1b}'), "a caller writes escape sequences into the log");
 }

@@ -13,7 +13,7 @@ async fn a_body_larger_than_allowed_is_413_whether_it_says_so_or_not() {
     let told = Ask::post("/meter/twin/upload", noise(0, 1001));
     let problem = door.stops(&told).await.problem();
     assert_eq!((problem.fault.as_str(), problem.device.as_deref()), ("body_too_large", Some("meter")));
-    assert!(problem.detail.contains("max_body"), "{}", problem.detail);
+    assert!(problem.detail.contains("[devices.meter] in proxy.toml: max_body = 1000"), "{}", problem.detail);
     assert_eq!(door.lab.send(&Ask::post("/meter/twin/upload", noise(0, 1000))).await.json()["length"], 1000);
     for (length, fits) in [(1000, true), (1001, false), (100_000, false)] {
         let mut line = door.lab.connect().await;
