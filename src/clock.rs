@@ -81,7 +81,7 @@ impl serde::Serialize for Timestamp {
 }
 
 /// No machine that runs this has an earlier date: its clock has not been set yet. 2026-01-01.
-const EARLIEST: Timestamp = Timestamp::from_seconds(1_767_225_600);
+pub const EARLIEST: Timestamp = Timestamp::from_seconds(1_767_225_600);
 
 /// Where the time comes from.
 ///

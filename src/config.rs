@@ -11,12 +11,14 @@ mod environment;
 mod lines;
 mod listener;
 mod pattern;
+mod pem;
 mod quantity;
 mod read;
 mod report;
 mod section;
 mod trust;
 mod url;
+mod whereabouts;
 mod words;
 
 #[cfg(test)]
@@ -32,10 +34,12 @@ pub use credential::{SecretError, SecretSource};
 pub use environment::{Environment, Missing, find};
 pub use listener::{Listener, ListenerTls};
 pub use pattern::PathPattern;
-pub use report::Errors;
+pub use pem::{Unusable, certificates, identity};
+pub use report::{Errors, Location};
 pub use section::Section;
-pub use trust::{CaName, Trust};
+pub use trust::{CaName, Fingerprint, Trust};
 pub use url::{Address, BaseUrl};
+pub use whereabouts::{Whereabouts, whereabouts};
 
 use crate::secret::Secret;
 use report::Report;
@@ -47,6 +51,8 @@ pub struct Config<D> {
     pub file: PathBuf,
     /// The address to listen on; without the key `127.0.0.1:8480`.
     pub listen: Address,
+    /// What says so.
+    pub listen_at: Location,
     /// The doors beside that one.
     pub listeners: Vec<Listener>,
     /// The folder of pinned certificates; without the key `certs` in the service's state folder or beside the
@@ -70,7 +76,8 @@ pub struct Config<D> {
 impl<D> Config<D> {
     /// All doors, that of `listen` first.
     pub fn doors(&self) -> Vec<Listener> {
-        std::iter::once(Listener::first(self.listen.clone())).chain(self.listeners.iter().cloned()).collect()
+        let first = Listener::first(self.listen.clone(), self.listen_at.clone());
+        std::iter::once(first).chain(self.listeners.iter().cloned()).collect()
     }
 }
 
@@ -194,8 +201,15 @@ pub fn load<M: Makes>(
     environment: &Environment,
     makes: &M,
 ) -> Result<Config<M::Driver>, Errors> {
-    let bytes =
-        std::fs::read(file).map_err(|error| Errors::whole(file, format!("cannot be read: {error}")))?;
+    let bytes = std::fs::read(file).map_err(|error| {
+        Errors::whole(
+            file,
+            match error.kind() {
+                std::io::ErrorKind::NotFound => "is not there: put it back".to_owned(),
+                _ => format!("cannot be read: {error}"),
+            },
+        )
+    })?;
     match str::from_utf8(&bytes) {
         Ok(text) => parse(text, file, environment, makes),
         Err(error) => {

@@ -88,6 +88,18 @@ impl Folder {
         self.note(made.and_then(|()| tempfile::tempfile_in(&self.path)).map(drop));
     }
 
+    /// Finds out whether the folder can be written, or could be made, and makes nothing.
+    pub fn examine(&self) {
+        let mut place = self.path.as_path();
+        // What it would be made in.
+        while place.symlink_metadata().is_err()
+            && let Some(above) = place.parent()
+        {
+            place = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        }
+        self.note(tempfile::tempfile_in(place).map(drop));
+    }
+
     /// Finds out whether a folder that could not be written can be by now.
     pub fn try_again(&self) {
         if self.trouble().is_some() {

@@ -137,7 +137,7 @@ impl Gateway {
             method = %call.head.method,
             path = hop.path,
             status = response.status().as_u16(),
-            took_ms = took.as_millis(),
+            took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "answered"
         );
         response

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use accept::Hall;
 use build::Builder;
-pub use build::folders;
+pub use build::{examine_folders, folders};
 use certificate::OwnCertificate;
 use doorman::Doorman;
 use doors::Doors;
@@ -38,7 +38,7 @@ use reload::Reloader;
 pub use warnings::warnings;
 
 use crate::clock::Clock;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Limits, Location};
 use crate::gateway::front::front;
 use crate::gateway::{Gateway, House};
 use crate::metrics::Metrics;
@@ -58,10 +58,10 @@ pub enum StartError {
     #[error("{0}")]
     Configuration(String),
     /// The address can't be listened on.
-    #[error(
-        "{address} can't be listened on: {source}. Is another program there, or is `listen` not an address here?"
-    )]
+    #[error("{at}: {address} can't be listened on: {}", unbound(source))]
     Listen {
+        /// What says that it is to be.
+        at: Location,
         /// The address.
         address: String,
         /// Why.
@@ -70,6 +70,23 @@ pub enum StartError {
     /// Another keyward has the state folder.
     #[error("{0}")]
     Locked(String),
+}
+
+/// Why an address can't be listened on, and what to do.
+pub fn unbound(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "another program listens there; end it, or choose another port".to_owned()
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            "this machine has no such address; 0.0.0.0 is all that it has".to_owned()
+        }
+        io::ErrorKind::PermissionDenied => {
+            "ports below 1024 are for root and for who has CAP_NET_BIND_SERVICE; choose another port"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    }
 }
 
 /// A server that is bound and not yet running.
@@ -96,10 +113,10 @@ pub fn build_house(config: Config<Driver>, clock: Clock) -> Result<House, StartE
 /// # Errors
 /// What can't be used, and what to do.
 pub fn examine_doors(config: &Config<Driver>) -> Result<(), StartError> {
-    let certificate = OwnCertificate::new(&config.certs, Vec::new());
+    let certificate = OwnCertificate::new(&config.certs, Vec::new(), Clock::system());
     for door in &config.listeners {
         let fine = door.tls.as_ref().map_or(Ok(()), |tls| certificate.examine(tls));
-        fine.map_err(|error| StartError::Configuration(doors::unusable(&door.listen, &error)))?;
+        fine.map_err(|error| StartError::Configuration(doors::unusable(door, &error)))?;
     }
     Ok(())
 }
@@ -155,7 +172,7 @@ impl Server {
     /// Serves until `stop`, then until what is under way has ended, at most for eight seconds.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Reloader { builder, gateway, .. } = &*self.reloader;
-        let control = control::listen(builder.state(), Arc::clone(gateway));
+        let control = control::listen(builder.state(), Arc::clone(&self.reloader));
         if let Err(error) = &control {
             tracing::warn!(
                 %error,
@@ -176,7 +193,7 @@ impl Server {
         }
         gone.cancel();
         saving.abort();
-        drop(control.map(|control| control.abort()));
+        drop(control);
         let devices = gateway.house.load_full();
         let farewells = devices.devices.iter().map(|device| device.keeper.close());
         let end = (Instant::now() + FAREWELL).min(told + END);

@@ -4,6 +4,7 @@
 //! roots only, so that tolerance for a device's self-signed certificate can't reach it.
 
 mod certificate;
+mod chain;
 pub mod cloud;
 mod connect;
 mod counted;
@@ -191,9 +192,7 @@ impl Upstream {
         let body = timeout_at(deadline, Limited::new(body, MAX_ANSWER).collect())
             .await
             .map_err(|_| self.late())?
-            .map_err(|error| {
-                Trouble::BrokeOff(format!("the answer of {} is not complete: {error}", self.label()))
-            })?;
+            .map_err(|error| Trouble::incomplete(self.label(), &*error))?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }
 

@@ -8,7 +8,7 @@ use super::log::Log;
 use super::{Exit, run, say};
 use crate::clock::Clock;
 use crate::config::{self, Address, Config, Environment, LogFormat};
-use crate::server::{Server, StartError};
+use crate::server::{Server, StartError, unbound};
 use crate::twin::{self, Certificate, Served};
 use crate::vendor::{Driver, Registry};
 
@@ -33,6 +33,11 @@ pub(super) async fn demo(listen: Option<Address>) -> Result<(), Exit> {
     let server = match Server::bind(configure(&wanted)?, Clock::system(), Vec::new()).await {
         Err(StartError::Listen { .. }) if listen.is_none() => {
             Server::bind(configure(&Address { port: 0, ..wanted })?, Clock::system(), Vec::new()).await?
+        }
+        // Its file is nobody's business.
+        Err(StartError::Listen { address, source, .. }) => {
+            let why = format!("{address} can't be listened on: {}", unbound(&source));
+            return Err(Exit::Usage(why));
         }
         bound => bound?,
     };

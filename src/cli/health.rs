@@ -1,4 +1,4 @@
-//! `keyward health`.
+//! `keyward health`: asks the running server and not its file, which may be another by now.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,21 +12,27 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::{Exit, load};
-use crate::config::{Address, Environment};
+use super::Exit;
+use crate::config::{Address, Environment, Whereabouts, whereabouts};
+use crate::server::control;
+use crate::server::operate::{Instruction, Outcome};
 
 /// A container's health check has no time to lose.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn health(named: Option<PathBuf>, environment: Environment) -> Result<(), Exit> {
-    // A file that was broken while the server runs says nothing about the server.
-    let address = match environment.listen() {
-        Some(address) => address,
-        None => load(named.as_deref(), &environment)?.listen,
-    };
-    let asked = timeout(PATIENCE, ask(&address)).await;
-    let outcome = asked.unwrap_or_else(|_| Err(anyhow!("no answer within {PATIENCE:?}")));
-    Ok(outcome.with_context(|| format!("keyward at {address} does not serve"))?)
+    let Whereabouts { state, listen } = whereabouts(named.as_deref(), &environment);
+    let asked = timeout(PATIENCE, async {
+        // Where the state folder can't be written there is no socket to ask at.
+        let address = match control::ask(&state, &Instruction::Listening).await {
+            Ok(Some(Outcome::Listening(address))) => address.parse().unwrap_or(listen),
+            _ => listen,
+        };
+        ask(&address).await.with_context(|| format!("keyward at {address} does not serve"))
+    });
+    let told =
+        || anyhow!("keyward with the state folder {} does not answer within {PATIENCE:?}", state.display());
+    Ok(asked.await.unwrap_or_else(|_| Err(told()))?)
 }
 
 async fn ask(address: &Address) -> anyhow::Result<()> {
@@ -36,6 +42,9 @@ async fn ask(address: &Address) -> anyhow::Result<()> {
         "::" => "::1",
         host => host,
     };
+    if address.port == 0 {
+        return Err(anyhow!("its port is known to itself alone, and none runs with this state folder"));
+    }
     let stream = TcpStream::connect((host, address.port)).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);

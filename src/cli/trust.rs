@@ -6,7 +6,7 @@ use anyhow::anyhow;
 
 use super::{ConfigArgument, Exit, load, say};
 use crate::clock::Clock;
-use crate::config::Environment;
+use crate::config::{Environment, Fingerprint};
 use crate::gateway::House;
 use crate::server::operate::{Facts, Instruction, Outcome, carry_out};
 use crate::server::{build_house, control};
@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     yes: bool,
     /// Pin without asking, but only a certificate with this SHA-256 fingerprint
     #[arg(long, value_name = "FINGERPRINT")]
-    sha256: Option<String>,
+    sha256: Option<Fingerprint>,
     #[command(flatten)]
     config: ConfigArgument,
 }
@@ -28,9 +28,16 @@ pub(super) struct Arguments {
 pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Result<(), Exit> {
     let config = load(arguments.config.config.as_deref(), &environment)?;
     let Arguments { device, yes, sha256, .. } = arguments;
-    if !config.devices.iter().any(|known| known.name == device) {
+    let Some(known) = config.devices.iter().find(|known| known.name == device) else {
         let names: Vec<_> = config.devices.iter().map(|known| known.name.as_str()).collect();
-        return Err(Exit::Usage(format!("there is no device {device:?}; there is {}", names.join(", "))));
+        let known = if names.len() == 1 { "the only one is" } else { "known are" };
+        return Err(Exit::Usage(format!("there is no device {device:?}; {known} {}", names.join(", "))));
+    };
+    if !known.url.is_tls() {
+        return Err(Exit::Usage(format!(
+            "{device} does not use TLS, so it shows no certificate: its `url` is {}",
+            known.url
+        )));
     }
     if !yes && sha256.is_none() && !stdin().is_terminal() {
         return Err(Exit::Usage(
@@ -55,15 +62,16 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
             presented
         }
         Outcome::Failed(detail) | Outcome::Fine(detail) => return Err(anyhow!(detail).into()),
+        Outcome::Listening(_) => return Err(anyhow!("the running keyward answers something else").into()),
     };
     if !yes && sha256.is_none() && !confirmed()? {
         return Err(anyhow!("nothing is changed").into());
     }
-    let sha256 = sha256.unwrap_or(presented.sha256);
+    let sha256 = sha256.map_or(presented.sha256, |sha256| sha256.to_string());
     match carry_out(Instruction::Trust { device, sha256 }).await? {
         Outcome::Fine(detail) => say(&detail),
         Outcome::Failed(detail) => return Err(anyhow!(detail).into()),
-        Outcome::Certificates { .. } => {}
+        Outcome::Certificates { .. } | Outcome::Listening(_) => {}
     }
     Ok(())
 }

@@ -53,7 +53,7 @@ pub(super) fn read(mut section: Section<'_>, devices: &[&str]) -> Access {
 }
 
 fn key(name: &str, mut table: Section<'_>, devices: &[&str], known: &mut Vec<Secret>) -> Option<AccessKey> {
-    let key = table.required_secret("key");
+    let key = table.required_header_secret("key");
     if let Some(Ok(secret)) = key.as_ref().map(SecretSource::read) {
         if secret.expose().chars().count() < SHORTEST_KEY {
             let hint = "`openssl rand -hex 16` prints one that nobody guesses";

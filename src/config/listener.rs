@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::Address;
 use super::access::network;
 use super::section::Section;
 use super::words::nearest;
+use super::{Address, Location, identity};
 use crate::disk::{self, Links};
 
 /// No chain and no key is larger.
@@ -18,8 +18,12 @@ const MAX_FILE: u64 = 256 * 1024;
 pub struct Listener {
     /// Where it listens.
     pub listen: Address,
+    /// What says so.
+    pub listen_at: Location,
     /// Without it, plain HTTP.
     pub tls: Option<ListenerTls>,
+    /// What says which certificate it shows, or would.
+    pub tls_at: Location,
     /// The device that the whole door is; without it, all of them by their prefixes.
     pub device: Option<String>,
     /// Whether callers show a key here where keys are set; without the key they do.
@@ -44,8 +48,8 @@ pub enum ListenerTls {
 
 impl Listener {
     /// The door of the key `listen`: plain HTTP, to all devices, for all who may ask.
-    pub fn first(listen: Address) -> Self {
-        Self { listen, tls: None, device: None, keys: true, allow: None }
+    pub fn first(listen: Address, at: Location) -> Self {
+        Self { listen, listen_at: at.clone(), tls: None, tls_at: at, device: None, keys: true, allow: None }
     }
 }
 
@@ -56,12 +60,13 @@ pub(super) fn read(mut table: Section<'_>, devices: &[&str], taken: &[Address]) 
     if listen.as_ref().is_some_and(|listen| listen.port != 0 && taken.contains(listen)) {
         table.refuse("listen", "another door listens there already");
     }
+    let (listen_at, tls_at) = (table.location("listen"), table.location("tls"));
     let tls = tls(&mut table);
     let device = device(&mut table, devices);
     let keys = table.flag("keys").unwrap_or(true);
     let allow = table.list("allow", network);
     table.finish(&["ingress"], true);
-    Some(Listener { listen: listen?, tls, device, keys, allow })
+    Some(Listener { listen: listen?, listen_at, tls, tls_at, device, keys, allow })
 }
 
 fn tls(door: &mut Section<'_>) -> Option<ListenerTls> {
@@ -77,7 +82,7 @@ fn tls(door: &mut Section<'_>) -> Option<ListenerTls> {
         table.require(key, "a file in PEM");
         let file = table.path(key)?;
         match disk::read(&file, MAX_FILE, Links::Followed) {
-            Ok(_) => Some(file),
+            Ok(bytes) => Some((file, bytes)),
             Err(error) => {
                 table.refuse(key, format!("{} cannot be read: {error}", file.display()));
                 None
@@ -85,11 +90,17 @@ fn tls(door: &mut Section<'_>) -> Option<ListenerTls> {
         }
     };
     let (cert, key) = (file("cert"), file("key"));
-    if let Some(key) = &key {
+    if let Some((key, _)) = &key {
         table.warn_if_open("key", key);
     }
+    let both = cert.as_ref().zip(key.as_ref());
+    if let Some(Err(unusable)) = both.map(|((_, cert), (_, key))| identity(cert, key)) {
+        let file = both.map(|((cert, _), (key, _))| if unusable.of == "key" { key } else { cert });
+        let file = file.map(|file| file.display().to_string()).unwrap_or_default();
+        table.refuse(unusable.of, format!("{file} {}", unusable.why));
+    }
     table.finish(&[], true);
-    Some(ListenerTls::Files { cert: cert?, key: key? })
+    Some(ListenerTls::Files { cert: cert?.0, key: key?.0 })
 }
 
 fn device(door: &mut Section<'_>, devices: &[&str]) -> Option<String> {

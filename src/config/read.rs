@@ -8,8 +8,11 @@ use tracing_subscriber::filter::Targets;
 
 use super::report::Report;
 use super::section::Section;
+use super::whereabouts::folder;
 use super::words::nearest;
-use super::{Address, Config, Limits, Listener, Log, LogFormat, Makes, Malformed, access, device, listener};
+use super::{
+    Address, Config, Limits, Listener, Location, Log, LogFormat, Makes, Malformed, access, device, listener,
+};
 
 const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
 const FORMATS: [&str; 2] = ["text", "json"];
@@ -18,9 +21,12 @@ const FORMATS: [&str; 2] = ["text", "json"];
 pub(super) fn config<M: Makes>(report: &Report<'_>, table: &DeTable<'_>, makes: &M) -> Config<M::Driver> {
     let mut top = Section::top(report, table);
     let environment = report.environment;
-    let saved = |name: &str| environment.state_directory().map(|folder| folder.join(name));
 
     let listen = top.parsed("listen");
+    let listen_at = match environment.text("KEYWARD_LISTEN") {
+        Some(_) => Location::of_variable("KEYWARD_LISTEN"),
+        None => top.location("listen"),
+    };
     let certs = top.path("certs");
     let state = top.path("state");
     let listen = listen_variable(report).or(listen).unwrap_or_default();
@@ -32,17 +38,10 @@ pub(super) fn config<M: Makes>(report: &Report<'_>, table: &DeTable<'_>, makes: 
     let config = Config {
         file: report.file.to_owned(),
         listen,
+        listen_at,
         listeners,
-        certs: environment
-            .path("KEYWARD_CERTS")
-            .or(certs)
-            .or_else(|| saved("certs"))
-            .unwrap_or_else(|| top.beside("certs")),
-        state: environment
-            .path("KEYWARD_STATE")
-            .or(state)
-            .or_else(|| saved("state"))
-            .unwrap_or_else(|| top.beside("state")),
+        certs: folder(environment, "KEYWARD_CERTS", certs, report.file, "certs"),
+        state: folder(environment, "KEYWARD_STATE", state, report.file, "state"),
         devices,
         access,
         limits,
@@ -54,8 +53,9 @@ pub(super) fn config<M: Makes>(report: &Report<'_>, table: &DeTable<'_>, makes: 
 }
 
 fn listen_variable(report: &Report<'_>) -> Option<Address> {
-    let parsed = report.environment.text("KEYWARD_LISTEN")?.parse();
-    parsed.map_err(|Malformed(message)| report.outside_fault("KEYWARD_LISTEN", message)).ok()
+    let text = report.environment.text("KEYWARD_LISTEN")?;
+    let parsed = text.parse();
+    parsed.map_err(|Malformed(message)| report.outside_fault("KEYWARD_LISTEN", &text, message)).ok()
 }
 
 /// The devices with all names that stand there, those of broken tables too.
@@ -117,12 +117,14 @@ fn log(mut section: Section<'_>, report: &Report<'_>) -> Log {
     section.finish(&[], true);
 
     let level_variable = report.environment.text("KEYWARD_LOG");
-    if let Some(message) = level_variable.as_deref().and_then(fault_of_level) {
-        report.outside_fault("KEYWARD_LOG", message);
+    if let Some((text, message)) =
+        level_variable.as_deref().and_then(|text| Some((text, fault_of_level(text)?)))
+    {
+        report.outside_fault("KEYWARD_LOG", text, &message);
     }
     let format_variable = report.environment.text("KEYWARD_LOG_FORMAT");
-    if format_variable.as_deref().is_some_and(|format| !FORMATS.contains(&format)) {
-        report.outside_fault("KEYWARD_LOG_FORMAT", "expected \"text\" or \"json\"");
+    if let Some(text) = format_variable.as_deref().filter(|format| !FORMATS.contains(format)) {
+        report.outside_fault("KEYWARD_LOG_FORMAT", text, "expected \"text\" or \"json\"");
     }
     let format = format_variable.as_deref().or(format);
     Log {

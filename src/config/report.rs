@@ -10,6 +10,7 @@ use toml::de::DeTable;
 
 use super::Environment;
 use super::lines::Lines;
+use super::words::is_harmless;
 
 /// Everything that is wrong with a configuration, in the order of the file. There is at least one thing.
 #[derive(Debug)]
@@ -51,19 +52,44 @@ impl Errors {
 
 impl std::error::Error for Errors {}
 
-/// As compilers do: `file:line:column: key: message`, then the line with a mark under the column.
+/// What of the configuration says something, as messages begin: `proxy.toml:3:10: listen`, or a variable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location(String);
+
+impl Location {
+    /// A variable of the environment.
+    pub(super) fn of_variable(name: &str) -> Self {
+        Self(format!("environment variable {name}"))
+    }
+
+    /// A key that is not in the file, so that its default holds.
+    pub(super) fn of_default(file: &Path, key: &str) -> Self {
+        Self(format!("{}: {key}", file.display()))
+    }
+}
+
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// As compilers do: `file:line:column: key: message`, then the line with a mark under the column. What is wrong
+/// outside the file begins with what that is.
 impl fmt::Display for Errors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (nth, found) in self.found.iter().enumerate() {
             let newline = if nth == 0 { "" } else { "\n" };
-            write!(f, "{newline}{}:", self.file.display())?;
-            if let Some(Place { line, column, .. }) = found.place {
-                write!(f, "{line}:{column}:")?;
+            f.write_str(newline)?;
+            match found.place {
+                Some(Place { line, column, .. }) => write!(f, "{}:{line}:{column}: ", self.file.display())?,
+                None if found.key.is_empty() => write!(f, "{}: ", self.file.display())?,
+                None => {}
             }
             if !found.key.is_empty() {
-                write!(f, " {}:", found.key)?;
+                write!(f, "{}: ", found.key)?;
             }
-            write!(f, " {}", found.message)?;
+            f.write_str(&found.message)?;
             if let Some(Place { column, source: Some(source), .. }) = &found.place {
                 write!(f, "\n    {source}\n    {:>column$}", "^")?;
             }
@@ -106,16 +132,22 @@ impl<'a> Report<'a> {
         self.hidden.borrow_mut().push(span);
     }
 
-    /// Something is wrong with a variable of the environment.
-    pub(super) fn outside_fault(&self, key: &str, message: impl Into<String>) {
-        self.push(Fault { at: None, key: key.to_owned(), message: message.into() });
+    /// Something is wrong with a variable of the environment that holds this text.
+    pub(super) fn outside_fault(&self, variable: &str, text: &str, message: &str) {
+        let got = if is_harmless(text) { format!("got {text:?}; ") } else { String::new() };
+        let Location(key) = Location::of_variable(variable);
+        self.push(Fault { at: None, key, message: format!("{got}{message}") });
+    }
+
+    /// Where a key stands, at a position in bytes.
+    pub(super) fn location(&self, at: usize, key: &str) -> Location {
+        let (line, column) = Lines::new(self.text).place(at);
+        Location(format!("{}:{}:{}: {key}", self.file.display(), line + 1, column + 1))
     }
 
     /// Something at `at` works, and should be changed.
     pub(super) fn warn(&self, at: usize, key: &str, message: &str) {
-        let (line, column) = Lines::new(self.text).place(at);
-        let file = self.file.display();
-        let warning = format!("{file}:{}:{}: {key}: {message}", line + 1, column + 1);
+        let warning = format!("{}: {message}", self.location(at, key));
         self.warnings.borrow_mut().push(warning);
     }
 

@@ -5,6 +5,7 @@ mod typed;
 use std::borrow::Cow;
 use std::path::Path;
 
+use http::HeaderValue;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -12,7 +13,7 @@ use super::credential::loose_mode;
 use super::lines::is_secret;
 use super::report::Report;
 use super::words::{got, listed, nearest};
-use super::{BaseUrl, SecretSource};
+use super::{BaseUrl, Location, SecretSource};
 use crate::secret::Secret;
 
 /// One table of the file, of which a reader takes the keys it knows.
@@ -26,6 +27,10 @@ pub struct Section<'a> {
     at: usize,
     asked: Vec<&'static str>,
 }
+
+/// What is wrong with a value that would end a header (RFC 9110 section 5.5).
+const UNSENDABLE: &str = "it is sent in a header, and holds a line break or another control character that no header \
+                          can carry; write the value alone, in a file with one line break at its end at the most";
 
 /// A value and where it stands.
 type Given<'a> = &'a Spanned<DeValue<'a>>;
@@ -94,6 +99,20 @@ impl<'a> Section<'a> {
     pub fn required_secret(&mut self, key: &'static str) -> Option<SecretSource> {
         self.require(key, "this key is required: { env = \"NAME\" } or { file = \"path\" }");
         self.secret(key)
+    }
+
+    /// A secret that must be there and is sent in a header as it is.
+    pub fn required_header_secret(&mut self, key: &'static str) -> Option<SecretSource> {
+        let source = self.required_secret(key)?;
+        // What can't be read any more has been there just now, and is read again before it is used.
+        let is_sendable = source.read().is_ok_and(|secret| secret.header_value().is_ok());
+        if is_sendable { Some(source) } else { self.note(key, UNSENDABLE) }
+    }
+
+    /// A text that must be there and is sent in a header as it is.
+    pub fn required_header_text(&mut self, key: &'static str) -> Option<String> {
+        let text = self.required_text(key)?;
+        if HeaderValue::from_str(&text).is_ok() { Some(text) } else { self.note(key, UNSENDABLE) }
     }
 
     /// One of `choices`.
@@ -172,6 +191,14 @@ impl<'a> Section<'a> {
             (name.as_ref(), key.span().start, self.open(self.dotted(name), given))
         };
         entries.into_iter().map(open).collect()
+    }
+
+    /// What a message about this key begins with.
+    pub(super) fn location(&mut self, key: &'static str) -> Location {
+        match self.take(key) {
+            Some(given) => self.report.location(given.span().start, &self.dotted(key)),
+            None => Location::of_default(self.report.file, &self.dotted(key)),
+        }
     }
 
     pub(super) fn report(&self) -> &'a Report<'a> {

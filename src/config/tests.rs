@@ -42,7 +42,7 @@ impl Makes for Fake {
 
     fn build(&self, vendor: &str, section: &mut Section<'_>) -> Option<Driver> {
         if vendor == "header" {
-            let (name, value) = (section.required_text("name"), section.required_secret("value"));
+            let (name, value) = (section.required_text("name"), section.required_header_secret("value"));
             return Some(Driver::Header { name: name?, value: value? });
         }
         let username = section.required_text("username");
@@ -183,9 +183,12 @@ fn overrides_of_the_environment_win_and_are_checked() {
     );
 
     let said = |name, value| read(name, value).unwrap_err().to_string();
-    assert!(said("KEYWARD_LISTEN", "8480").starts_with("proxy.toml: KEYWARD_LISTEN: expected `host:port`"));
+    assert!(
+        said("KEYWARD_LISTEN", "8480")
+            .starts_with("environment variable KEYWARD_LISTEN: got \"8480\"; expected `host:port`")
+    );
     assert!(said("KEYWARD_LOG", "inof").ends_with("did you mean \"info\"?"));
-    assert!(said("KEYWARD_LOG_FORMAT", "xml").contains("KEYWARD_LOG_FORMAT: expected"));
+    assert!(said("KEYWARD_LOG_FORMAT", "xml").contains("KEYWARD_LOG_FORMAT: got \"xml\"; expected"));
 }
 
 #[test]
@@ -210,11 +213,35 @@ fn a_named_file_that_is_missing_is_an_error_and_none_anywhere_is_not() {
 }
 
 #[test]
+fn a_running_keyward_is_found_whatever_has_become_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("proxy.toml");
+    let environment = Environment::from_iter([("KEYWARD_CONFIG", &file)]);
+    let beside = folder.path().join("state");
+    let found = || whereabouts(None, &environment);
+    assert_eq!(found(), Whereabouts { state: beside.clone(), listen: Address::default() });
+    for broken in
+        ["", "[devices.meter\n", "[devices.meter]\npassword = { env = \"NOT_SET\" }\n", "x = 1\nx = 2\n"]
+    {
+        std::fs::write(&file, format!("listen = \"[::1]:1\"\nstate = \"saved\"\n{broken}")).unwrap();
+        let expected = Whereabouts { state: folder.path().join("saved"), listen: "[::1]:1".parse().unwrap() };
+        assert_eq!(found(), expected, "{broken}");
+    }
+    std::fs::write(&file, "listen = 8480\nstate = \"\"\n").unwrap();
+    assert_eq!(found(), Whereabouts { state: beside, listen: Address::default() });
+    let environment = Environment::from_iter([("STATE_DIRECTORY", "/lib"), ("KEYWARD_LISTEN", "0.0.0.0:1")]);
+    let expected = Whereabouts { state: "/lib/state".into(), listen: "0.0.0.0:1".parse().unwrap() };
+    assert_eq!(whereabouts(Some(&file), &environment), expected);
+    let environment = Environment::from_iter([("STATE_DIRECTORY", "/lib"), ("KEYWARD_STATE", "/data/state")]);
+    assert_eq!(whereabouts(Some(&file), &environment).state, Path::new("/data/state"));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_told_like_any_other_fault() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("proxy.toml");
     let said = || load(&file, &Environment::default(), &Fake).unwrap_err().to_string();
-    assert!(said().contains("proxy.toml: cannot be read: No such file"), "{}", said());
+    assert!(said().contains("proxy.toml: is not there: put it back"), "{}", said());
     std::fs::write(&file, b"listen = \"a:1\"\nstate = \"\xff\"\n").unwrap();
     assert!(said().contains("proxy.toml:2:10: not UTF-8"), "{}", said());
 }

@@ -1,13 +1,20 @@
 //! Whose certificate a device may show.
 
-use std::fs::File;
+use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
+use rustls::pki_types::CertificateDer;
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::section::Section;
 use super::url::is_name;
+use super::{Malformed, certificates};
+use crate::disk::{self, Links};
+
+/// No bundle of certificates is larger.
+const MAX_FILE: u64 = 1024 * 1024;
 
 /// Whose certificate is accepted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,8 +80,20 @@ pub(super) fn read(device: &mut Section<'_>) -> Option<Trust> {
 
 fn read_ca(table: &mut Section<'_>) -> Option<Trust> {
     let file = table.path("ca");
-    if let Some(Err(error)) = file.as_ref().map(File::open) {
-        table.refuse("ca", format!("cannot read the certificates: {error}"));
+    match file.as_ref().map(|file| disk::read(file, MAX_FILE, Links::Followed)) {
+        Some(Err(error)) => table.refuse("ca", format!("cannot read the certificates: {error}")),
+        Some(Ok(bytes)) => {
+            let read = certificates(&bytes);
+            let is_odd = |found: &CertificateDer<'_>| webpki::anchor_from_trusted_cert(found).is_err();
+            match read {
+                Err(why) => table.refuse("ca", format!("this file {why}")),
+                Ok(found) if found.iter().any(is_odd) => {
+                    table.refuse("ca", "this file holds a certificate that can't be read: copy it anew");
+                }
+                Ok(_) => {}
+            }
+        }
+        None => {}
     }
     let name = match table.take("name").map(Spanned::get_ref) {
         None => Some(CaName::FromUrl),
@@ -86,22 +105,32 @@ fn read_ca(table: &mut Section<'_>) -> Option<Trust> {
 }
 
 fn read_fingerprint(table: &mut Section<'_>) -> Option<Trust> {
-    let digest = fingerprint(&table.text("sha256")?);
-    if digest.is_none() {
-        table.refuse(
-            "sha256",
-            "expected the 64 hex digits of a SHA-256 fingerprint; colons may be between them",
-        );
-    }
-    digest.map(Trust::Sha256)
+    table.parsed("sha256").map(|Fingerprint(digest)| Trust::Sha256(digest))
 }
 
-/// The digest in what people paste: hex digits in any case, colons between, and what openssl prints before
+/// A SHA-256 fingerprint as people paste it: hex digits in any case, colons between, and what openssl prints before
 /// it.
-fn fingerprint(text: &str) -> Option<[u8; 32]> {
-    let digits = text.rsplit('=').next()?;
-    let digits: String = digits.chars().filter(|sign| *sign != ':' && !sign.is_whitespace()).collect();
-    let mut digest = [0; 32];
-    hex::decode_to_slice(digits, &mut digest).ok()?;
-    Some(digest)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint([u8; 32]);
+
+impl FromStr for Fingerprint {
+    type Err = Malformed;
+
+    fn from_str(text: &str) -> Result<Self, Malformed> {
+        let digits = text.rsplit('=').next().unwrap_or_default();
+        let digits: String = digits.chars().filter(|sign| *sign != ':' && !sign.is_whitespace()).collect();
+        let mut digest = [0; 32];
+        hex::decode_to_slice(digits, &mut digest).map_err(|_| {
+            Malformed("expected the 64 hex digits of a SHA-256 fingerprint; colons may be between them")
+        })?;
+        Ok(Self(digest))
+    }
+}
+
+/// As openssl prints it.
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let pairs: Vec<_> = self.0.iter().map(|byte| format!("{byte:02X}")).collect();
+        f.write_str(&pairs.join(":"))
+    }
 }

@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::Scheme;
 use http::{Method, StatusCode, request};
 use tower_http::catch_panic::CatchPanicLayer;
 
@@ -47,6 +48,10 @@ async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Nex
     };
     let door = house.door(&peer);
     let own = door.and_then(|door| admit::own(&house, &head, door));
+    // What is asked for by another protocol than HTTP is nothing that is here (RFC 9110 section 4.2).
+    if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
+    }
     // A container's health check need not know how it is called, nor show a key.
     if door.is_some() && own.is_none() && head.uri.path() == "/healthz" {
         return next.run(Request::from_parts(head, body)).await;

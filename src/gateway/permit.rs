@@ -20,7 +20,8 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
         permit_reading(hop, asked)?;
     }
     if is_acting_get(hop, asked) {
-        admit::admit_acting_get(asked, hop.secure, hop.is_own_site(), &device.name)?;
+        let is_known = device.make.acts_on_get.is_some();
+        admit::admit_acting_get(asked, hop.secure, hop.is_own_site(), &device.name, is_known)?;
     }
     let length =
         asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -30,14 +31,16 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
     }
 }
 
-/// Whether this is a GET that changes something.
+/// Whether this is a GET that changes something, or a HEAD, which many devices take for one.
 pub(super) fn is_acting_get(hop: &Hop, asked: &request::Parts) -> bool {
-    asked.method.is_safe() && hop.device.acts_on_get.iter().any(|pattern| hop.falls_under(pattern))
+    matches!(asked.method, Method::GET | Method::HEAD)
+        && hop.device.acts_on_get.iter().any(|pattern| hop.falls_under(pattern))
 }
 
 pub(super) fn too_large(device: &str, most: u64) -> Fault {
     let detail = format!(
-        "the body is larger than {most} bytes: to allow it, raise `max_body` under [devices.{device}] in proxy.toml"
+        "the body is larger than the {most} bytes that {device} may get: send less at once, or raise `max_body` under \
+         [devices.{device}] in proxy.toml"
     );
     Fault::new(Kind::BodyTooLarge, detail)
 }

@@ -91,10 +91,12 @@ pub(super) fn find(house: &House, asked: &request::Parts, admitted: &Admitted) -
 fn unknown(house: &House, name: &str, shown: &Shown) -> Fault {
     let known = house.devices.iter().filter(|device| shown.opens(&device.name));
     let names: Vec<_> = known.map(|device| format!("/{}/", device.name)).collect();
-    Fault::new(
-        Kind::UnknownDevice,
-        format!("there is no device {:?} in proxy.toml; there is {}", cut(name), names.join(", ")),
-    )
+    let known = match names.as_slice() {
+        [] => String::new(),
+        [only] => format!("; there is {only}"),
+        names => format!("; there are {}", names.join(", ")),
+    };
+    Fault::new(Kind::UnknownDevice, format!("there is no device `{}` in proxy.toml{known}", cut(name)))
 }
 
 fn target(device: &Device, rest: &str, query: Option<&str>) -> Result<Uri, Fault> {
@@ -104,9 +106,9 @@ fn target(device: &Device, rest: &str, query: Option<&str>) -> Result<Uri, Fault
         target.push('?');
         target.push_str(&query);
     }
-    PathAndQuery::try_from(target)
-        .map(Uri::from)
-        .map_err(|error| Fault::new(Kind::BadPath, format!("this path can't be asked for: {error}")))
+    PathAndQuery::try_from(target).map(Uri::from).map_err(|_| {
+        Fault::new(Kind::BadPath, "this path holds characters that no path may; percent-encode them")
+    })
 }
 
 /// The query without the parameters that carry a credential, however their names are encoded. All other bytes

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, StatusCode};
+use http::{Method, Request};
 use tokio::time::sleep;
 
+use super::verify::REFUSED_AT_ONCE;
 use super::{Failure, Finding, Keeper, Lease};
 use crate::upstream::Answer;
 use crate::vendor::{Asked, Refusal, Verdict};
@@ -15,12 +16,12 @@ use crate::vendor::{Asked, Refusal, Verdict};
 pub(super) const TRIED_EVERY: Duration = Duration::from_secs(5 * 60);
 
 impl Keeper {
-    /// Asks the device something that needs a session. Ends a rest, except that credentials which were refused
+    /// Asks the device something that needs a session, and gives its answer. Ends a rest, except that credentials which were refused
     /// are tried once in five minutes at the most.
     ///
     /// # Errors
     /// Why the device can't be used.
-    pub async fn check(self: &Arc<Self>) -> Result<StatusCode, Failure> {
+    pub async fn check(self: &Arc<Self>) -> Result<Answer, Failure> {
         let credentials = self.credentials().await;
         {
             let mut state = self.lock();
@@ -53,12 +54,12 @@ impl Keeper {
                     if let Verdict::Rotated(session) = passed {
                         self.rotate(&lease, session);
                     }
-                    return Ok(status);
+                    return Ok(answer);
                 }
                 Verdict::Challenged(session) => self.rotate(&lease, session),
                 Verdict::Doubt => {
                     if self.doubt(&lease, path).await? == Finding::Rights {
-                        return Ok(status);
+                        return Ok(answer);
                     }
                 }
                 Verdict::Expired => self.expire(&lease),
@@ -70,7 +71,7 @@ impl Keeper {
                 }
             }
         }
-        Err(passing("the device refuses a session that it has just given out".to_owned()))
+        Err(passing(REFUSED_AT_ONCE.to_owned()))
     }
 
     async fn probe(&self, lease: &Lease) -> Result<Answer, Failure> {

@@ -15,6 +15,11 @@ use super::rest::{Failure, as_asked};
 use super::{BUDGET, Keeper, Landing, Lease, land};
 use crate::vendor::{Refusal, Verdict};
 
+/// What it means that a login yields nothing.
+pub(super) const REFUSED_AT_ONCE: &str = "the device refuses a session that it has just given out: see that \
+                                          nothing else logs in as this user at the same time, and that the device \
+                                          shows the right time";
+
 /// For so long after the device called a session good, a refusal is a matter of rights without asking again.
 const GOOD_FOR: Duration = Duration::from_secs(5);
 /// Paths remembered as open to this session; a refusal there is never taken for a matter of rights unasked.
@@ -164,9 +169,8 @@ impl Keeper {
             match verdict {
                 Ok(Verdict::Expired) if is_untried => {
                     // Without a rest every request would be a login.
-                    let why = "the device refuses a session that it has just given out";
                     state.refused = state.give_up();
-                    self.begin_rest(&mut state, Refusal::Odd(why.to_owned()))
+                    self.begin_rest(&mut state, Refusal::Odd(REFUSED_AT_ONCE.to_owned()))
                 }
                 Ok(Verdict::Expired) => {
                     drop(state);

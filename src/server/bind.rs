@@ -6,16 +6,14 @@ use std::net::SocketAddr;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, lookup_host};
 
-use super::StartError;
 use crate::config::Address;
 
 /// As many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
 
 /// Listens at every address of a name; `only_v6`: IPv4 is seen to by another door.
-pub(super) async fn bind(listen: &Address, only_v6: bool) -> Result<Vec<TcpListener>, StartError> {
-    let failed = |source| StartError::Listen { address: listen.to_string(), source };
-    let addresses: Vec<_> = lookup_host((listen.host.as_str(), listen.port)).await.map_err(failed)?.collect();
+pub(super) async fn bind(listen: &Address, only_v6: bool) -> io::Result<Vec<TcpListener>> {
+    let addresses: Vec<_> = lookup_host((listen.host.as_str(), listen.port)).await?.collect();
     let mut bound: Vec<TcpListener> = Vec::new();
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for mut address in addresses {
@@ -27,10 +25,10 @@ pub(super) async fn bind(listen: &Address, only_v6: bool) -> Result<Vec<TcpListe
             Ok(listener) => bound.push(listener),
             // A name may have an address of a family that is turned off here.
             Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => last = error,
-            Err(error) => return Err(failed(error)),
+            Err(error) => return Err(error),
         }
     }
-    if bound.is_empty() { Err(failed(last)) } else { Ok(bound) }
+    if bound.is_empty() { Err(last) } else { Ok(bound) }
 }
 
 fn bind_one(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {

@@ -119,7 +119,7 @@ impl Builder {
         names.sort_unstable();
         names.dedup();
         names.retain(|name| !matches!(name.as_str(), "" | ".local" | "0.0.0.0" | "::"));
-        OwnCertificate::new(self.certs.path(), names)
+        OwnCertificate::new(self.certs.path(), names, self.clock)
     }
 
     pub(super) fn metrics(&self) -> &Metrics {
@@ -242,14 +242,27 @@ fn files(config: &Config<Driver>) -> Vec<PathBuf> {
     secrets.chain(certificates.flatten()).collect()
 }
 
+/// The folders of sessions and of pins as they are: nothing is made for this. Whether they could be written is for them
+/// to say.
+pub fn examine_folders(config: &Config<Driver>) -> [Folder; 2] {
+    let folders = unprepared(config);
+    folders.iter().for_each(Folder::examine);
+    folders
+}
+
+fn unprepared(config: &Config<Driver>) -> [Folder; 2] {
+    [
+        Folder::new(&config.state, "sessions are kept in memory, and after a restart keyward logs in anew"),
+        Folder::new(
+            &config.certs,
+            "pins are kept in memory, and after a restart the first certificate seen is trusted anew",
+        ),
+    ]
+}
+
 /// The folders of sessions and of pins, made if need be. Whether they can be written is for them to say.
 pub fn folders(config: &Config<Driver>) -> [Arc<Folder>; 2] {
-    let state =
-        Folder::new(&config.state, "sessions are kept in memory, and after a restart keyward logs in anew");
-    let certs = Folder::new(
-        &config.certs,
-        "pins are kept in memory, and after a restart the first certificate seen is trusted anew",
-    );
+    let [state, certs] = unprepared(config);
     state.prepare();
     certs.prepare();
     // What stands there may be no folder, and then it is none of ours.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::operate::{Instruction, Outcome, carry_out};
-use crate::gateway::Gateway;
+use super::reload::Reloader;
 
 /// Longest line on the socket.
 const MAX_LINE: u64 = 64 * 1024;
@@ -24,7 +25,7 @@ pub fn socket(state: &Path) -> PathBuf {
 ///
 /// # Errors
 /// When the socket can't be made, in a folder that can't be written, say.
-pub fn listen(state: &Path, gateway: Arc<Gateway>) -> io::Result<tokio::task::JoinHandle<()>> {
+pub fn listen(state: &Path, server: Arc<Reloader>) -> io::Result<AbortOnDropHandle<()>> {
     let socket = socket(state);
     // A killed server leaves its socket behind; whoever holds the folder's lock may remove it.
     match std::fs::remove_file(&socket) {
@@ -33,13 +34,13 @@ pub fn listen(state: &Path, gateway: Arc<Gateway>) -> io::Result<tokio::task::Jo
     }
     let listener = UnixListener::bind(&socket)?;
     std::fs::set_permissions(&socket, std::fs::Permissions::from_mode(0o600))?;
-    Ok(tokio::spawn(async move {
+    Ok(AbortOnDropHandle::new(tokio::spawn(async move {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
-                    let gateway = Arc::clone(&gateway);
+                    let server = Arc::clone(&server);
                     tokio::spawn(async move {
-                        if let Err(error) = answer(stream, &gateway).await {
+                        if let Err(error) = answer(stream, &server).await {
                             tracing::debug!(%error, "a command went away");
                         }
                     });
@@ -50,15 +51,19 @@ pub fn listen(state: &Path, gateway: Arc<Gateway>) -> io::Result<tokio::task::Jo
                 }
             }
         }
-    }))
+    })))
 }
 
-async fn answer(stream: UnixStream, gateway: &Gateway) -> io::Result<()> {
+async fn answer(stream: UnixStream, server: &Reloader) -> io::Result<()> {
     let (from, mut to) = stream.into_split();
     let mut lines = BufReader::new(from.take(MAX_LINE)).lines();
     while let Some(line) = lines.next_line().await? {
         let outcome = match serde_json::from_str::<Instruction>(&line) {
-            Ok(instruction) => carry_out(&gateway.house.load_full(), instruction).await,
+            Ok(Instruction::Listening) => match server.doors.addresses().first() {
+                Some((address, _)) => Outcome::Listening(address.to_string()),
+                None => Outcome::Failed("no door is open".to_owned()),
+            },
+            Ok(instruction) => carry_out(&server.gateway.house.load_full(), instruction).await,
             Err(error) => {
                 Outcome::Failed(format!("the running keyward does not understand this command: {error}"))
             }

@@ -14,7 +14,7 @@ use super::StartError;
 use super::accept::{self, Entrance, Hall};
 use super::bind::bind;
 use super::certificate::OwnCertificate;
-use crate::config::{Address, Listener};
+use crate::config::{Listener, Location};
 use crate::gateway::admit::DoorId;
 
 /// The host that is every address of IPv4, and the one that is every address at all, unless told otherwise.
@@ -43,6 +43,8 @@ pub(super) struct Plan(Vec<Planned>);
 
 struct Planned {
     id: DoorId,
+    /// What says that it is to be.
+    at: Location,
     only_v6: bool,
     device: Option<String>,
     tls: Option<Arc<ServerConfig>>,
@@ -71,7 +73,7 @@ impl Doors {
     pub(super) fn settings(&self, wanted: &[Listener]) -> Result<Vec<Option<Arc<ServerConfig>>>, String> {
         let settings = |door: &Listener| {
             let tls = door.tls.as_ref().map(|tls| self.certificate.settings(tls)).transpose();
-            tls.map_err(|error| unusable(&door.listen, &error))
+            tls.map_err(|error| unusable(door, &error))
         };
         wanted.iter().map(settings).collect()
     }
@@ -93,7 +95,8 @@ impl Doors {
                 |other: &Listener| other.listen.port == door.listen.port && other.listen.host == EVERY_V4;
             let only_v6 = door.listen.host == EVERY_ADDRESS && wanted.iter().any(has_v4);
             let is_open = self.lock().iter().any(|open| open.is(&id, only_v6) && open.listens());
-            Planned { id, only_v6, device: door.device.clone(), tls, is_open, bound: Vec::new() }
+            let (at, device) = (door.listen_at.clone(), door.device.clone());
+            Planned { id, at, only_v6, device, tls, is_open, bound: Vec::new() }
         });
         let mut plan: Vec<_> = planned.collect();
         hand_out(handed, &mut plan)?;
@@ -172,7 +175,11 @@ impl Doors {
                         open.listen(bound, &self.hall);
                     }
                 }
-                Err(error) => tracing::error!(%error, "a door that made way could not be opened again"),
+                Err(error) => tracing::error!(
+                    listen = %id.listen,
+                    %error,
+                    "a door that made way could not be opened again"
+                ),
             }
         }
     }
@@ -235,8 +242,8 @@ impl Open {
 }
 
 /// What is said of a door whose certificate can't be shown.
-pub(super) fn unusable(listen: &Address, why: &str) -> String {
-    format!("the door at {listen} (`tls`): {why}")
+pub(super) fn unusable(door: &Listener, why: &str) -> String {
+    format!("{}: {why}", door.tls_at)
 }
 
 /// Each socket is the door of its address, or else of its port, whatever its address; one that is nobody's is the
@@ -259,7 +266,12 @@ fn hand_out(handed: Vec<StdListener>, plan: &mut [Planned]) -> Result<(), StartE
 
 async fn bind_missing(plan: &mut [Planned]) -> Result<(), StartError> {
     for door in plan.iter_mut().filter(|door| !door.is_open && door.bound.is_empty()) {
-        door.bound = bind(&door.id.listen, door.only_v6).await?;
+        let bound = bind(&door.id.listen, door.only_v6).await;
+        door.bound = bound.map_err(|source| StartError::Listen {
+            at: door.at.clone(),
+            address: door.id.listen.to_string(),
+            source,
+        })?;
     }
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 
 use crate::gateway::fault::{Fault, Kind};
@@ -12,6 +13,8 @@ use crate::upstream::Certificate;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Instruction {
+    /// Where is the first door?
+    Listening,
     /// Visit this device, name to probe.
     Check {
         /// Its name.
@@ -39,6 +42,8 @@ pub enum Outcome {
     Fine(String),
     /// What does not work and what to do about it.
     Failed(String),
+    /// Where the first door is, with the port that it got.
+    Listening(String),
     /// Certificates, the pinned and the presented one.
     Certificates {
         /// What is pinned.
@@ -74,27 +79,41 @@ impl From<&Certificate> for Facts {
 
 /// Carries out an instruction.
 pub async fn carry_out(house: &House, instruction: Instruction) -> Outcome {
-    let (Instruction::Check { device: name }
-    | Instruction::Certificates { device: name }
-    | Instruction::Trust { device: name, .. }) = &instruction;
+    let name = match &instruction {
+        Instruction::Check { device }
+        | Instruction::Certificates { device }
+        | Instruction::Trust { device, .. } => device,
+        Instruction::Listening => return Outcome::Failed("no server runs".to_owned()),
+    };
     let Some(device) = house.devices.iter().find(|device| device.name == *name) else {
         return Outcome::Failed(format!("there is no device {name} in the configuration"));
     };
     let outcome = match &instruction {
-        Instruction::Check { .. } => check(device).await.map(Outcome::Fine),
-        Instruction::Certificates { .. } => certificates(device).await,
         Instruction::Trust { sha256, .. } => trust(device, sha256).await,
+        Instruction::Certificates { .. } => certificates(device).await,
+        Instruction::Check { .. } | Instruction::Listening => check(device).await.map(Outcome::Fine),
     };
     outcome.unwrap_or_else(Outcome::Failed)
 }
 
 async fn check(device: &Arc<Device>) -> Result<String, String> {
     let was_pinned = device.upstream.pinned().is_some();
-    let status = device.keeper.check().await.map_err(|failure| {
+    let answer = device.keeper.check().await.map_err(|failure| {
         let fault = Fault::from(failure);
         device.figures.fault(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
         advice(&fault)
     })?;
+    let status = answer.status();
+    if let Some(why) = answers_for_another(answer.headers()) {
+        return Err(why);
+    }
+    if status.is_server_error() {
+        return Err(format!(
+            "the device answers {status} to GET {}: it has a trouble of its own; see its own page or log, or start it \
+             anew",
+            device.vendor.probe()
+        ));
+    }
     device.figures.fine();
     let mut said = vec![format!("answers ({})", status.as_u16())];
     if let Some(shown) = device.upstream.certificate() {
@@ -109,6 +128,18 @@ async fn check(device: &Arc<Device>) -> Result<String, String> {
         said.push(format!("session until {end}"));
     }
     Ok(said.join(", "))
+}
+
+/// What it means that a fault of keyward's is answered, and not something of a device's.
+fn answers_for_another(headers: &HeaderMap) -> Option<String> {
+    let status = headers.get("proxy-status")?.to_str().ok()?;
+    let (_, error) = status.strip_prefix("keyward;")?.split_once("error=")?;
+    Some(match error.split(';').next().unwrap_or_default() {
+        "proxy_loop_detected" => {
+            "a loop: `url` leads back to this keyward; write the address of the device there".to_owned()
+        }
+        error => format!("a keyward answers there, and with a fault ({error}): is `url` that of the device?"),
+    })
 }
 
 /// What does not work, and what to do.

@@ -62,7 +62,7 @@ impl Reloader {
             }
             Err(errors) => {
                 let told =
-                    format!("the changed configuration is not taken over, the former one stays: {errors}");
+                    format!("the changed configuration is not taken over, the former one stays:\n{errors}");
                 // An event is a line.
                 told.lines().for_each(|line| tracing::error!("{line}"));
                 self.gateway.house.store(Arc::new(House { broken: Some(told), ..House::clone(&former) }));

@@ -51,6 +51,23 @@ impl Certificate {
         Ok(Self { der: made.into(), key, at_most_tls12: false })
     }
 
+    /// A self-signed certificate for these names or addresses that calls itself an authority, as `openssl req -x509`
+    /// makes them.
+    ///
+    /// # Errors
+    /// When one of them is no name, or the system has no randomness.
+    pub fn authority(
+        names: &[&str],
+        not_before: OffsetDateTime,
+        not_after: OffsetDateTime,
+    ) -> io::Result<Self> {
+        let key = key(None)?;
+        let mut params = dated(names.first().unwrap_or(&"device"), names, not_before, not_after)?;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let made = params.self_signed(&*key).map_err(io::Error::other)?;
+        Ok(Self { der: made.into(), key, at_most_tls12: false })
+    }
+
     /// A self-signed X.509 certificate of version 1, which has no extensions and which most libraries refuse.
     ///
     /// # Errors

@@ -1,8 +1,11 @@
 //! What keyward reads from a certificate: enough to recognise it, to describe it and to check signatures with it.
 
+use std::net::IpAddr;
+
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer};
 use sha2::{Digest, Sha256};
 use x509_parser::certificate::X509Certificate;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
 
@@ -33,9 +36,12 @@ impl Certificate {
     /// Reads a certificate of any X.509 version.
     ///
     /// # Errors
-    /// With what the parser says, when these bytes are no certificate.
+    /// When these bytes are no certificate.
     pub fn read(der: &CertificateDer<'_>) -> Result<Self, String> {
-        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
+        let (_, parsed) = X509Certificate::from_der(der).map_err(|error| {
+            tracing::debug!(%error, "no certificate");
+            "it is no certificate".to_owned()
+        })?;
         let validity = parsed.validity();
         let rsa_bits = match parsed.public_key().parsed() {
             Ok(PublicKey::RSA(key)) => Some(key.key_size()),
@@ -72,6 +78,22 @@ impl Certificate {
     pub fn is_valid_at(&self, moment: Timestamp) -> bool {
         self.not_before <= moment && moment <= self.not_after
     }
+}
+
+/// The hosts that a certificate is for (RFC 5280 section 4.2.1.6), as a person would write them.
+pub(super) fn names(der: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, parsed)) = X509Certificate::from_der(der) else { return Vec::new() };
+    let listed = parsed.subject_alternative_name().ok().flatten();
+    let names = listed.into_iter().flat_map(|listed| &listed.value.general_names);
+    let name = |name: &GeneralName<'_>| match name {
+        GeneralName::DNSName(name) => Some(name.escape_debug().to_string()),
+        GeneralName::IPAddress(bytes) => match *bytes {
+            [a, b, c, d] => Some(IpAddr::from([*a, *b, *c, *d]).to_string()),
+            bytes => Some(IpAddr::from(<[u8; 16]>::try_from(bytes).ok()?).to_string()),
+        },
+        _ => None,
+    };
+    names.filter_map(name).collect()
 }
 
 /// Upper-case hex with colons between the bytes.

@@ -46,8 +46,14 @@ impl Cloud {
     pub async fn ask(&self, question: Request<Bytes>) -> Result<Answer, String> {
         let host = question.uri().host().unwrap_or("the cloud").to_owned();
         let trouble = |error: reqwest::Error| {
-            let cause = innermost(&error.without_url());
-            format!("{host} can't be reached or broke off ({cause}): is there internet here?")
+            let error = error.without_url();
+            tracing::debug!(host, cause = innermost(&error), "a cloud can't be reached");
+            let what = match (error.is_timeout(), error.is_connect()) {
+                (true, _) => "has not answered in time: is it down, or the internet slow here?",
+                (_, true) => "can't be reached: is there internet here, a name server, and the right time?",
+                _ => "broke off: is the internet unsteady here?",
+            };
+            format!("{host} {what}")
         };
         let request = reqwest::Request::try_from(question).map_err(trouble)?;
         let mut response = self.0.execute(request).await.map_err(trouble)?;

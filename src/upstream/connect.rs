@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,11 +20,11 @@ use tokio_rustls::TlsConnector;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::certificate::Certificate;
-use super::counted::Counted;
+use super::counted::{Counted, Received};
 use super::pin::{Pin, Pinned};
 use super::replay::Outbound;
 use super::resolve::Place;
-use super::trouble::Trouble;
+use super::trouble::{Beginning, Trouble};
 use super::{Answer, MAX_ANSWER};
 
 /// Most bytes of a response head; a device that sends more is broken or hostile.
@@ -68,14 +67,19 @@ pub(super) struct Connection {
     pub(super) sender: SendRequest<Outbound>,
     /// See [`Idle`](super::idle::Idle).
     pub(super) epoch: u64,
-    received: Arc<AtomicU64>,
+    received: Arc<Received>,
     task: AbortOnDropHandle<()>,
 }
 
 impl Connection {
     /// How many bytes the device has sent on it.
     pub(super) fn received(&self) -> u64 {
-        self.received.load(Ordering::Relaxed)
+        self.received.bytes()
+    }
+
+    /// How what the device has sent on it begins.
+    pub(super) fn beginning(&self) -> Beginning {
+        self.received.beginning()
     }
 
     /// Closes it and waits until the socket is gone, so that the next one does not stand beside it.
@@ -203,21 +207,20 @@ impl Connector {
         let request = Request::get(format!("{}{path}", self.base_path))
             .header(header::HOST, &self.authority)
             .body(Outbound::from(Bytes::new()))
-            .map_err(|error| Trouble::Garbled(error.to_string()))?;
+            .map_err(|_| Trouble::Garbled(format!("{path} can't be asked for below this `url`")))?;
         let exchange = async {
-            let (head, body) = connection
-                .sender
-                .send_request(request)
-                .await
-                .map_err(|error| self.http_trouble(&error))?
-                .into_parts();
-            let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(|error| {
-                Trouble::BrokeOff(format!("the answer of {} is not complete: {error}", self.label))
-            })?;
+            let answered = connection.sender.send_request(request).await;
+            let answered = answered.map_err(|error| self.http_trouble(connection.beginning(), &error))?;
+            let (head, body) = answered.into_parts();
+            let body = Limited::new(body, MAX_ANSWER).collect().await;
+            let body = body.map_err(|error| Trouble::incomplete(&self.label, &*error))?;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         timeout(self.response_timeout, exchange).await.unwrap_or_else(|_| {
-            Err(Trouble::ResponseTimeout(format!("{} did not say who it is in time", self.label)))
+            Err(Trouble::ResponseTimeout(format!(
+                "{} has not said who it is in time (`timeout`): if it is only slow, raise it",
+                self.label
+            )))
         })
     }
 
@@ -225,20 +228,20 @@ impl Connector {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let received = Arc::<AtomicU64>::default();
+        let received = Arc::<Received>::default();
         let stream = TokioIo::new(Counted::new(stream, Arc::clone(&received)));
         let mut builder = http1::Builder::new();
         builder.max_header_size(MAX_HEAD).max_headers(MAX_HEADERS);
         let (sender, connection) =
-            builder.handshake(stream).await.map_err(|error| self.http_trouble(&error))?;
+            builder.handshake(stream).await.map_err(|error| self.http_trouble(Beginning::Silence, &error))?;
         // Its errors reach whoever waits for a response; there is nobody else to tell.
         let task = tokio::spawn(async move { drop(connection.with_upgrades().await) });
         Ok(Connection { sender, received, epoch, task: AbortOnDropHandle::new(task) })
     }
 
-    /// What an error of hyper's means.
-    pub(super) fn http_trouble(&self, error: &hyper::Error) -> Trouble {
-        Trouble::of_http(&self.label, self.tls.is_some(), error)
+    /// What an error of hyper's means, on a connection whose answers began so.
+    pub(super) fn http_trouble(&self, began: Beginning, error: &hyper::Error) -> Trouble {
+        Trouble::of_http(&self.label, self.tls.is_some(), began, error)
     }
 }
 

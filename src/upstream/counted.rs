@@ -1,24 +1,62 @@
-//! A stream that counts what it receives: whether a byte of a response has come decides what may be repeated.
+//! A stream that counts what it receives: whether a byte of a response has come decides what may be repeated. It also
+//! remembers how that began.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::trouble::Beginning;
+
+/// How every answer in HTTP begins (RFC 9112 section 4).
+const HTTP: &[u8] = b"HTTP/";
+
+/// What was received.
+#[derive(Debug, Default)]
+pub(super) struct Received {
+    bytes: AtomicU64,
+    is_other: AtomicBool,
+}
+
+impl Received {
+    /// How many bytes.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How they begin.
+    pub(super) fn beginning(&self) -> Beginning {
+        match (self.bytes(), self.is_other.load(Ordering::Relaxed)) {
+            (0, _) => Beginning::Silence,
+            (_, false) => Beginning::Http,
+            (_, true) => Beginning::Other,
+        }
+    }
+
+    fn take(&self, bytes: &[u8]) {
+        let before = usize::try_from(self.bytes()).unwrap_or(usize::MAX);
+        let rest = HTTP.get(before..).unwrap_or_default();
+        if !rest.iter().zip(bytes).all(|(expected, byte)| expected == byte) {
+            self.is_other.store(true, Ordering::Relaxed);
+        }
+        self.bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    }
+}
+
 pin_project! {
     pub(super) struct Counted<S> {
         #[pin]
         stream: S,
-        received: Arc<AtomicU64>,
+        received: Arc<Received>,
     }
 }
 
 impl<S> Counted<S> {
-    pub(super) fn new(stream: S, received: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(stream: S, received: Arc<Received>) -> Self {
         Self { stream, received }
     }
 }
@@ -32,7 +70,7 @@ impl<S: AsyncRead> AsyncRead for Counted<S> {
         let this = self.project();
         let before = buffer.filled().len();
         ready!(this.stream.poll_read(context, buffer))?;
-        this.received.fetch_add((buffer.filled().len() - before) as u64, Ordering::Relaxed);
+        this.received.take(buffer.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))
     }
 }

@@ -143,7 +143,7 @@ impl Upstream {
             Err(_) => return Err(Failed { trouble: self.late(), reached: Reached::Device }),
             Ok(Ok(response)) => response,
             Ok(Err(failed)) => {
-                let trouble = self.connector.http_trouble(failed.error());
+                let trouble = self.connector.http_trouble(connection.beginning(), failed.error());
                 let broke_off = matches!(trouble, Trouble::BrokeOff(_));
                 let reached = match failed.message() {
                     Some(_) => Reached::Nobody,
@@ -153,9 +153,11 @@ impl Upstream {
                 return Err(Failed { trouble, reached });
             }
         };
-        if let Some(why) = ambiguity(response.status(), response.headers(), wanted.as_ref()) {
-            let trouble =
-                Trouble::Garbled(format!("what {} answers can be read in two ways: {why}", self.label()));
+        if let Some(why) = flaw(response.status(), response.headers(), wanted.as_ref()) {
+            let trouble = Trouble::Garbled(format!(
+                "{} {why}: update its firmware, or ask for another path",
+                self.label()
+            ));
             return Err(Failed { trouble, reached: Reached::Device });
         }
         Ok((response, connection))
@@ -180,10 +182,16 @@ impl Upstream {
     }
 
     fn no_stream(&self) -> Trouble {
+        let (most, device) = (self.settings.max_streams, &self.settings.device);
+        let open = match most {
+            0 => "none may be open".to_owned(),
+            1 => "one is open".to_owned(),
+            most => format!("{most} are open"),
+        };
         Trouble::Busy(format!(
-            "{} event streams or upgraded connections to {} are open (`max_streams`)",
-            self.settings.max_streams,
-            self.label()
+            "of event streams and upgraded connections to {device} {open}, and no more may be: end one, or raise it \
+             under [devices.{device}] in proxy.toml: max_streams = {}",
+            most + 1
         ))
     }
 }
@@ -201,24 +209,28 @@ fn bound_interim(request: &mut Request<Outbound>) -> CancellationToken {
 }
 
 /// Whether two readers could see two different messages (RFC 9112 section 6.3), or a protocol nobody asked for.
-fn ambiguity(status: StatusCode, headers: &HeaderMap, wanted: Option<&HeaderValue>) -> Option<&'static str> {
+fn flaw(status: StatusCode, headers: &HeaderMap, wanted: Option<&HeaderValue>) -> Option<&'static str> {
     if status == StatusCode::SWITCHING_PROTOCOLS {
         let switched = headers.get(header::UPGRADE).map(HeaderValue::as_bytes);
         let is_wanted = wanted
             .is_some_and(|it| switched.is_some_and(|switched| switched.eq_ignore_ascii_case(it.as_bytes())));
-        return (!is_wanted).then_some("101 to another protocol than it was asked for");
+        return (!is_wanted).then_some("switches to another protocol than it was asked for (101)");
     }
     if status.as_u16() >= 600 {
-        return Some("a status of no class");
+        return Some("answers with a status that no class of HTTP has (600 or more)");
     }
     if is_coded_oddly(headers) {
-        return Some("a Transfer-Encoding other than one chunked");
+        return Some(
+            "answers in a way that can be read in two ways (a Transfer-Encoding other than one `chunked`)",
+        );
     }
     // hyper looks at it only where it frames a body, and a caller may look elsewhere too.
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let length = lengths.next().map(HeaderValue::as_bytes);
     if length.is_some() && headers.contains_key(header::TRANSFER_ENCODING) {
-        return Some("both Content-Length and Transfer-Encoding");
+        return Some(
+            "answers in a way that can be read in two ways (both Content-Length and Transfer-Encoding)",
+        );
     }
     let is_number = |text: &[u8]| {
         str::from_utf8(text).is_ok_and(|text| !text.starts_with('+') && text.parse::<u64>().is_ok())
@@ -226,7 +238,9 @@ fn ambiguity(status: StatusCode, headers: &HeaderMap, wanted: Option<&HeaderValu
     if length.is_some_and(|length| !is_number(length))
         || lengths.any(|other| Some(other.as_bytes()) != length)
     {
-        return Some("a Content-Length that is not one number");
+        return Some(
+            "answers in a way that can be read in two ways (a Content-Length that is not one number)",
+        );
     }
     None
 }

@@ -89,9 +89,10 @@ impl Body for Inbound {
             }
             Poll::Ready(Some(Err(error))) => {
                 this.held = None;
-                Poll::Ready(Some(Err(Trouble::BrokeOff(format!(
-                    "the device broke off its answer ({error})"
-                )))))
+                tracing::debug!(?error, "an answer broke off");
+                let detail =
+                    "the device broke off its answer: ask again; if it always does, see the device's own log";
+                Poll::Ready(Some(Err(Trouble::BrokeOff(detail.to_owned()))))
             }
             Poll::Ready(None) => {
                 this.finish();

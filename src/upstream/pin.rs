@@ -5,13 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use super::certificate::Certificate;
 use crate::clock::{Clock, Timestamp};
+use crate::config::certificates;
 use crate::disk::Folder;
 
 /// A pinned certificate in its last days may be replaced by its successor.
@@ -210,12 +209,13 @@ impl Pin {
     fn read(&self) -> Result<Option<Pinned>, String> {
         let bytes = self.folder.read(&self.name(), MAX_FILE).map_err(|error| error.to_string())?;
         let Some(bytes) = bytes else { return Ok(None) };
-        let text = str::from_utf8(&bytes).map_err(|error| error.to_string())?;
-        let der = CertificateDer::from_pem_slice(text.as_bytes()).map_err(|error| error.to_string())?;
+        let text = str::from_utf8(&bytes).map_err(|_| "it is no text")?;
+        let found = certificates(text.as_bytes()).map_err(|why| format!("it {why}"))?;
+        let der = found.first().ok_or("it has no certificate in it")?;
         // A file that a person put there has no notes; it was pinned when it was written.
         let written = || std::fs::symlink_metadata(self.folder.path().join(self.name()))?.modified();
         Ok(Some(Pinned {
-            certificate: Certificate::read(&der)?,
+            certificate: Certificate::read(der)?,
             pinned_at: note(text, "pinned-at")
                 .unwrap_or_else(|| written().unwrap_or(SystemTime::UNIX_EPOCH).into()),
             taken_over_at: note(text, "taken-over-at"),

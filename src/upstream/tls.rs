@@ -1,21 +1,19 @@
 //! Whose certificate a device may show.
 
-use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{
     CryptoProvider, WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature,
 };
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
 };
 
 use super::certificate::{Certificate, fingerprint};
+use super::chain::Chain;
 use super::pin::Pin;
 use crate::config::{CaName, Trust};
 
@@ -38,10 +36,8 @@ pub(super) enum Policy {
     Sha256([u8; 32]),
     /// Whatever is shown.
     Any,
-    /// One that chains to these roots and carries the name that is asked for.
-    Chain(Arc<WebPkiServerVerifier>),
-    /// One that chains to these roots, whatever it names.
-    ChainUnnamed(RootCertStore),
+    /// One that is signed by whom it has to be.
+    Chain(Chain),
 }
 
 /// The certificate is not the one that is trusted: the text says what was expected and what to do.
@@ -57,34 +53,18 @@ impl Policy {
             Trust::PinStrict => Self::Pin { pin: Arc::clone(pin), follow: false },
             Trust::Sha256(expected) => Self::Sha256(*expected),
             Trust::Any => Self::Any,
-            Trust::Public => Self::chain(public_roots())?,
-            Trust::Ca { file, name } => Self::chain_to(file, *name != CaName::Unchecked)?,
+            Trust::Public => Self::Chain(Chain::public()),
+            Trust::Ca { file, name } => Self::Chain(Chain::of(file, *name != CaName::Unchecked)?),
         })
-    }
-
-    fn chain_to(file: &Path, check_name: bool) -> Result<Self, String> {
-        let unreadable = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
-        let mut roots = RootCertStore::empty();
-        for root in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(&error))? {
-            roots.add(root.map_err(|error| unreadable(&error))?).map_err(|error| unreadable(&error))?;
-        }
-        if roots.is_empty() {
-            return Err(unreadable(&"no certificate in it"));
-        }
-        if check_name { Self::chain(roots) } else { Ok(Self::ChainUnnamed(roots)) }
-    }
-
-    fn chain(roots: RootCertStore) -> Result<Self, String> {
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
-            .build()
-            .map(Self::Chain)
-            .map_err(|error| error.to_string())
     }
 
     /// Whether the signature of the handshake is checked with the bare key: certificates that are trusted for
     /// their key alone may be of X.509 version 1, which rustls does not read.
-    fn goes_by_key(&self) -> bool {
-        !matches!(self, Self::Chain(_) | Self::ChainUnnamed(_))
+    fn goes_by_key(&self, certificate: &CertificateDer<'_>) -> bool {
+        match self {
+            Self::Chain(chain) => chain.lists(certificate),
+            _ => true,
+        }
     }
 }
 
@@ -114,7 +94,7 @@ impl ServerCertVerifier for Verifier {
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
+        _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match &self.policy {
@@ -131,22 +111,9 @@ impl ServerCertVerifier for Verifier {
                     )));
                 }
             }
-            Policy::Chain(verifier) => {
-                return verifier
-                    .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-                    .map_err(|error| unchained(&error));
-            }
-            Policy::ChainUnnamed(roots) => {
-                let parsed = ParsedCertificate::try_from(end_entity)?;
-                verify_server_cert_signed_by_trust_anchor(
-                    &parsed,
-                    roots,
-                    intermediates,
-                    now,
-                    self.algorithms.all,
-                )
-                .map_err(|error| unchained(&error))?;
-            }
+            Policy::Chain(chain) => chain
+                .verify(end_entity, intermediates, server_name, now, &self.algorithms)
+                .map_err(untrusted)?,
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -157,7 +124,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if !self.policy.goes_by_key() {
+        if !self.policy.goes_by_key(certificate) {
             return verify_tls12_signature(message, certificate, signed, &self.algorithms);
         }
         let shown = read(certificate)?;
@@ -179,7 +146,7 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        if !self.policy.goes_by_key() {
+        if !self.policy.goes_by_key(certificate) {
             return verify_tls13_signature(message, certificate, signed, &self.algorithms);
         }
         let shown = read(certificate)?;
@@ -225,10 +192,6 @@ fn read(certificate: &CertificateDer<'_>) -> Result<Certificate, Error> {
 
 fn untrusted(text: String) -> Error {
     Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(Untrusted(text)))))
-}
-
-fn unchained(error: &Error) -> Error {
-    untrusted(format!("the device's certificate is not accepted: {error}"))
 }
 
 fn bad_signature() -> Error {

@@ -17,7 +17,7 @@ struct Bearer {
 }
 
 pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
-    let token = section.required_secret("token")?;
+    let token = section.required_header_secret("token")?;
     Some(Arc::new(Bearer { token }))
 }
 

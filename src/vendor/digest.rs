@@ -36,7 +36,7 @@ struct Digest {
 }
 
 pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
-    let username = section.required_text("username");
+    let username = section.required_header_text("username");
     let password = section.required_secret("password");
     Some(Arc::new(Digest { username: username?, password: password? }))
 }

@@ -47,12 +47,15 @@ struct Enlighted {
 }
 
 pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
-    let username = section.required_text("username");
-    let api_key = section.required_secret("api_key");
+    let username = section.required_header_text("username");
     let api = match section.choice("api", &["3", "4.5", "2"]) {
         Some("4.5") => Api::FourFive,
         Some("2") => Api::Two,
         _ => Api::Three,
+    };
+    let api_key = match api {
+        Api::FourFive => section.required_header_secret("api_key"),
+        Api::Two | Api::Three => section.required_secret("api_key"),
     };
     Some(Arc::new(Enlighted { api, username: username?, api_key: api_key? }))
 }

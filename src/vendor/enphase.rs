@@ -57,6 +57,12 @@ struct Enphase {
 pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
     let serial = section.required_text("serial");
     let token = section.secret("token");
+    // That it has ended is no mistake: it was right once, and one of the account may take its place.
+    let read =
+        token.as_ref().zip(serial.as_ref()).and_then(|(token, serial)| Some((token.read().ok()?, serial)));
+    if let Some(Err(why)) = read.map(|(token, serial)| Token::read(token.expose(), serial)) {
+        section.refuse("token", format!("it is of no use: {why}; {NEW_TOKEN}"));
+    }
     let is_alone = section.has("token");
     let enlighten = enlighten::build(section, is_alone);
     Some(Arc::new(Enphase { serial: serial?, token, enlighten }))
@@ -186,7 +192,7 @@ impl Enphase {
         };
         let text = visit.secret(source).await?;
         let token = Token::read(text.expose(), &self.serial)
-            .map_err(|why| Refusal::Person(format!("`token` is of no use, {why}: {NEW_TOKEN}")))?;
+            .map_err(|why| Refusal::Person(format!("`token` is of no use: {why}; {NEW_TOKEN}")))?;
         if token.ends_at <= visit.now {
             return Err(Refusal::Person(format!("`token` ended on {}: {NEW_TOKEN}", token.ends_at)));
         }

@@ -19,7 +19,7 @@ struct Header {
 
 pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
     let name = section.required_text("name").and_then(|name| fixed::carrier(section, "name", &name));
-    let value = section.required_secret("value");
+    let value = section.required_header_secret("value");
     Some(Arc::new(Header { name: name?, value: value? }))
 }
 

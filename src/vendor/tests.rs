@@ -39,6 +39,38 @@ const STANZAS: [(&str, &str); 11] = [
     ("open", ""),
 ];
 
+/// What is said of keys that are wrong for this make.
+fn mistakes(make: &str, keys: &str) -> String {
+    let text = format!("[devices.it]\nvendor = \"{make}\"\nurl = \"http://127.0.0.1:9\"\n{keys}\n");
+    let environment = Environment::from_iter([] as [(&str, &str); 0]);
+    match parse(&text, Path::new("proxy.toml"), &environment, &Registry) {
+        Ok(_) => panic!("read without a word: {keys}"),
+        Err(errors) => errors.to_string(),
+    }
+}
+
+#[test]
+fn what_no_header_can_carry_is_a_mistake_in_the_configuration() {
+    let broken = "s3cret\\nX: y";
+    for (make, key, keys) in [
+        ("bearer", "token", format!("token = \"{broken}\"")),
+        ("header", "value", format!("value = \"{broken}\"\nname = \"X-Key\"")),
+        ("yombo", "auth_key", format!("auth_key = \"{broken}\"")),
+        ("enlighted", "api_key", format!("api_key = \"{broken}\"\nusername = \"bob\"\napi = \"4.5\"")),
+        ("enlighted", "username", format!("username = \"{broken}\"\napi_key = \"k\"")),
+        ("digest", "username", format!("username = \"{broken}\"\npassword = \"k\"")),
+    ] {
+        let said = mistakes(make, &keys);
+        let expected = format!("proxy.toml:4:{}: devices.it.{key}: it is sent in a header", key.len() + 4);
+        assert!(said.starts_with(&expected), "{expected}\n{said}");
+        assert!(key == "username" || !said.contains("s3cret"), "{said}");
+    }
+    // Hashed, encoded or sent in a body it is as good as any.
+    Device::new("enlighted", &format!("username = \"bob\"\napi_key = \"{broken}\""));
+    Device::new("basic", &format!("username = \"bob\"\npassword = \"{broken}\""));
+    Device::new("query", &format!("name = \"key\"\nvalue = \"{broken}\""));
+}
+
 /// A device of this make, and the vendor that its keys make.
 struct Device {
     vendor: Arc<dyn Vendor>,

@@ -46,7 +46,7 @@ struct Yombo {
 }
 
 pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
-    let auth_key = section.required_secret("auth_key");
+    let auth_key = section.required_header_secret("auth_key");
     let header = section.text("header").unwrap_or_else(|| "x-auth-key".to_owned());
     let header = fixed::carrier(section, "header", &header);
     Some(Arc::new(Yombo { auth_key: auth_key?, header: header? }))

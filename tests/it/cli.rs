@@ -1,6 +1,7 @@
 //! The commands, as a person or a service manager runs them.
 
 mod check;
+mod health;
 mod limits;
 mod log;
 mod run;
@@ -52,6 +53,14 @@ async fn the_demo_prints_what_to_try_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_device_without_tls_has_nothing_to_trust() {
+    let process = Process::new("[devices.meter]\nvendor = \"open\"\nurl = \"http://127.0.0.1:9\"\n");
+    let ended = process.carry_out(&["trust", "meter"]).await;
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.err.contains("meter does not use TLS"), "{}", ended.err);
+}
+
+#[tokio::test]
 async fn trust_shows_both_certificates_and_takes_what_it_is_told_to() {
     let mut device = Device::new(Generic::new(Scheme::Bearer));
     let process = Process::new(&device.table("meter", ""));
@@ -62,6 +71,9 @@ async fn trust_shows_both_certificates_and_takes_what_it_is_told_to() {
     let without_terminal = process.carry_out(&["trust", "meter"]).await;
     assert_eq!(without_terminal.code, Some(2));
     assert!(without_terminal.err.contains("--sha256") && without_terminal.err.contains("--yes"));
+    let torn = process.carry_out(&["trust", "meter", "--sha256", "AA"]).await;
+    assert_eq!(torn.code, Some(2), "{torn:?}");
+    assert!(torn.err.contains("64 hex digits") && torn.out.is_empty(), "without a visit: {torn:?}");
     let unknown = process.carry_out(&["trust", "nobody", "--yes"]).await;
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.err.contains("meter"), "{}", unknown.err);

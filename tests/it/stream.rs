@@ -95,7 +95,8 @@ async fn events_arrive_one_by_one_and_leave_the_only_connection_to_others() {
     assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
     let problem = door.lab.get("/meter/twin/events").await.problem();
     assert_eq!(problem.fault, "device_busy");
-    assert!(problem.detail.contains("max_streams"), "{}", problem.detail);
+    assert!(problem.detail.contains("2 are open"), "{}", problem.detail);
+    assert!(problem.detail.contains("[devices.meter] in proxy.toml: max_streams = 3"), "{}", problem.detail);
     assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
     // Who leaves makes room.
     let open = door.device.served().connections();

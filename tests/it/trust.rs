@@ -181,6 +181,69 @@ async fn each_form_of_trust_accepts_what_it_names_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_the_file_names_itself_needs_no_signature() {
+    let (ours, gone) = (now() - DAY, now() + DAY);
+    let lone = Certificate::authority(&["127.0.0.1"], ours, gone).unwrap();
+    let named = Certificate::authority(&["meter.example"], ours, gone).unwrap();
+    let expired = Certificate::authority(&["127.0.0.1"], ours - DAY, ours).unwrap();
+    let early = Certificate::authority(&["127.0.0.1"], gone, gone + DAY).unwrap();
+    let nameless = Certificate::version_one("device", ours, gone, None).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("device.pem");
+    let all = [&lone, &named, &expired, &early, &nameless].map(Certificate::pem).concat();
+    std::fs::write(&file, all).unwrap();
+    let ca = |name: &str| format!("{{ ca = \"{}\"{name} }}", file.display());
+    for tls12 in [false, true] {
+        let old = |certificate: &Certificate| match tls12 {
+            true => certificate.clone().at_most_tls12(),
+            false => certificate.clone(),
+        };
+        let mut door = door(old(&lone), &ca("")).await;
+        is_accepted(&door).await;
+        // Who has only seen it can't show it.
+        door.device.shows(old(&lone.stolen().unwrap())).await;
+        is_refused(&door, &["can't prove"]).await;
+    }
+    is_accepted(&door(named.clone(), &ca(", name = \"meter.example\"")).await).await;
+    is_accepted(&door(named.clone(), &ca(", name = false")).await).await;
+    is_accepted(&door(nameless.clone(), &ca(", name = false")).await).await;
+    is_refused(&door(named, &ca("")).await, &["for meter.example, not for 127.0.0.1", "name = false"]).await;
+    is_refused(&door(nameless, &ca("")).await, &["trust = \"pin\""]).await;
+    is_refused(&door(expired, &ca("")).await, &["has ended", "set the clock here"]).await;
+    is_refused(&door(early, &ca("")).await, &["not good yet"]).await;
+}
+
+#[tokio::test]
+async fn why_a_certificate_is_not_accepted_is_told_in_words_with_what_to_do() {
+    let authority = Authority::new("house").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, authority.pem()).unwrap();
+    let ca = format!("{{ ca = \"{}\" }}", file.display());
+    let lone = Certificate::self_signed().unwrap();
+    let alike = Certificate::authority(&["127.0.0.1"], now() - DAY, now() + DAY).unwrap();
+    let expired = authority.leaf_until(&["127.0.0.1"], now() - DAY * 9, now() - DAY).unwrap();
+    let early = authority.leaf_until(&["127.0.0.1"], now() + DAY, now() + DAY * 9).unwrap();
+    let elsewhere = authority.leaf(&["meter.example", "10.9.8.7"]).unwrap();
+    for (trust, certificate, words) in [
+        (ca.as_str(), &lone, ["ca.pem has signed it", "put that of its issuer there"]),
+        (&ca, &alike, ["CA:TRUE", "put this very certificate into"]),
+        (&ca, &expired, ["has ended", "make a new one"]),
+        (&ca, &early, ["not good yet", "set the clock"]),
+        (&ca, &elsewhere, ["for meter.example, 10.9.8.7, not for 127.0.0.1", "name = false"]),
+        ("\"public\"", &lone, ["no public authority has signed it", "trust = \"pin\""]),
+        ("\"public\"", &alike, ["CA:TRUE", "trust = \"pin\""]),
+    ] {
+        let door = door(certificate.clone(), trust).await;
+        is_refused(&door, &words).await;
+        let detail = door.lab.get("/meter/twin/sample").await.problem().detail;
+        for code in ["Error", "UnknownIssuer", "Other", "Context", "invalid peer"] {
+            assert!(!detail.contains(code), "{detail}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn any_certificate_is_warned_of_on_the_page() {
     let door = door(Certificate::self_signed().unwrap(), "\"any\"").await;
     let page = door.lab.get("/").await;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use toml::de::{DeTable, DeValue};
 
 use super::Section;
-use crate::config::{Malformed, quantity};
+use crate::config::{Malformed, quantity, whereabouts};
 
 impl Section<'_> {
     pub(in crate::config) fn parsed<T: FromStr<Err = Malformed>>(&mut self, key: &'static str) -> Option<T> {
@@ -84,7 +84,7 @@ impl Section<'_> {
     }
 
     pub(in crate::config) fn beside(&self, path: &str) -> PathBuf {
-        self.report.file.parent().map_or_else(|| PathBuf::from(path), |folder| folder.join(path))
+        whereabouts::beside(self.report.file, path)
     }
 
     /// The whole table in one spelling.

@@ -1,23 +1,39 @@
 //! Doors, names and keys.
 
+use std::path::PathBuf;
+
 use http::Method;
 
 use super::*;
 
 const KEY: &str = "0123456789abcdefghij";
 
+/// A certificate with its key, and the key of another, in files of this folder.
+fn pems(folder: &Path) -> [PathBuf; 3] {
+    let [mine, other] =
+        [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+    let texts = [mine.cert.pem(), mine.signing_key.serialize_pem(), other.signing_key.serialize_pem()];
+    let files = ["cert.pem", "key.pem", "other.pem"].map(|name| folder.join(name));
+    files.iter().zip(texts).for_each(|(file, text)| std::fs::write(file, text).unwrap());
+    files
+}
+
 #[test]
 fn doors_are_read_as_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key, _] = pems(folder.path());
     let config = read(&format!(
         "listen = \"127.0.0.1:1\"\n{METER}hosts = [\"Meter.Home.Arpa.\", \"meter.localhost\"]\n\
          [[listeners]]\nlisten = \"0.0.0.0:8443\"\ntls = \"self-signed\"\n\
          [[listeners]]\nlisten = \"[::]:8481\"\ndevice = \"meter\"\nkeys = false\nallow = [\"10.0.0.7\"]\n\
-         tls = {{ cert = \"Cargo.toml\", key = \"Cargo.lock\" }}\n"
+         tls = {{ cert = {cert:?}, key = {key:?} }}\n"
     ))
     .unwrap();
     assert_eq!(config.devices[0].hosts, ["meter.home.arpa", "meter.localhost"]);
     let [first, second, third] = config.doors().try_into().unwrap();
-    assert_eq!(first, Listener::first("127.0.0.1:1".parse().unwrap()));
+    assert_eq!(first, Listener::first("127.0.0.1:1".parse().unwrap(), config.listen_at.clone()));
+    assert_eq!(first.listen_at.to_string(), "proxy.toml:1:10: listen");
+    assert_eq!(third.tls_at.to_string(), "proxy.toml:16:7: listeners[1].tls");
     assert!(first.keys && first.tls.is_none() && first.device.is_none() && first.allow.is_none());
     assert_eq!(
         (second.listen.to_string().as_str(), second.tls),
@@ -25,7 +41,7 @@ fn doors_are_read_as_they_are_written() {
     );
     assert!(second.keys);
     assert_eq!((third.listen.to_string().as_str(), third.device.as_deref()), ("[::]:8481", Some("meter")));
-    let files = ListenerTls::Files { cert: "Cargo.toml".into(), key: "Cargo.lock".into() };
+    let files = ListenerTls::Files { cert, key };
     assert_eq!((third.keys, third.tls), (false, Some(files)));
     assert_eq!(third.allow, Some(vec!["10.0.0.7/32".parse().unwrap()]));
 }
@@ -44,6 +60,36 @@ fn keys_and_origins_are_read_as_they_are_written() {
     assert_eq!(grafana.devices, Some(vec!["meter".to_owned()]));
     assert_eq!(grafana.methods, Some(vec![Method::GET]));
     assert_eq!((me.devices, me.methods), (None, None));
+}
+
+#[test]
+fn a_certificate_and_a_key_that_no_door_could_show_are_told_with_everything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let [cert, key, other] = pems(folder.path());
+    for (cert, key, expected) in [
+        (
+            &cert,
+            &other,
+            "listeners[0].tls.key: ".to_owned()
+                + &format!("{} belongs to another certificate", other.display()),
+        ),
+        (
+            &key,
+            &other,
+            "listeners[0].tls.cert: ".to_owned() + &format!("{} has no certificate in it", key.display()),
+        ),
+        (
+            &cert,
+            &cert,
+            "listeners[0].tls.key: ".to_owned() + &format!("{} has no private key in it", cert.display()),
+        ),
+    ] {
+        let said = said_of(&format!(
+            "timeout = \"0s\"\n[[listeners]]\nlisten = \"[::1]:1\"\ntls = {{ cert = {cert:?}, key = {key:?} }}"
+        ));
+        assert!(said.contains(":9:") && said.contains(&expected), "{expected}\n{said}");
+        assert!(said.contains("devices.meter.timeout"), "in one run: {said}");
+    }
 }
 
 #[test]

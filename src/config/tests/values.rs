@@ -186,7 +186,8 @@ fn quantities() {
 fn trust_in_all_its_forms() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ca.pem");
-    std::fs::write(&file, "").unwrap();
+    let made = rcgen::generate_simple_self_signed(["meter".to_owned()]).unwrap();
+    std::fs::write(&file, made.cert.pem()).unwrap();
     let path = file.display();
     let ca = |name| Trust::Ca { file: file.clone(), name };
     let digits = "AB:".repeat(31) + "ab";
@@ -212,6 +213,7 @@ fn what_is_said_of_a_wrong_value_says_what_is_right() {
         ("trust = \"strict\"", "trust: expected \"pin\", { pin = \"strict\" }, \"public\""),
         ("trust = {}", "trust: expected \"pin\""),
         ("trust = { pin = \"loose\" }", "trust.pin: expected \"strict\", got \"loose\""),
+        ("trust = { ca = \"Cargo.toml\" }", "trust.ca: this file has no certificate in it"),
         ("trust = { sha256 = \"ab\" }", "trust.sha256: expected the 64 hex digits"),
         ("trust = { ca = \"no/such.pem\" }", "trust.ca: cannot read the certificates: No such file"),
         (

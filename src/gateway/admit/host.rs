@@ -28,7 +28,7 @@ pub(super) fn admit(house: &House, asked: &mut request::Parts) -> Result<(), Fau
         let host = host_of(authority).ok_or_else(|| {
             Fault::new(
                 Kind::HostNotAllowed,
-                "what is asked for names no host: expected a name or an address, and a port if need be",
+                "the `Host` of this request is no name and no address: ask for one that leads here, such as localhost:8480",
             )
         })?;
         if asked.method != Method::CONNECT && !knows(house, &host) {

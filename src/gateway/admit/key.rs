@@ -144,8 +144,8 @@ impl Shown {
         if key.devices.is_some() {
             let name = &key.name;
             let detail = format!(
-                "the key {name:?} does not open what tells of all devices: use one without `devices`, or remove them \
-                 under [access.keys.{name}] in proxy.toml"
+                "the key {name:?} opens single devices, and not the pages of keyward's own, which tell of all: use a key \
+                 without `devices`, or remove that line under [access.keys.{name}] in proxy.toml"
             );
             return Err(Fault::new(Kind::KeyNotAllowed, detail));
         }

@@ -43,6 +43,7 @@ pub(super) fn admit(
 /// asked; where that is a site of its own, `is_own_site`, a person may open its first page, though not with a query,
 /// which could be an order. To a plain-http address in the LAN browsers don't say that it is a person who does so; of a
 /// page that asks for it without a `Referer` nothing is known either, and it has no more than that page fetched.
+/// `is_known`: its make says which paths act.
 ///
 /// # Errors
 /// [`Kind::OriginNotAllowed`] for a browser that does not prove to be on a page of ours.
@@ -51,6 +52,7 @@ pub(in crate::gateway) fn admit_acting_get(
     secure: bool,
     is_own_site: bool,
     device: &str,
+    is_known: bool,
 ) -> Result<(), Fault> {
     let headers = &asked.headers;
     let is_browser = headers
@@ -68,14 +70,19 @@ pub(in crate::gateway) fn admit_acting_get(
     if proven || (sec_fetch_site(headers) != Some("same-site") && !is_browser) {
         return Ok(());
     }
-    Err(Fault::new(
-        Kind::OriginNotAllowed,
-        format!(
+    let detail = match is_known {
+        // Whoever switches this guard off for a make's own list has any page of the web switch the lights.
+        true => format!(
+            "a GET of this path changes something at {device}, so a browser is answered only on a page of this address: \
+             ask from one, or with something else than a browser"
+        ),
+        false => format!(
             "a GET of this path may change something, so a browser is answered only on a page of this address: if it \
              changes nothing, tell keyward which paths do, under [devices.{device}] in proxy.toml: acts_on_get = [\"/path\"], \
              or [] if none does"
         ),
-    ))
+    };
+    Err(Fault::new(Kind::OriginNotAllowed, detail))
 }
 
 fn foreign(whom: &str, origin: Option<&str>) -> Fault {

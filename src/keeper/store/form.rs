@@ -19,13 +19,23 @@ pub(crate) fn encode(record: &Record) -> serde_json::Result<Vec<u8>> {
 
 /// What stands in a file, or why it is none of ours.
 pub(crate) fn decode(text: &[u8]) -> Result<Record, String> {
+    // Another form may be another in everything else.
+    let form = serde_json::from_slice::<Form>(text);
+    if let Some(version) = form.ok().map(|form| form.version).filter(|version| *version != VERSION) {
+        return Err(format!(
+            "it is from another version of keyward: its form is {version}, and {VERSION} is known here"
+        ));
+    }
     // The parser's message could repeat what stands there.
     let saved: Saved = serde_json::from_slice(text)
         .map_err(|error| format!("it is broken at line {}, column {}", error.line(), error.column()))?;
-    if saved.version != VERSION {
-        return Err(format!("it is of version {}", saved.version));
-    }
     Ok(saved.into())
+}
+
+/// What every form has.
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
 }
 
 /// A [`Record`] as it stands in the file.

@@ -181,7 +181,12 @@ fn token(answer: &Answer, serial: &str, now: Timestamp) -> Result<Token, Missed>
     }
     let text = String::from_utf8_lossy(answer.body());
     let token = Token::read(&text, serial)
-        .map_err(|why| Refusal::Odd(format!("what the cloud gives is no token: {why}")))?;
+        .map_err(|why| {
+            Refusal::Odd(format!(
+                "what the cloud gives is no token of use ({why}): see that this account owns the gateway with this `serial`, \
+                 or set `token`"
+            ))
+        })?;
     // The cloud's clock and the token's are one; ours may be years off.
     let since = date(answer.headers()).or(token.issued_at).unwrap_or(now);
     if token.ends_at <= since {
@@ -209,11 +214,19 @@ fn trouble(answer: &Answer, now: Timestamp) -> Option<Refusal> {
         StatusCode::NOT_ACCEPTABLE => Some(bot_wall()),
         _ if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
             Some(Refusal::Unavailable {
-                detail: format!("the cloud of Enphase answers {status}: it is busy, or asked too often"),
+                detail: match status {
+                    StatusCode::TOO_MANY_REQUESTS => "the cloud of Enphase is asked too often (429): wait, it is asked again \
+                                                      by itself; what else uses this account may ask less, or set `token`"
+                        .to_owned(),
+                    _ => format!("the cloud of Enphase answers {status}: wait, it is asked again by itself, or set `token`"),
+                },
                 retry_after: retry_after(answer, now),
             })
         }
-        other => Some(Refusal::Odd(format!("the cloud of Enphase answers {other}"))),
+        other => Some(Refusal::Odd(format!(
+            "the cloud of Enphase answers {other}, which says nothing: it is asked again by itself; if that stays, set \
+             `token`"
+        ))),
     }
 }
 

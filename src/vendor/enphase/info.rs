@@ -8,15 +8,17 @@ pub(in crate::vendor) fn introduced(serial: &str, answer: &Answer) -> Result<(),
     match serial_number(&text) {
         Some(shown) if shown == serial => Ok(()),
         Some(shown) => Err(Trouble::WrongDevice(format!(
-            "the device at this address is serial {shown}, `serial` says {serial}: no credential was sent to it"
+            "the device at this address is serial {shown}, `serial` says {serial}: correct `url` or `serial`; no credential \
+             was sent to it"
         ))),
         // Busy or just starting: it may still be the right one.
         None if answer.status().is_server_error() => Err(Trouble::BrokeOff(format!(
-            "the device at this address answers {} when asked for its serial number",
+            "the device at this address answers {} when asked for its serial number: it may be starting; ask again in a minute",
             answer.status()
         ))),
         None => Err(Trouble::WrongDevice(format!(
-            "the device at this address does not show its serial number at /info ({}): is it an IQ Gateway?",
+            "the device at this address does not show its serial number at /info ({}): is it an IQ Gateway? If not, correct \
+             `url`",
             answer.status()
         ))),
     }

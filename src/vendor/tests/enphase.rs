@@ -95,17 +95,35 @@ async fn a_configured_token_serves_without_the_cloud() {
 #[tokio::test]
 async fn a_configured_token_that_is_of_no_use_is_told_or_replaced() {
     let (ended, foreign, torn) = (token(SERIAL, -60), token("999", 60), "a.b");
+    let folder = tempfile::tempdir().unwrap();
     for (given, said) in [(ended.as_str(), "2026-"), (&foreign, "another gateway"), (torn, "three parts")] {
-        let alone = format!("# alone\n{}", configured(given));
-        let (device, gateway, _cloud) = house(&[], &[], &alone).await;
+        let file = folder.path().join("envoy.jwt");
+        std::fs::write(&file, &ended).unwrap();
+        let in_file = format!("token = {{ file = {file:?} }}");
+        let (device, gateway, _cloud) = house(&[], &[], &format!("# alone\n{in_file}")).await;
+        std::fs::write(&file, given).unwrap();
         let refusal = device.login().await.unwrap_err();
         assert_eq!(kind(&refusal), "person");
         assert!(refusal.to_string().contains(said) && !refusal.to_string().contains(given), "{refusal}");
         assert!(gateway.asked().is_empty());
         let fetched = token(SERIAL, 86_400);
-        let (device, ..) = house(&[VALID], &[ENTERED, &ok(&fetched)], &configured(given)).await;
+        std::fs::write(&file, &ended).unwrap();
+        let (device, ..) = house(&[VALID], &[ENTERED, &ok(&fetched)], &in_file).await;
+        std::fs::write(&file, given).unwrap();
         assert_eq!(bearer(&device, &device.login().await.unwrap()), format!("Bearer {fetched}"));
     }
+}
+
+#[test]
+fn a_token_that_can_never_serve_is_a_mistake_in_the_configuration() {
+    let keys = |token: &str| format!("serial = \"{SERIAL}\"\ntoken = \"{token}\"");
+    for (given, said) in [(token("999", 60), "another gateway"), ("a.b".to_owned(), "three parts")] {
+        let errors = mistakes("enphase", &keys(&given));
+        assert!(errors.starts_with("proxy.toml:5:9: devices.it.token: "), "{errors}");
+        assert!(errors.contains(said) && errors.contains("username") && !errors.contains(&given), "{errors}");
+    }
+    // One that has ended was right once.
+    Device::new("enphase", &keys(&token(SERIAL, -60)));
 }
 
 #[tokio::test]
@@ -239,7 +257,8 @@ fn a_gateway_introduces_itself_by_its_serial() {
     let other = introduced(SERIAL, &info("<device><sn>999</sn></device>")).unwrap_err().to_string();
     assert_eq!(
         other,
-        "the device at this address is serial 999, `serial` says 121935144671: no credential was sent to it"
+        "the device at this address is serial 999, `serial` says 121935144671: correct `url` or `serial`; no \
+         credential was sent to it"
     );
     for odd in ["", "<sn></sn>", "<sn>12", "<sn><script></sn>", "<html>login</html>"] {
         assert!(introduced(SERIAL, &info(odd)).unwrap_err().to_string().contains("IQ Gateway?"), "{odd}");

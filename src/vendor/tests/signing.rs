@@ -85,13 +85,18 @@ async fn what_a_make_puts_on_is_dropped_from_what_callers_send() {
 
 #[tokio::test]
 async fn a_credential_that_no_header_can_carry_leaves_the_head_as_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
     for (make, keys) in [
-        ("bearer", "token = \"a\\nb\""),
-        ("header", "name = \"x-key\"\nvalue = \"a\\nb\""),
-        ("yombo", "auth_key = \"a\\nb\""),
-        ("enlighted", "username = \"a\\nb\"\napi_key = \"k\""),
+        ("bearer", format!("token = {{ file = {file:?} }}")),
+        ("header", format!("name = \"x-key\"\nvalue = {{ file = {file:?} }}")),
+        ("yombo", format!("auth_key = {{ file = {file:?} }}")),
+        ("enlighted", format!("username = \"bob\"\napi = \"4.5\"\napi_key = {{ file = {file:?} }}")),
     ] {
-        let device = Device::new(make, keys);
+        // It was right when the configuration was read.
+        std::fs::write(&file, "a").unwrap();
+        let device = Device::new(make, &keys);
+        std::fs::write(&file, "a\nb").unwrap();
         let held = device.login().await.unwrap();
         let mut head = get("/api/x").into_parts().0;
         let before = text(&head);

@@ -7,7 +7,7 @@ use keyward::twin::enphase::{Enphase, EnphaseSettings};
 use keyward::twin::generic::{Generic, Scheme};
 
 use super::SECRETLESS;
-use crate::support::{Ask, Device, Line, Process};
+use crate::support::{Act, Ask, Device, Line, Port, Process, Scripted};
 
 #[tokio::test]
 async fn every_device_has_its_line_and_one_that_fails_fails_the_check() {
@@ -74,11 +74,83 @@ async fn a_missing_secret_is_told_with_its_line_and_exit_2() {
 #[tokio::test]
 async fn a_folder_that_cannot_be_written_fails_the_check() {
     let device = Device::new(Generic::new(Scheme::Bearer));
-    let process = Process::new(&device.table("meter", ""));
-    std::fs::write(process.path("state"), "a file where a folder belongs").unwrap();
+    for (keys, folder) in [("", "state"), ("certs = \"file/certs/below\"\n", "certs")] {
+        let process = Process::new(&format!("{keys}{}", device.table("meter", "")));
+        std::fs::write(process.path(if keys.is_empty() { "state" } else { "file" }), "no folder").unwrap();
+        for command in [&["check"][..], &["check", "--offline"]] {
+            let ended = process.carry_out(command).await;
+            assert_eq!(ended.code, Some(1), "{command:?}: {ended:?}");
+            assert!(ended.err.contains(folder) && ended.err.contains("can't be written"), "{}", ended.err);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_asks_no_device_makes_no_folder() {
+    let process = Process::new(&Device::new(Generic::new(Scheme::Bearer)).table("meter", ""));
+    assert_eq!(process.carry_out(&["check", "--offline"]).await.code, Some(0));
+    assert!(!process.path("state").exists() && !process.path("certs").exists());
+}
+
+#[tokio::test]
+async fn a_secret_that_can_never_serve_is_told_with_its_line_and_exit_2() {
+    let table = |keys: &str| format!("[devices.meter]\nurl = \"http://127.0.0.1:9\"\n{keys}\n");
+    for (keys, place) in [
+        (
+            "vendor = \"header\"\nname = \"x-key\"\nvalue = \"p4ss\\nX: y\"",
+            "proxy.toml:6:9: devices.meter.value",
+        ),
+        ("vendor = \"bearer\"\ntoken = { file = \"key\" }", "proxy.toml:5:9: devices.meter.token"),
+        ("vendor = \"enphase\"\nserial = \"1\"\ntoken = \"p4ss\"", "proxy.toml:6:9: devices.meter.token"),
+    ] {
+        let process = Process::new(&table(keys));
+        std::fs::write(process.path("key"), "p4ss\n\n").unwrap();
+        let ended = process.carry_out(&["check", "--offline"]).await;
+        assert_eq!(ended.code, Some(2), "{keys}: {ended:?}");
+        assert!(ended.err.contains(place) && !ended.err.contains("p4ss"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_device_that_answers_with_an_error_of_its_own_fails_the_check() {
+    let broken = b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n";
+    let device = Scripted::saying(&broken[..]).await;
+    let ended = Process::new(&device.table("meter", "")).carry_out(&["check"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.out.contains("FAIL  meter") && ended.out.contains("502 Bad Gateway to GET /"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_device_that_refuses_every_session_that_it_gives_out_fails_the_check() {
+    let device = Scripted::new(|nth| {
+        let (status, body) = match nth % 4 {
+            1 => ("200 OK", "{\"jwt\":\"a.b.c\"}"),
+            _ => ("401 Unauthorized", "{\"rlm\":\"r\",\"nnc\":\"n\"}"),
+        };
+        Act::Answer(format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes())
+    })
+    .await;
+    let table = device.table("meter", "username = \"owner\"\npassword = \"s3cret\"");
+    let ended = Process::new(&table.replace("\"open\"", "\"egauge\"")).carry_out(&["check"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.out.contains("just given out: see that nothing else logs in"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_device_whose_url_leads_back_here_is_called_a_loop() {
+    let port = Port::new();
+    let address = port.address();
+    let table = |below: &str| format!("[devices.me]\nvendor = \"open\"\nurl = \"http://{address}{below}\"\n");
+    let process = Process::new(&table("/me")).with("KEYWARD_LISTEN", address.to_string());
+    let server = process.start(&["run"]);
+    server.address().await;
     let ended = process.carry_out(&["check"]).await;
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.err.contains("state"), "{}", ended.err);
+    assert!(ended.out.contains("FAIL  me") && ended.out.contains("a loop: `url` leads back"), "{ended:?}");
+    process.write(&table("/nobody"));
+    server.logs("taken over").await;
+    let ended = process.carry_out(&["check"]).await;
+    assert!(ended.code == Some(1) && ended.out.contains("a keyward answers there"), "{ended:?}");
 }
 
 #[tokio::test]
@@ -128,7 +200,8 @@ async fn a_certificate_that_no_door_could_show_is_a_mistake_in_the_configuration
         std::fs::write(process.path("key.pem"), key).unwrap();
         let ended = process.carry_out(&["check", "--offline"]).await;
         assert_eq!(ended.code, Some(if is_fine { 0 } else { 2 }), "{ended:?}");
-        assert!(is_fine || ended.err.contains("key.pem can't be used"), "{ended:?}");
+        assert!(is_fine || ended.err.contains("proxy.toml:7:"), "{ended:?}");
+        assert!(is_fine || ended.err.contains("listeners[0].tls."), "{ended:?}");
     }
     process.write(&format!("{device}{door}\"self-signed\"\n"));
     assert_eq!(process.carry_out(&["check", "--offline"]).await.code, Some(0));

@@ -1,4 +1,4 @@
-//! `keyward run` and `keyward health`.
+//! `keyward run`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -33,7 +33,14 @@ async fn what_keeps_it_from_starting_is_told_with_exit_2() {
     assert!(second.code == Some(2) && second.err.contains("state"), "{second:?}");
     let other = Process::new(&device.table("meter", "")).with("KEYWARD_LISTEN", &address);
     let ended = other.carry_out(&["run"]).await;
-    assert!(ended.code == Some(2) && ended.err.contains(&address), "{ended:?}");
+    let expected =
+        format!("environment variable KEYWARD_LISTEN: {address} can't be listened on: another program");
+    assert!(ended.code == Some(2) && ended.err.contains(&expected), "{ended:?}");
+    let listener = format!("{}[[listeners]]\nlisten = \"{address}\"\n", device.table("meter", ""));
+    let ended = Process::new(&listener).carry_out(&["run"]).await;
+    let line = listener.lines().count() + 1;
+    let expected = format!("proxy.toml:{line}:10: listeners[0].listen: {address} can't be listened on");
+    assert!(ended.code == Some(2) && ended.err.contains(&expected), "{expected}: {ended:?}");
     let broken = Process::new("[devices.meter]\nvendor = \"enphse\"\n").carry_out(&["run"]).await;
     assert!(broken.code == Some(2) && broken.err.contains("did you mean `enphase`?"), "{broken:?}");
 }
@@ -89,7 +96,13 @@ async fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
     assert_eq!(get(address, "/second/twin/sample").await.status, 200);
     process.write("[devices.first]\nvendor = \"enphse\"\n");
     let log = server.logs("did you mean `enphase`?").await;
-    assert!(log.contains("proxy.toml"), "{log}");
+    let lines: Vec<_> = log.lines().collect();
+    let at = lines.iter().position(|line| line.contains("is not taken over")).unwrap();
+    assert!(lines[at].ends_with("the former one stays:"), "{log}");
+    assert!(lines[at + 1].contains("proxy.toml:"), "each mistake begins its own line: {log}");
+    assert_eq!(get(address, "/second/twin/sample").await.status, 200);
+    std::fs::remove_file(process.path("proxy.toml")).unwrap();
+    server.logs("proxy.toml: is not there: put it back").await;
     assert_eq!(get(address, "/second/twin/sample").await.status, 200);
     let metrics = get(address, "/metrics").await;
     assert!(metrics.text().contains("keyward_config_last_reload_successful 0"));
@@ -105,20 +118,6 @@ async fn a_hangup_reads_the_file_again() {
     server.signal("HUP").await;
     server.logs("taken over").await;
     assert_eq!(get(address, "/meter/twin/sample").await.status, 200);
-}
-
-#[tokio::test]
-async fn health_is_0_while_it_serves_and_1_when_it_does_not() {
-    let device = device();
-    let mut process = Process::new(&device.table("meter", ""));
-    let server = process.start(&["run"]);
-    let address = server.address().await;
-    process = process.with("KEYWARD_LISTEN", address.to_string());
-    assert_eq!(process.carry_out(&["health"]).await.code, Some(0));
-    server.signal("TERM").await;
-    assert_eq!(server.ends().await.code, Some(0));
-    let ended = process.carry_out(&["health"]).await;
-    assert!(ended.code == Some(1) && ended.err.contains(&address.to_string()), "{ended:?}");
 }
 
 #[tokio::test]
@@ -138,7 +137,8 @@ async fn a_log_in_json_is_json_line_by_line() {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         assert!(entry["level"].is_string() && entry["timestamp"].is_string(), "{line}");
         assert!(entry["fault"].is_null() || entry["caller"] == "127.0.0.1", "who was refused: {line}");
+        assert!(entry["took_ms"].is_null() || entry["took_ms"].is_u64(), "{line}");
     }
-    assert!(ended.err.contains("unknown_device"), "{}", ended.err);
+    assert!(ended.err.contains("unknown_device") && ended.err.contains("took_ms"), "{}", ended.err);
     assert!(!ended.err.contains('\u{1b}'), "a caller writes escape sequences into the log");
 }

@@ -132,6 +132,8 @@ async fn a_key_opens_its_devices_and_its_methods_and_no_more() {
         let own = ["/", "/metrics", "/-/devices"].contains(&ask.target());
         assert_eq!(problem.device.is_none(), own, "{problem:?}");
         assert!(problem.detail.contains(list), "{}", problem.detail);
+        let is_told = problem.detail.contains("not the pages of keyward's own");
+        assert_eq!(is_told, own && key == "reader", "{}", problem.detail);
         assert!(problem.detail.contains(&format!("[access.keys.{key}]")), "{}", problem.detail);
     }
     assert_eq!(building.other.twin.journal().total(), 0);

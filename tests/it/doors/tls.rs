@@ -7,7 +7,10 @@ use http::Method;
 
 use super::Building;
 use crate::support::{Ask, Device, End, Line, Process};
+use keyward::clock::{Clock, Timestamp};
 use keyward::twin::generic::{Generic, Scheme};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 const SELF_SIGNED: &str = "[[listeners]]\nlisten = \"127.0.0.1:0\"\ntls = \"self-signed\"\n";
 
@@ -34,6 +37,44 @@ async fn a_self_signed_certificate_is_made_once_and_kept() {
         let found = fs::metadata(building.lab.path("certs").join(name)).unwrap().permissions().mode();
         assert_eq!(found & 0o777, mode, "{name}");
     }
+}
+
+/// Apple's clients refuse one that is good for more than 825 days.
+#[tokio::test]
+async fn a_self_signed_certificate_is_renewed_with_its_key_before_clients_refuse_it() {
+    const DAY: i64 = 86_400;
+    let mut building = Building::with("", SELF_SIGNED).await;
+    let [cert, key] = ["cert", "key"].map(|name| building.lab.path(format!("certs/own/{name}.pem")));
+    let secret = fs::read_to_string(&key).unwrap();
+    let dates = || {
+        let der = CertificateDer::from_pem_file(&cert).unwrap();
+        let read = keyward::upstream::Certificate::read(&der).unwrap();
+        (read.not_before.as_seconds(), read.not_after.as_seconds())
+    };
+    let now = Clock::system().now().as_seconds();
+    let made = dates();
+    assert!(made.0 < now && (819 * DAY..=825 * DAY).contains(&(made.1 - made.0)), "{made:?}");
+    // Before its last days it stays as it is, and after a start in those it is another one of the same key.
+    for (before_its_end, is_renewed) in [(200 * DAY, false), (100 * DAY, true), (-DAY, true)] {
+        let (_, end) = dates();
+        let former = fs::read(&cert).unwrap();
+        building.lab.set_clock(Clock::starting_at(Timestamp::from_seconds(end - before_its_end)));
+        building.lab.restart(End::Stopped).await;
+        assert_eq!(fs::read(&cert).unwrap() != former, is_renewed, "{before_its_end}");
+        assert_eq!(fs::read_to_string(&key).unwrap(), secret);
+        assert!(!is_renewed || dates().1 > end + 600 * DAY);
+    }
+    // One that outlasts what clients accept, as they were made once.
+    let pair = rcgen::KeyPair::from_pem(&secret).unwrap();
+    let mut long = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    long.not_after = rcgen::date_time_ymd(2049, 12, 31);
+    fs::write(&cert, long.self_signed(&pair).unwrap().pem()).unwrap();
+    building.lab.set_clock(Clock::system());
+    building.lab.restart(End::Stopped).await;
+    let (begins, ends) = dates();
+    assert!(ends - begins <= 825 * DAY);
+    assert_eq!(fs::read_to_string(&key).unwrap(), secret);
+    assert!(Line::by_tls(building.lab.doors()[1], &fs::read(&cert).unwrap()).await.is_ok());
 }
 
 /// What stands in place of its files is neither followed, nor waited for, nor replaced unasked.

@@ -72,6 +72,7 @@ async fn any_other_name_is_refused_everywhere_but_at_healthz() {
                 && !name.contains("http")
                 && !name.contains("99999");
             assert_eq!(problem.detail.contains("hosts = ["), is_name, "{}", problem.detail);
+            assert_eq!(problem.detail.contains("is no name and no address"), !is_name, "{}", problem.detail);
         }
         assert_eq!(door.lab.send(&Ask::get("/healthz").with("Host", name)).await.status, 200, "{name}");
     }
@@ -105,6 +106,15 @@ async fn an_absolute_target_needs_an_allowed_authority() {
     assert_eq!(door.stops(&foreign).await.fault(), "host_not_allowed");
     let mixed = Ask::get("http://localhost/meter/twin/echo").with("Host", "rebound.example");
     assert_eq!(door.stops(&mixed).await.fault(), "host_not_allowed");
+    let secure = door.passes(&Ask::get("HTTPS://localhost/meter/twin/echo")).await;
+    assert_eq!(secure.target, "/twin/echo");
+    // Another scheme is another protocol.
+    for target in
+        ["ftp://localhost/meter/twin/echo", "ws://localhost/meter/twin/echo", "ftp://localhost/healthz"]
+    {
+        let reply = door.stops(&Ask::get(target)).await;
+        assert_eq!((reply.status.as_u16(), reply.body.len()), (400, 0), "{target}");
+    }
 }
 
 #[tokio::test]

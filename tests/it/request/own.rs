@@ -40,7 +40,9 @@ async fn a_browser_gets_a_page_of_the_same_words_and_nobody_else_does() {
     assert!(page.header("proxy-status").starts_with("keyward; error=destination_not_found"));
     assert!(page.text().contains("unknown_device") && page.text().contains("there is no device"));
     assert!(page.text().contains("this&amp;that"), "what was asked for is not escaped: {}", page.text());
-    assert!(problem.detail.contains("/meter/"));
+    assert!(problem.detail.ends_with("there is no device `this&that` in proxy.toml; there is /meter/"));
+    let problem = door.lab.get("/a\\b/").await.problem();
+    assert!(problem.detail.contains("`a\\b`"), "{}", problem.detail);
 }
 
 #[tokio::test]

@@ -43,7 +43,9 @@ async fn a_tunnel_leaves_the_only_connection_to_others_and_counts_as_a_stream() 
     let line = tunnel(&door).await;
     assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
     let ask = Ask::get("/meter/twin/websocket").with_all(&HANDSHAKE);
-    assert_eq!(door.lab.send(&ask).await.fault(), "device_busy");
+    let problem = door.lab.send(&ask).await.problem();
+    assert_eq!(problem.fault, "device_busy");
+    assert!(problem.detail.contains("connections to meter one is open"), "{}", problem.detail);
     drop(line);
     until(|| door.device.served().connections() <= 1).await;
     tunnel(&door).await;

@@ -132,6 +132,46 @@ async fn what_can_be_read_in_two_ways_or_in_none_is_garbled_and_its_connection_d
 }
 
 #[tokio::test]
+async fn what_was_wrong_with_an_answer_is_told_in_words_with_what_to_do() {
+    let https = "start with https://?";
+    let rows = [
+        ("SSH-2.0-OpenSSH_9.2p1\r\n\r\n".to_owned(), "is not HTTP", https),
+        ("\u{15}\u{3}\u{3}\0\u{2}\u{2}\u{32}".to_owned(), "is not HTTP", https),
+        (String::new(), "without an answer", https),
+        ("HTTP/1.1 200 OK\r\nContent-Le".to_owned(), "before its answer was complete", "ask again"),
+        (ok("nonsense\r\n", ""), "begins as HTTP", "update its firmware"),
+        (
+            ok(&format!("x: {}\r\n", "x".repeat(200 << 10)), ""),
+            "larger than keyward reads",
+            "ask the device for less",
+        ),
+        (status("600 High"), "a status that no class of HTTP has", "update its firmware"),
+        (status("101 Switching Protocols"), "switches to another protocol", "update its firmware"),
+        (
+            ok("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", ""),
+            "can be read in two ways (both",
+            "update",
+        ),
+    ];
+    for (answer, what, next) in rows {
+        let device = Scripted::saying(answer.clone()).await;
+        let lab = Lab::new(&device.table("meter", "")).await;
+        let detail = lab.get("/meter/x").await.problem().detail;
+        assert!(detail.contains(what) && detail.contains(next), "{answer:?}: {detail}");
+        assert_eq!(detail.contains("https://"), next == https, "{answer:?}: {detail}");
+        for libraries in
+            ["invalid HTTP", "connection error", "connection closed before", "parsed", "error from"]
+        {
+            assert!(!detail.contains(libraries), "{detail}");
+        }
+    }
+}
+
+fn status(line: &str) -> String {
+    format!("HTTP/1.1 {line}\r\nContent-Length: 5\r\n\r\nhello")
+}
+
+#[tokio::test]
 async fn an_answer_ends_where_it_says_and_what_is_behind_it_is_nobodys() {
     let get = || Ask::get("/meter/x");
     let head = || Ask::new(Method::HEAD, "/meter/x");

@@ -50,9 +50,9 @@ async fn each_reply_of_the_cloud_has_its_meaning() {
         (format!("503 Later\n\n{crowded}"), "unavailable", "too many active sessions"),
         ("406 Not Acceptable".to_owned(), "unavailable", "robot"),
         (ok("<html>are you human?"), "unavailable", "robot"),
-        ("429 Slow\nRetry-After: 120".to_owned(), "unavailable", "429"),
-        ("500 Oops".to_owned(), "unavailable", "500"),
-        ("404 Not Found".to_owned(), "odd", "404"),
+        ("429 Slow\nRetry-After: 120".to_owned(), "unavailable", "asked too often (429): wait"),
+        ("500 Oops".to_owned(), "unavailable", "500 Internal Server Error: wait"),
+        ("404 Not Found".to_owned(), "odd", "if that stays, set `token`"),
     ] {
         let (device, _gateway, cloud) = house(&[], &[&login], "").await;
         let refusal = device.login().await.unwrap_err();
