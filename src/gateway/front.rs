@@ -82,7 +82,7 @@ async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Nex
 
 /// With its key a request goes on to our endpoints, or to the device whose own the door or the host name is.
 async fn go_on(
-    gateway: &Gateway,
+    gateway: &Arc<Gateway>,
     house: &House,
     admitted: Admitted,
     request: Request,

@@ -19,13 +19,15 @@ const MAX_INTERIM: usize = 32;
 
 /// How one request is to be sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Order {
+pub struct Order<'a> {
     /// Until when the head of the response has to be there.
     pub deadline: Instant,
     /// Whose turn comes first.
     pub urgency: Urgency,
     /// Whether it may be sent again when a kept connection died before a byte of the response came.
     pub repeatable: bool,
+    /// What it is for, as the device gets it.
+    pub path: &'a str,
 }
 
 /// An exchange that failed, and how far it got.
@@ -52,10 +54,15 @@ impl Upstream {
     /// A [`Trouble`] as the [`From`] conversion of `E`, or what `make` says.
     pub async fn send<E: From<Trouble>>(
         self: &Arc<Self>,
-        order: Order,
+        order: Order<'_>,
         mut make: impl FnMut() -> Result<Request<Outbound>, E>,
     ) -> Result<Response<Inbound>, E> {
+        // Whose turn it is not yet holds no connection.
+        let paced = timeout_at(order.deadline, self.pace.path_turn(order.path));
+        let turn = paced.await.map_err(|_| self.too_soon())?;
         let slot = self.slot(order).await?;
+        timeout_at(order.deadline, self.pace.turn()).await.map_err(|_| self.too_soon())?;
+        drop(turn);
         let mut repeatable = order.repeatable;
         loop {
             let epoch = self.idle.epoch();
@@ -95,7 +102,16 @@ impl Upstream {
         ))
     }
 
-    async fn slot(&self, order: Order) -> Result<Slot, Trouble> {
+    fn too_soon(&self) -> Trouble {
+        Trouble::Busy(format!(
+            "requests to {} are {:?} apart (`min_interval`), and this one's turn did not come until `timeout`: ask less \
+             often, or raise `timeout`",
+            self.label(),
+            self.settings.min_interval.max(self.settings.path_interval)
+        ))
+    }
+
+    async fn slot(&self, order: Order<'_>) -> Result<Slot, Trouble> {
         match timeout_at(order.deadline, self.gate.enter(order.urgency)).await {
             Ok(Ok(slot)) => Ok(slot),
             Ok(Err(Full)) => Err(Trouble::Busy(format!(

@@ -50,13 +50,17 @@ impl Section<'_> {
 
     /// A duration, not nothing.
     pub(in crate::config) fn duration(&mut self, key: &'static str) -> Option<Duration> {
-        match self.take(key)?.get_ref().as_str().and_then(quantity::duration) {
-            Some(Duration::ZERO) => {
-                self.note(key, "nothing can be done in no time; remove the key for the default")
-            }
-            Some(duration) => Some(duration),
-            None => self.wrong(key, "a duration such as \"5s\""),
+        let duration = self.pause(key)?;
+        if duration.is_zero() {
+            return self.note(key, "nothing can be done in no time; remove the key for the default");
         }
+        Some(duration)
+    }
+
+    /// A duration, which may be nothing.
+    pub(in crate::config) fn pause(&mut self, key: &'static str) -> Option<Duration> {
+        let duration = self.take(key)?.get_ref().as_str().and_then(quantity::duration);
+        duration.or_else(|| self.wrong(key, "a duration such as \"5s\""))
     }
 
     /// A whole number within `range`.

@@ -1,0 +1,281 @@
+//! What need not be asked again: one fetch for all who ask the same at the same time, answers from memory for as long
+//! as the configuration says, and for a while longer while the device fails.
+//!
+//! It stands before a session is taken: who is answered from memory needs none. What it shares and keeps is what the
+//! device said, and each caller gets that as if the device had said it to them alone.
+
+mod flights;
+mod keeping;
+mod question;
+mod recording;
+mod semantics;
+mod source;
+mod status;
+mod stored;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, StatusCode, request};
+use tokio::time::{timeout, timeout_at};
+
+use super::Reply;
+use super::fault::{Fault, Kind};
+use super::route::Hop;
+use crate::clock::Clock;
+use crate::config::Cache;
+use crate::metrics::DeviceFigures;
+use flights::{Departure, Flight, Flights, Landed};
+use keeping::Keeping;
+pub(super) use question::{Question, question};
+use recording::{Recording, Settled};
+use semantics::is_shareable;
+pub(super) use source::Source;
+pub(super) use status::Status;
+use status::Why;
+use stored::{Found, Store, Stored};
+
+/// Answers up to this many bytes are shared and remembered.
+const MOST: usize = 1024 * 1024;
+
+/// So long at the most is the end of an answer waited for, where it is needed to say what it is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How answers of a device are kept.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// How long they may be given from memory.
+    pub cache: Cache,
+    /// How long after that they may stand in while the device fails.
+    pub stale_if_error: Duration,
+    /// After how long without an answer a device counts as failing, where one can stand in.
+    pub stale_after: Duration,
+}
+
+/// What is under way to one device, and what is remembered of its answers.
+pub struct Recall {
+    rules: Rules,
+    clock: Clock,
+    figures: Arc<DeviceFigures>,
+    flights: Flights,
+    /// Nothing where nothing is to be remembered.
+    store: Option<Store>,
+    /// Counts what may have changed the device: what was asked before then is of another time.
+    epoch: AtomicU64,
+}
+
+/// The status and headers of a device's answer.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+}
+
+/// An answer, and how it came about where that is told.
+pub(super) struct Answered {
+    pub(super) reply: Reply,
+    pub(super) status: Option<Status>,
+}
+
+/// Asks the device: as the caller did, but for these headers more.
+pub(super) type Fetch = Arc<dyn Fn(HeaderMap) -> BoxFuture<'static, Result<Reply, Fault>> + Send + Sync>;
+
+/// What one caller has of a fetch; who has nothing asks alone.
+struct Got {
+    reply: Reply,
+    is_stored: bool,
+}
+
+/// While this is there, something may change the device.
+pub(super) struct Writing(Arc<Recall>);
+
+impl Recall {
+    /// Nothing is remembered yet.
+    pub fn new(rules: Rules, clock: Clock, figures: Arc<DeviceFigures>) -> Arc<Self> {
+        let is_on = rules.cache.is_on() || !rules.stale_if_error.is_zero();
+        let (flights, store) = (Flights::default(), is_on.then(Store::new));
+        Arc::new(Self { rules, clock, figures, flights, store, epoch: AtomicU64::new(0) })
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// What is asked for now may change the device: neither what was asked before nor what is until its answer is good
+    /// afterwards.
+    pub(super) fn write(self: &Arc<Self>) -> Writing {
+        self.forget();
+        Writing(Arc::clone(self))
+    }
+
+    fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        if let Some(store) = &self.store {
+            store.clear();
+        }
+    }
+
+    /// How an answer came about with which memory has nothing to do.
+    pub(super) fn bypassed(&self, is_get: bool) -> Option<Status> {
+        let why = if is_get { Why::Bypass } else { Why::Method };
+        self.store.as_ref().map(|_| {
+            self.figures.recalled(why.result());
+            Status::forwarded(why)
+        })
+    }
+
+    /// Answers from memory, with what somebody else is asking for right now, or by asking.
+    ///
+    /// # Errors
+    /// Why the device did not answer, where nothing may stand in.
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        question: &Question,
+        hop: &Arc<Hop>,
+        asked: &Arc<request::Parts>,
+        fetch: Fetch,
+    ) -> Result<Answered, Fault> {
+        let found = self.find(question, hop, asked);
+        if let Found::Fresh(stored) = &found {
+            return Ok(self.remembered(stored, None));
+        }
+        let why = found.why(question, self.keeps(question));
+        let stand_in = found.stand_in(self.clock.instant());
+        let flight = self.board(question, hop, asked, found, &fetch);
+        let landing = self.land(&flight, asked);
+        let landed = match &stand_in {
+            Some(stored) => match timeout_at(flight.begun + self.rules.stale_after, landing).await {
+                Ok(landed) => landed,
+                Err(_) => {
+                    self.see_through(flight);
+                    return Ok(self.remembered(stored, Some(&Fault::new(Kind::DeviceTimeout, SLOW))));
+                }
+            },
+            None => landing.await,
+        };
+        let got = match landed {
+            Ok(None) => fetch(HeaderMap::new()).await.map(|reply| (reply, false, false)),
+            Ok(Some(Got { reply, is_stored })) => Ok((reply, is_stored, !flight.is_first)),
+            Err(fault) => Err(fault),
+        };
+        match (got, stand_in) {
+            (Err(fault), Some(stored)) if fault.kind.is_failure() => {
+                Ok(self.remembered(&stored, Some(&fault)))
+            }
+            (Err(fault), _) => Err(fault),
+            (Ok((reply, ..)), Some(stored)) if reply.is_failure() => {
+                let fault = Fault::new(Kind::DeviceBusy, format!("the device answers {}", reply.status()));
+                Ok(self.remembered(&stored, Some(&fault)))
+            }
+            (Ok((reply, is_stored, is_collapsed)), _) => {
+                self.count(if is_collapsed { "collapsed" } else { why.result() });
+                let status = self.store.as_ref().map(|_| Status::Forwarded { why, is_stored, is_collapsed });
+                Ok(Answered { reply, status })
+            }
+        }
+    }
+
+    /// What is remembered, in the place of what the device would say or, in this fault, does not.
+    fn remembered(&self, stored: &Arc<Stored>, fault: Option<&Fault>) -> Answered {
+        let now = self.clock.instant();
+        if let Some(fault) = fault {
+            self.figures.stood_in(fault.kind.name(), &fault.detail);
+        }
+        self.count(if fault.is_some() { "stale" } else { "hit" });
+        let (fault, age) = (fault.map(|fault| fault.kind.name()), stored.age(now).as_secs());
+        let reply = Reply::Shared(Arc::clone(&stored.told), Source::from(stored.body.clone()));
+        Answered { reply, status: Some(Status::Hit { ttl: stored.ttl(now), fault, age }) }
+    }
+
+    fn count(&self, result: &'static str) {
+        if self.store.is_some() || result == "collapsed" {
+            self.figures.recalled(result);
+        }
+    }
+
+    /// Joins the fetch under way, or begins one.
+    fn board(
+        self: &Arc<Self>,
+        question: &Question,
+        hop: &Arc<Hop>,
+        asked: &Arc<request::Parts>,
+        found: Found,
+        fetch: &Fetch,
+    ) -> Flight {
+        let keeping = Keeping::of(self, question, hop, asked, found);
+        let fetch = Arc::clone(fetch);
+        let fly = move |departure: Option<Departure>| {
+            let fetched = fetch(keeping.conditions());
+            async move {
+                let reply = fetched.await;
+                let joined = departure.map_or(0, Departure::land);
+                keeping.landed(reply, joined)
+            }
+            .boxed()
+        };
+        if question.shares {
+            let epoch = self.epoch.load(Ordering::Relaxed);
+            self.flights.board(&question.key, epoch, |departure| fly(Some(departure)))
+        } else {
+            Flight::alone(fly(None))
+        }
+    }
+
+    /// A fetch that its caller no longer waits for goes on, so that memory has its answer.
+    fn see_through(&self, flight: Flight) {
+        let figures = Arc::clone(&self.figures);
+        tokio::spawn(async move {
+            match flight.landing.await {
+                Landed::Failed(fault) => return figures.stood_in(fault.kind.name(), &fault.detail),
+                Landed::Recorded(recording) => drop(recording.settled().await),
+                Landed::One(_) | Landed::Confirmed(_) => {}
+            }
+            figures.fine();
+        });
+    }
+
+    async fn land(&self, flight: &Flight, asked: &request::Parts) -> Result<Option<Got>, Fault> {
+        let recording = match flight.landing.clone().await {
+            Landed::Failed(fault) => return Err(fault),
+            Landed::One(reply) => {
+                let reply = reply.lock().unwrap_or_else(PoisonError::into_inner).take();
+                return Ok(reply.map(|reply| Got { reply, is_stored: false }));
+            }
+            Landed::Confirmed(stored) => {
+                let reply = Reply::Shared(Arc::clone(&stored.told), Source::from(stored.body.clone()));
+                return Ok(Some(Got { reply, is_stored: true }));
+            }
+            Landed::Recorded(recording) => recording,
+        };
+        if !flight.is_first && !recording.varied.suits(asked) {
+            return Ok(None);
+        }
+        listen(&recording, flight.is_first).await
+    }
+}
+
+const SLOW: &str = "the device is slow to answer; what it said before stands in meanwhile";
+
+/// What one caller gets of an answer for several: all of it if it is soon there, else as it comes.
+async fn listen(recording: &Arc<Recording>, is_first: bool) -> Result<Option<Got>, Fault> {
+    let waits = !is_first || recording.is_kept;
+    let settled = match waits {
+        true => timeout(PATIENCE, recording.settled()).await.ok(),
+        false => None,
+    };
+    let (source, is_stored) = match settled {
+        Some(Settled::Broken(trouble)) => return Err(trouble.into()),
+        Some(Settled::Whole(body, is_stored)) => (Some(Source::from(body)), is_stored),
+        Some(Settled::TooLong) | None => (recording.play().map(Source::Recorded), false),
+    };
+    Ok(source.map(|source| Got { reply: Reply::Shared(Arc::clone(&recording.told), source), is_stored }))
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.forget();
+    }
+}
