@@ -201,21 +201,6 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The keys and values of this table, and where the values stand, in the order of the file.
-    pub(super) fn entries(&self) -> Vec<(&'a str, usize, &'a DeValue<'a>)> {
-        let mut entries: Vec<_> = self.table.into_iter().flatten().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        let entry = |(key, given): (&'a Spanned<Cow<'a, str>>, Given<'a>)| {
-            (key.get_ref().as_ref(), given.span().start, given.get_ref())
-        };
-        entries.into_iter().map(entry).collect()
-    }
-
-    /// Notes that something is wrong at this place, with the key there.
-    pub(super) fn fault(&self, at: usize, key: &str, message: impl Into<String>) {
-        self.report.fault(at, self.dotted(key), message);
-    }
-
     pub(super) fn report(&self) -> &'a Report<'a> {
         self.report
     }
