@@ -110,7 +110,7 @@ impl Gateway {
         let id = RequestId::of(&head);
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let admitted = head.extensions.remove::<Admitted>();
-        let ending = head.extensions.get::<Peer>().map(|peer| peer.ending.clone()).unwrap_or_default();
+        let ending = head.extensions.get::<Arc<Peer>>().map(|peer| peer.ending.clone()).unwrap_or_default();
         let caller = admit::caller(&head, admitted.as_ref());
         let hop = match self.find(&house, &head, admitted) {
             Ok(Route::Hop(hop)) => Arc::new(hop),

@@ -124,7 +124,7 @@ pub(super) fn admit(
 /// Who asks, as far as that is to be told: whoever shows another key or comes from another address is another.
 pub(super) fn caller(asked: &request::Parts, admitted: Option<&Admitted>) -> Caller {
     let mut hasher = DefaultHasher::new();
-    asked.extensions.get::<Peer>().map(|peer| peer.remote.ip().to_canonical()).hash(&mut hasher);
+    asked.extensions.get::<Arc<Peer>>().map(|peer| peer.remote.ip().to_canonical()).hash(&mut hasher);
     admitted.and_then(|admitted| admitted.shown.name()).hash(&mut hasher);
     Caller(hasher.finish())
 }

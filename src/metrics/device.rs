@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
@@ -27,6 +28,9 @@ pub enum Last {
     },
 }
 
+/// A method and a status, and how often they were answered.
+type Answers = ((&'static str, u16), Counter);
+
 /// What is counted of one device.
 #[derive(Debug)]
 pub struct DeviceFigures {
@@ -35,6 +39,7 @@ pub struct DeviceFigures {
     in_flight: Gauge,
     durations: Histogram,
     device_durations: Histogram,
+    answers: Mutex<Vec<Answers>>,
     requests: AtomicU64,
     errors: AtomicU64,
     logins: AtomicU64,
@@ -54,6 +59,7 @@ impl DeviceFigures {
             device_durations: all.device_durations.get_or_create_owned(&labels),
             name: name.to_owned(),
             all,
+            answers: Mutex::default(),
             requests: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             logins: AtomicU64::new(0),
@@ -73,9 +79,20 @@ impl DeviceFigures {
     /// A request was answered.
     pub fn answered(&self, method: &http::Method, status: u16, took: Duration) {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let labels = RequestLabels { device: self.name.clone(), method: known(method), code: status };
-        self.all.requests.get_or_create(&labels).inc();
+        self.of(known(method), status).inc();
         self.durations.observe(took.as_secs_f64());
+    }
+
+    /// The counter of one method and status. They are few, and looked up for every request.
+    fn of(&self, method: &'static str, code: u16) -> Counter {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, counter)) = answers.iter().find(|(known, _)| *known == (method, code)) {
+            return counter.clone();
+        }
+        let labels = RequestLabels { device: self.name.clone(), method, code };
+        let counter = self.all.requests.get_or_create_owned(&labels);
+        answers.push(((method, code), counter.clone()));
+        counter
     }
 
     /// The device has answered, however it did.
