@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::section::Section;
 use super::url::is_name;
 use super::words::{is_harmless, listed, nearest};
-use super::{BaseUrl, Defaults, Device, Makes, Malformed, PathPattern, Rights, cache, trust};
+use super::{BaseUrl, Cache, Defaults, Device, Makes, Malformed, PathPattern, Rights, cache, trust};
 use crate::secret::Secret;
 
 /// Paths that are ours, or that browsers and crawlers ask at every root.
@@ -72,15 +72,19 @@ pub(super) fn read<M: Makes>(
         table.refuse("hosts", format!("{host} stands there twice, or is another device's"));
     }
     let acting = table.list("acts_on_get", str::parse);
-    let kept = cache::read(&mut table).unwrap_or_default();
-    let stale_if_error = table.pause("stale_if_error").unwrap_or_default();
+    let kept = cache::read(&mut table);
+    let stale_if_error = table.pause("stale_if_error");
     if is_known && defaults.acts_on_get.is_none() && !table.has("acts_on_get") {
         let message = "of this vendor it is not known which GETs change something; \
                        list their path prefixes in `acts_on_get` ([] if none does)";
+        // What could not be read was meant to be something.
         let needs = [
             ("access", access == Rights::Read),
-            ("cache", kept.is_on()),
-            ("stale_if_error", !stale_if_error.is_zero()),
+            ("cache", kept.as_ref().map_or_else(|| table.has("cache"), Cache::is_on)),
+            (
+                "stale_if_error",
+                stale_if_error.map_or_else(|| table.has("stale_if_error"), |it| !it.is_zero()),
+            ),
         ];
         needs.iter().filter(|(_, is_needed)| *is_needed).for_each(|(key, _)| table.refuse(key, message));
     }
@@ -114,8 +118,8 @@ pub(super) fn read<M: Makes>(
         max_waiting,
         max_streams,
         min_interval,
-        cache: kept,
-        stale_if_error,
+        cache: kept.unwrap_or_default(),
+        stale_if_error: stale_if_error.unwrap_or_default(),
         stale_after,
         driver: driver?,
         source,

@@ -13,8 +13,10 @@ mod source;
 mod status;
 mod stored;
 
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -22,13 +24,13 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, request};
 use tokio::time::{timeout, timeout_at};
 
-use super::Reply;
 use super::fault::{Fault, Kind};
+use super::reply::{Reply, is_failure};
 use super::route::Hop;
 use crate::clock::Clock;
 use crate::config::Cache;
 use crate::metrics::DeviceFigures;
-use flights::{Departure, Flight, Flights, Landed};
+use flights::{Departure, Flight, Flights, Going, Landed};
 use keeping::Keeping;
 pub(super) use question::{Question, question};
 use recording::{Recording, Settled};
@@ -43,6 +45,9 @@ const MOST: usize = 1024 * 1024;
 
 /// So long at the most is the end of an answer waited for, where it is needed to say what it is.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who would have it as it comes waits no longer than this: it may be a stream that does not say so.
+const NO_LENGTH: Duration = Duration::from_millis(200);
 
 /// How answers of a device are kept.
 #[derive(Clone, Debug, Default)]
@@ -83,10 +88,11 @@ pub(super) struct Answered {
 /// Asks the device: as the caller did, but for these headers more.
 pub(super) type Fetch = Arc<dyn Fn(HeaderMap) -> BoxFuture<'static, Result<Reply, Fault>> + Send + Sync>;
 
-/// What one caller has of a fetch; who has nothing asks alone.
+/// What one caller has of a fetch.
 struct Got {
     reply: Reply,
     is_stored: bool,
+    is_collapsed: bool,
 }
 
 /// While this is there, something may change the device.
@@ -143,45 +149,41 @@ impl Recall {
             return Ok(self.remembered(stored, None));
         }
         let why = found.why(question, self.keeps(question));
-        let stand_in = found.stand_in(self.clock.instant());
+        let former = found.stand_in(self.clock.instant());
         let flight = self.board(question, hop, asked, found, &fetch);
-        let landing = self.land(&flight, asked);
-        let landed = match &stand_in {
-            Some(stored) => match timeout_at(flight.begun + self.rules.stale_after, landing).await {
-                Ok(landed) => landed,
-                Err(_) => {
-                    self.see_through(flight);
-                    return Ok(self.remembered(stored, Some(&Fault::new(Kind::DeviceTimeout, SLOW))));
-                }
+        let (slow_at, going) = (flight.begun + self.rules.stale_after, flight.going());
+        let mut asking = pin!(ask(flight, asked, &fetch, former.is_some()));
+        let may_stand_in = |stored: &Arc<Stored>| stored.may_stand_in(self.clock.instant());
+        let got = match &former {
+            None => asking.await,
+            Some(stored) => match timeout_at(slow_at, &mut asking).await {
+                Ok(got) => got,
+                Err(_) if may_stand_in(stored) => Err(Fault::new(Kind::DeviceTimeout, SLOW)),
+                Err(_) => asking.await,
             },
-            None => landing.await,
         };
-        let got = match landed {
-            Ok(None) => fetch(HeaderMap::new()).await.map(|reply| (reply, false, false)),
-            Ok(Some(Got { reply, is_stored })) => Ok((reply, is_stored, !flight.is_first)),
-            Err(fault) => Err(fault),
-        };
-        match (got, stand_in) {
-            (Err(fault), Some(stored)) if fault.kind.is_failure() => {
-                Ok(self.remembered(&stored, Some(&fault)))
-            }
-            (Err(fault), _) => Err(fault),
-            (Ok((reply, ..)), Some(stored)) if reply.is_failure() => {
-                let fault = Fault::new(Kind::DeviceBusy, format!("the device answers {}", reply.status()));
-                Ok(self.remembered(&stored, Some(&fault)))
-            }
-            (Ok((reply, is_stored, is_collapsed)), _) => {
+        match got {
+            Ok(Got { reply, is_stored, is_collapsed }) => {
                 self.count(if is_collapsed { "collapsed" } else { why.result() });
                 let status = self.store.as_ref().map(|_| Status::Forwarded { why, is_stored, is_collapsed });
                 Ok(Answered { reply, status })
             }
+            Err(fault) => match former.filter(may_stand_in).filter(|_| fault.kind.is_failure()) {
+                Some(stored) => {
+                    let answered = self.remembered(&stored, Some(&fault));
+                    self.see_through(going);
+                    Ok(answered)
+                }
+                None => Err(fault),
+            },
         }
     }
 
     /// What is remembered, in the place of what the device would say or, in this fault, does not.
     fn remembered(&self, stored: &Arc<Stored>, fault: Option<&Fault>) -> Answered {
         let now = self.clock.instant();
-        if let Some(fault) = fault {
+        // That we have too much to ask at once says nothing of the device.
+        if let Some(fault) = fault.filter(|fault| fault.kind.is_of_device()) {
             self.figures.stood_in(fault.kind.name(), &fault.detail);
         }
         self.count(if fault.is_some() { "stale" } else { "hit" });
@@ -209,12 +211,14 @@ impl Recall {
         let fetch = Arc::clone(fetch);
         let fly = move |departure: Option<Departure>| {
             let fetched = fetch(keeping.conditions());
-            async move {
+            let flying = async move {
                 let reply = fetched.await;
                 let joined = departure.map_or(0, Departure::land);
                 keeping.landed(reply, joined)
-            }
-            .boxed()
+            };
+            // Who polls it may be anybody: an error of ours must leave nobody waiting.
+            let flying = AssertUnwindSafe(flying).catch_unwind();
+            flying.map(|landed| landed.unwrap_or_else(|_| Landed::Failed(internal()))).boxed()
         };
         if question.shares {
             let epoch = self.epoch.load(Ordering::Relaxed);
@@ -225,53 +229,91 @@ impl Recall {
     }
 
     /// A fetch that its caller no longer waits for goes on, so that memory has its answer.
-    fn see_through(&self, flight: Flight) {
+    fn see_through(&self, going: Going) {
+        let Some(landing) = going.take() else { return };
         let figures = Arc::clone(&self.figures);
         tokio::spawn(async move {
-            match flight.landing.await {
-                Landed::Failed(fault) => return figures.stood_in(fault.kind.name(), &fault.detail),
-                Landed::Recorded(recording) => drop(recording.settled().await),
-                Landed::One(_) | Landed::Confirmed(_) => {}
+            match landing.await {
+                Landed::Failed(fault) if fault.kind.is_of_device() => {
+                    figures.stood_in(fault.kind.name(), &fault.detail);
+                }
+                Landed::Recorded(recording) => {
+                    if let Settled::Whole(..) = recording.settled().await {
+                        figures.fine();
+                    }
+                }
+                Landed::Failed(_) | Landed::One(_) | Landed::Confirmed(..) => {}
             }
-            figures.fine();
         });
-    }
-
-    async fn land(&self, flight: &Flight, asked: &request::Parts) -> Result<Option<Got>, Fault> {
-        let recording = match flight.landing.clone().await {
-            Landed::Failed(fault) => return Err(fault),
-            Landed::One(reply) => {
-                let reply = reply.lock().unwrap_or_else(PoisonError::into_inner).take();
-                return Ok(reply.map(|reply| Got { reply, is_stored: false }));
-            }
-            Landed::Confirmed(stored) => {
-                let reply = Reply::Shared(Arc::clone(&stored.told), Source::from(stored.body.clone()));
-                return Ok(Some(Got { reply, is_stored: true }));
-            }
-            Landed::Recorded(recording) => recording,
-        };
-        if !flight.is_first && !recording.varied.suits(asked) {
-            return Ok(None);
-        }
-        listen(&recording, flight.is_first).await
     }
 }
 
 const SLOW: &str = "the device is slow to answer; what it said before stands in meanwhile";
 
-/// What one caller gets of an answer for several: all of it if it is soon there, else as it comes.
-async fn listen(recording: &Arc<Recording>, is_first: bool) -> Result<Option<Got>, Fault> {
-    let waits = !is_first || recording.is_kept;
-    let settled = match waits {
-        true => timeout(PATIENCE, recording.settled()).await.ok(),
-        false => None,
+fn internal() -> Fault {
+    Fault::new(Kind::Internal, "an error of keyward's own; the log says where")
+}
+
+fn fails(status: StatusCode) -> Fault {
+    Fault::new(Kind::DeviceBusy, format!("the device answers {status}"))
+}
+
+/// What one caller gets, of the fetch or alone; a failing answer is a fault where another can stand in for it. Nothing
+/// of the fetch is held while one asks alone: it may have the only connection.
+async fn ask(
+    flight: Flight,
+    asked: &request::Parts,
+    fetch: &Fetch,
+    can_stand_in: bool,
+) -> Result<Got, Fault> {
+    let got = match land(flight, asked, can_stand_in).await? {
+        Some(got) => got,
+        None => Got { reply: fetch(HeaderMap::new()).await?, is_stored: false, is_collapsed: false },
     };
-    let (source, is_stored) = match settled {
-        Some(Settled::Broken(trouble)) => return Err(trouble.into()),
-        Some(Settled::Whole(body, is_stored)) => (Some(Source::from(body)), is_stored),
-        Some(Settled::TooLong) | None => (recording.play().map(Source::Recorded), false),
+    match got.reply.status() {
+        status if can_stand_in && is_failure(status) => Err(fails(status)),
+        _ => Ok(got),
+    }
+}
+
+async fn land(flight: Flight, asked: &request::Parts, can_stand_in: bool) -> Result<Option<Got>, Fault> {
+    let is_first = flight.is_first;
+    let got = |reply, is_stored| Ok(Some(Got { reply, is_stored, is_collapsed: !is_first }));
+    match flight.landing.await {
+        Landed::Failed(fault) => Err(fault),
+        Landed::One(one) if is_first => match one.take() {
+            Some(reply) => got(reply, false),
+            None => Ok(None),
+        },
+        Landed::One(one) if can_stand_in && is_failure(one.status) => Err(fails(one.status)),
+        Landed::Confirmed(stored, is_stored) if is_first || stored.varied.suits(asked) => {
+            got(Reply::Shared(Arc::clone(&stored.told), Source::from(stored.body.clone())), is_stored)
+        }
+        Landed::Recorded(recording) if is_first || recording.varied.suits(asked) => {
+            match listen(&recording, is_first).await? {
+                Some((source, is_stored)) => {
+                    got(Reply::Shared(Arc::clone(&recording.told), source), is_stored)
+                }
+                None => Ok(None),
+            }
+        }
+        Landed::One(_) | Landed::Confirmed(..) | Landed::Recorded(_) => Ok(None),
+    }
+}
+
+/// What one caller gets of an answer for several, and whether it is kept: all of it if it is soon there, else as it
+/// comes.
+async fn listen(recording: &Arc<Recording>, is_first: bool) -> Result<Option<(Source, bool)>, Fault> {
+    let patience = match is_first {
+        true if !recording.is_kept => Duration::ZERO,
+        true if !recording.has_length() => NO_LENGTH,
+        _ => PATIENCE,
     };
-    Ok(source.map(|source| Got { reply: Reply::Shared(Arc::clone(&recording.told), source), is_stored }))
+    match timeout(patience, recording.settled()).await {
+        Ok(Settled::Broken(trouble)) => Err(trouble.into()),
+        Ok(Settled::Whole(body, is_stored)) => Ok(Some((Source::from(body), is_stored))),
+        Ok(Settled::TooLong) | Err(_) => Ok(recording.play().map(|source| (Source::Recorded(source), false))),
+    }
 }
 
 impl Drop for Writing {

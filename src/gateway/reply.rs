@@ -45,11 +45,11 @@ impl Reply {
             Self::Shared(told, _) => told.status,
         }
     }
+}
 
-    /// Whether an older answer is of more use (RFC 5861 section 4).
-    pub(super) fn is_failure(&self) -> bool {
-        matches!(self.status().as_u16(), 500 | 502 | 503 | 504)
-    }
+/// Whether an older answer is of more use than one of this status (RFC 5861 section 4).
+pub(super) fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
 /// The device's answer as this caller gets it.

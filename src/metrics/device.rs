@@ -137,6 +137,7 @@ impl DeviceFigures {
         self.errors.fetch_add(1, Ordering::Relaxed);
         self.all.faults.get_or_create(&FaultLabels { device: self.name.clone(), fault }).inc();
         if of_device {
+            self.stale.store(false, Ordering::Relaxed);
             self.set_last(Last::Fault { fault, detail: detail.to_owned() });
         }
     }

@@ -11,6 +11,7 @@ use super::Upstream;
 use super::connect::Connection;
 use super::gate::{Full, Slot, Urgency};
 use super::inbound::{Held, Inbound};
+use super::pace::Turn;
 use super::replay::{Outbound, Sent};
 use super::trouble::Trouble;
 
@@ -57,12 +58,7 @@ impl Upstream {
         order: Order<'_>,
         mut make: impl FnMut() -> Result<Request<Outbound>, E>,
     ) -> Result<Response<Inbound>, E> {
-        // Whose turn it is not yet holds no connection.
-        let paced = timeout_at(order.deadline, self.pace.path_turn(order.path));
-        let turn = paced.await.map_err(|_| self.too_soon())?;
         let slot = self.slot(order).await?;
-        timeout_at(order.deadline, self.pace.turn()).await.map_err(|_| self.too_soon())?;
-        drop(turn);
         let mut repeatable = order.repeatable;
         loop {
             let epoch = self.idle.epoch();
@@ -74,6 +70,8 @@ impl Upstream {
                     .await
                     .unwrap_or_else(|_| Err(self.late()))?,
             };
+            let turns = timeout_at(order.deadline, self.pace.turn(order.path));
+            let turns = turns.await.map_err(|_| self.too_soon())?;
             let request = match make() {
                 Ok(request) => request,
                 Err(error) => {
@@ -81,6 +79,7 @@ impl Upstream {
                     return Err(error);
                 }
             };
+            turns.into_iter().flatten().for_each(Turn::take);
             let sent = request.body().sent();
             match self.exchange(connection, request, order.deadline).await {
                 Ok((response, connection)) => return Ok(self.receive(response, connection, slot, sent)?),
@@ -104,8 +103,8 @@ impl Upstream {
 
     fn too_soon(&self) -> Trouble {
         Trouble::Busy(format!(
-            "requests to {} are {:?} apart (`min_interval`), and this one's turn did not come until `timeout`: ask less \
-             often, or raise `timeout`",
+            "requests to {} are {:?} apart, and this one's turn did not come until `timeout`: ask less often, or raise \
+             `timeout` (or lower `min_interval`, if it is set)",
             self.label(),
             self.settings.min_interval.max(self.settings.path_interval)
         ))

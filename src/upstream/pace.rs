@@ -27,19 +27,16 @@ impl Pace {
         Self { interval, path_interval, last: Last::default(), paths: StdMutex::default() }
     }
 
-    /// Waits until it is this path's turn again. Nobody else's is until what this returns is dropped.
-    pub(super) async fn path_turn(&self, path: &str) -> Option<Turn> {
-        if self.path_interval.is_zero() {
-            return None;
+    /// Waits until a request for this path may go out. Nobody else may until what this returns is dropped.
+    pub(super) async fn turn(&self, path: &str) -> [Option<Turn>; 2] {
+        let mut turns = [None, None];
+        if !self.path_interval.is_zero() {
+            turns[0] = Some(Turn::come(self.path(path), self.path_interval).await);
         }
-        Some(Turn::come(self.path(path), self.path_interval).await)
-    }
-
-    /// Waits until the device may be asked again.
-    pub(super) async fn turn(&self) {
         if !self.interval.is_zero() {
-            drop(Turn::come(Arc::clone(&self.last), self.interval).await);
+            turns[1] = Some(Turn::come(Arc::clone(&self.last), self.interval).await);
         }
+        turns
     }
 
     fn path(&self, path: &str) -> Last {
@@ -51,7 +48,7 @@ impl Pace {
     }
 }
 
-/// The right to ask now. Its end is when it was asked; who never comes to its turn holds nobody up.
+/// The right to ask now.
 pub(super) struct Turn(OwnedMutexGuard<Option<Instant>>);
 
 impl Turn {
@@ -62,10 +59,9 @@ impl Turn {
         }
         Self(last)
     }
-}
 
-impl Drop for Turn {
-    fn drop(&mut self) {
+    /// It is used: the next one's comes so much later.
+    pub(super) fn take(mut self) {
         *self.0 = Some(Instant::now());
     }
 }

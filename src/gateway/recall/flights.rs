@@ -1,10 +1,12 @@
 //! What is being asked for right now, so that whoever asks the same waits for the same answer.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
+use http::StatusCode;
 use tokio::time::Instant;
 
 use super::question::Key;
@@ -18,12 +20,28 @@ use crate::gateway::fault::Fault;
 pub(super) enum Landed {
     /// In a fault, which is everybody's.
     Failed(Fault),
-    /// In an answer for one: whoever takes it.
-    One(Arc<Mutex<Option<Reply>>>),
+    /// In an answer for whoever began.
+    One(Arc<One>),
     /// In an answer for all.
     Recorded(Arc<Recording>),
-    /// In the device's word that what is remembered is still so.
-    Confirmed(Arc<Stored>),
+    /// In the device's word that what was remembered is still so, and whether it is remembered now.
+    Confirmed(Arc<Stored>, bool),
+}
+
+/// An answer that is not for several; nothing, where one has to ask again.
+pub(super) struct One {
+    pub(super) status: StatusCode,
+    reply: Mutex<Option<Reply>>,
+}
+
+impl One {
+    pub(super) fn new(status: StatusCode, reply: Option<Reply>) -> Arc<Self> {
+        Arc::new(Self { status, reply: Mutex::new(reply) })
+    }
+
+    pub(super) fn take(&self) -> Option<Reply> {
+        self.reply.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
 }
 
 /// A fetch under way. It is everybody's who waits for it, so it goes on whoever leaves, and ends with the last.
@@ -31,7 +49,24 @@ pub(super) struct Flight {
     pub(super) begun: Instant,
     /// Whether this is who began it.
     pub(super) is_first: bool,
-    pub(super) landing: Shared<BoxFuture<'static, Landed>>,
+    pub(super) landing: Landing,
+    is_seen_through: Arc<AtomicBool>,
+}
+
+type Landing = Shared<BoxFuture<'static, Landed>>;
+
+/// A fetch that is under way as long as somebody waits for it.
+pub(super) struct Going {
+    landing: Option<WeakShared<BoxFuture<'static, Landed>>>,
+    is_seen_through: Arc<AtomicBool>,
+}
+
+impl Going {
+    /// For the first who asks, if it is still under way.
+    pub(super) fn take(self) -> Option<Landing> {
+        let landing = self.landing?.upgrade()?;
+        (!self.is_seen_through.swap(true, Ordering::Relaxed)).then_some(landing)
+    }
 }
 
 /// The fetches that may still be joined: the head of their answer is not there yet.
@@ -50,6 +85,7 @@ struct Aloft {
     epoch: u64,
     joined: usize,
     landing: WeakShared<BoxFuture<'static, Landed>>,
+    is_seen_through: Arc<AtomicBool>,
 }
 
 /// One fetch on the board. It is taken off when it lands or is given up.
@@ -72,14 +108,18 @@ impl Flights {
             && let Some(landing) = aloft.landing.upgrade()
         {
             aloft.joined += 1;
-            return Flight { begun: aloft.begun, is_first: false, landing };
+            let is_seen_through = Arc::clone(&aloft.is_seen_through);
+            return Flight { begun: aloft.begun, is_first: false, landing, is_seen_through };
         }
         board.count += 1;
         let number = board.count;
         let flight = Flight::alone(fly(Departure { board: Arc::clone(&self.0), key: key.clone(), number }));
         // It has not landed: nobody has asked it to fly yet.
         if let Some(landing) = flight.landing.downgrade() {
-            board.aloft.insert(key.clone(), Aloft { number, begun: flight.begun, epoch, joined: 0, landing });
+            let (begun, is_seen_through) = (flight.begun, Arc::clone(&flight.is_seen_through));
+            board
+                .aloft
+                .insert(key.clone(), Aloft { number, begun, epoch, joined: 0, landing, is_seen_through });
         }
         flight
     }
@@ -88,7 +128,13 @@ impl Flights {
 impl Flight {
     /// A fetch that nobody may join.
     pub(super) fn alone(flying: BoxFuture<'static, Landed>) -> Self {
-        Self { begun: Instant::now(), is_first: true, landing: flying.shared() }
+        let is_seen_through = Arc::default();
+        Self { begun: Instant::now(), is_first: true, landing: flying.shared(), is_seen_through }
+    }
+
+    /// A way to go on with it that does not hold it.
+    pub(super) fn going(&self) -> Going {
+        Going { landing: self.landing.downgrade(), is_seen_through: Arc::clone(&self.is_seen_through) }
     }
 }
 

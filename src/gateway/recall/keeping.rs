@@ -1,19 +1,19 @@
 //! From a device's reply to what several callers, and later ones, get of it.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{self, HeaderMap, HeaderName};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, request};
 use http_cache_semantics::{AfterResponse, BeforeRequest, CachePolicy};
 
-use super::flights::Landed;
+use super::flights::{Landed, One};
 use super::recording::Recording;
 use super::semantics::{self, Varied, initial_age, is_never_stale, says, tells_of_error};
 use super::stored::{Found, Stored};
-use super::{MOST, Question, Recall, Reply, Told, is_shareable};
+use super::{Question, Recall, Reply, Told, is_shareable};
 use crate::config::Freshness;
 use crate::gateway::fault::Fault;
 use crate::gateway::route::Hop;
@@ -23,6 +23,12 @@ const CONFIRMABLE: Duration = Duration::from_secs(24 * 3600);
 
 /// By what a device is asked whether an answer is still so (RFC 9110 section 13.1).
 const CONDITIONS: [HeaderName; 2] = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+
+/// By what a device says which of its answers it is.
+const VALIDATORS: [HeaderName; 2] = [header::ETAG, header::LAST_MODIFIED];
+
+/// What an answer says of its own way here.
+const OF_THE_MOMENT: [HeaderName; 2] = [header::AGE, header::DATE];
 
 /// What a confirmation does not change of an answer, since it is of the body (RFC 9111 section 3.2).
 const OF_THE_BODY: [HeaderName; 5] = [
@@ -113,9 +119,15 @@ impl Keeping {
             && let Some((former, _)) = &self.former
         {
             return match self.confirmed(former, response.headers()) {
-                Some(stored) => Landed::Confirmed(stored),
-                // It is not what was asked about: whoever waits asks for all of it.
-                None => Landed::One(Arc::default()),
+                Some(stored) => {
+                    let is_stored = self.recall.keep(self.epoch, self.question.key.clone(), &stored);
+                    Landed::Confirmed(stored, is_stored)
+                }
+                // It is not what was asked about, or it is for one alone: whoever waits asks for all of it.
+                None => {
+                    self.recall.store.iter().for_each(|store| store.remove(&self.question.key));
+                    Landed::One(One::new(StatusCode::NOT_MODIFIED, None))
+                }
             };
         }
         let keeps = self.recall.keeps(&self.question) && self.question.is_kept;
@@ -131,7 +143,7 @@ impl Keeping {
         let keep = draft.map(|draft| {
             move |body: &Bytes| {
                 let is_good = !tells_of_error(&draft.told.headers, body);
-                is_good && recall.remember(epoch, key, Stored { body: body.clone(), ..draft })
+                is_good && recall.keep(epoch, key, &Arc::new(draft.with(body)))
             }
         });
         Landed::Recorded(Recording::begin(told, varied, body, keep))
@@ -157,14 +169,17 @@ impl Keeping {
         };
         match self.question.freshness {
             Freshness::None => {}
-            Freshness::For(duration) => stored.fresh_for = duration,
+            Freshness::For(duration) => {
+                stored.fresh_for = duration;
+                stored.initial_age = semantics::told_age(&told.headers);
+            }
             Freshness::AsTold => {
                 let now = clock.now();
                 let policy = semantics::policy(&self.hop, &self.asked, told.status, &told.headers, now);
                 stored.take_policy(policy, &self.recall)?;
             }
         }
-        stored.kept_for += stored.fresh_for;
+        stored.kept_for = stored.kept_for.saturating_add(stored.fresh_for);
         Some(stored)
     }
 
@@ -173,7 +188,13 @@ impl Keeping {
         let (policy, now) = (former.policy.as_ref()?, self.recall.clock.now());
         let mut response = http::Response::new(());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.headers_mut() = told.clone();
+        *response.headers_mut() = semantics::tamed(told);
+        // A small server confirms without saying what: there is only one thing that it was asked about.
+        if !VALIDATORS.iter().any(|name| told.contains_key(name)) {
+            let known = semantics::tamed(&former.told.headers);
+            let known = VALIDATORS.iter().filter_map(|name| Some((name.clone(), known.get(name)?.clone())));
+            response.headers_mut().extend(known);
+        }
         let request = semantics::seen(&self.hop, &self.asked);
         if matches!(
             policy.after_response(&request, &response, semantics::wall(now)),
@@ -182,24 +203,21 @@ impl Keeping {
             return None;
         }
         let mut headers = former.told.headers.clone();
-        for name in told.keys().filter(|name| !OF_THE_BODY.contains(name)) {
+        for name in OF_THE_MOMENT.iter().chain(told.keys().filter(|name| !OF_THE_BODY.contains(name))) {
             headers.remove(name);
-            headers.extend(told.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+        }
+        for (name, value) in told.iter().filter(|(name, _)| !OF_THE_BODY.contains(name)) {
+            headers.append(name, value.clone());
         }
         let told = Arc::new(Told { status: former.told.status, headers });
-        let stored = Stored { body: former.body.clone(), ..self.draft(&told)? };
-        let stored = Arc::new(stored);
-        self.recall.keep(self.epoch, self.question.key.clone(), &stored);
-        Some(stored)
+        let is_for_all = is_shareable(&self.hop, told.status, &told.headers);
+        let stored = self.draft(&told).filter(|_| is_for_all)?;
+        Some(Arc::new(Stored { body: former.body.clone(), ..stored }))
     }
 }
 
 impl Recall {
     /// Remembers an answer, unless something has been changed since it was asked for.
-    fn remember(&self, epoch: u64, key: super::question::Key, stored: Stored) -> bool {
-        stored.body.len() <= MOST && self.keep(epoch, key, &Arc::new(stored))
-    }
-
     fn keep(&self, epoch: u64, key: super::question::Key, stored: &Arc<Stored>) -> bool {
         let is_current = self.epoch.load(Ordering::Relaxed) == epoch;
         match &self.store {
@@ -224,11 +242,20 @@ impl Stored {
         if is_never_stale(&self.told.headers) {
             self.stands_in_for = Duration::ZERO;
         }
-        if [header::ETAG, header::LAST_MODIFIED].iter().any(|name| self.told.headers.contains_key(name)) {
+        if VALIDATORS.iter().any(|name| self.told.headers.contains_key(name)) {
             self.kept_for = self.kept_for.max(CONFIRMABLE);
         }
         self.policy = Some(policy);
         Some(())
+    }
+
+    /// This with its body. Neither it nor the headers keep what they were read from.
+    fn with(self, body: &Bytes) -> Self {
+        let copied = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+        let headers =
+            self.told.headers.iter().filter_map(|(name, value)| Some((name.clone(), copied(value)?)));
+        let told = Told { status: self.told.status, headers: headers.collect() };
+        Self { told: Arc::new(told), body: Bytes::copy_from_slice(body), ..self }
     }
 
     /// By what the device can be asked whether this is still so.
@@ -244,5 +271,5 @@ impl Stored {
 }
 
 fn one(reply: Reply) -> Landed {
-    Landed::One(Arc::new(Mutex::new(Some(reply))))
+    Landed::One(One::new(reply.status(), Some(reply)))
 }

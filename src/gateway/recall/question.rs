@@ -8,6 +8,7 @@ use http::{Method, request};
 
 use super::semantics::directives;
 use crate::config::Freshness;
+use crate::gateway::connection::nominated;
 use crate::gateway::permit;
 use crate::gateway::route::Hop;
 
@@ -22,6 +23,12 @@ const PARTICULAR: [HeaderName; 8] = [
     header::TE,
     header::UPGRADE,
 ];
+
+/// Words in the names of headers by which a device may know its caller, or take a GET for something else.
+const TELLING: [&str; 6] = ["auth", "key", "method", "secret", "session", "token"];
+
+/// What a caller may nominate without keeping a header from the device.
+const OF_THE_CONNECTION: [&str; 2] = ["close", "keep-alive"];
 
 /// What may change an answer without the device saying so.
 const ACCEPTS: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_ENCODING, header::ACCEPT_LANGUAGE];
@@ -58,13 +65,16 @@ pub(in crate::gateway) struct Question {
 /// What this request asks for, if it is a GET like others: what changes something or is particular is left alone.
 pub(in crate::gateway) fn question(hop: &Hop, asked: &request::Parts) -> Option<Question> {
     let headers = &asked.headers;
-    let is_particular = |name: &HeaderName| PARTICULAR.contains(name);
+    let is_telling = |name: &HeaderName| TELLING.iter().any(|word| name.as_str().contains(word));
+    let is_particular = |name: &HeaderName| PARTICULAR.contains(name) || is_telling(name);
     // On a site of its own a device may know the caller by a cookie.
     let is_personal = || hop.is_own_site() && headers.contains_key(header::COOKIE);
     if asked.method != Method::GET
         || headers.contains_key(header::CONTENT_LENGTH)
         || headers.contains_key(header::TRANSFER_ENCODING)
         || headers.keys().any(is_particular)
+        || nominated(headers).iter().any(|name| !OF_THE_CONNECTION.contains(&name.as_str()))
+        || hop.device.private.iter().any(|pattern| hop.falls_under(pattern))
         || is_personal()
         || permit::is_acting_get(hop, asked)
     {

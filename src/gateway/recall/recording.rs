@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::semantics::Varied;
+use super::semantics::{Varied, length};
 use super::{MOST, Told};
 use crate::upstream::{Inbound, Trouble};
 
@@ -22,7 +22,8 @@ pub(super) struct Recording {
     /// Whether it may be remembered, so that one waits for its end to say so.
     pub(super) is_kept: bool,
     tape: Arc<Mutex<Tape>>,
-    has_player: AtomicBool,
+    /// Whether somebody has the right to what comes after the tape.
+    is_rest_promised: AtomicBool,
     /// Reading ends when nobody is left who wants it.
     _audience: DropGuard,
 }
@@ -69,19 +70,23 @@ impl Recording {
             varied,
             is_kept: keep.is_some(),
             tape: Arc::clone(&tape),
-            has_player: AtomicBool::new(false),
+            is_rest_promised: AtomicBool::new(false),
             _audience: nobody_left.clone().drop_guard(),
         };
         tokio::spawn(async move { nobody_left.run_until_cancelled(read(&tape, body, keep)).await });
         Arc::new(recording)
     }
 
-    /// The body as it comes in, for one listener: the rest of one that turns out too long is for one alone. Another
-    /// has it where the length is known to be short.
+    /// Whether it is known how long it is, which is not longer than the tape.
+    pub(super) fn has_length(&self) -> bool {
+        length(&self.told.headers).is_some()
+    }
+
+    /// The body as it comes in. If it may turn out longer than the tape, for one listener at a time.
     pub(super) fn play(self: &Arc<Self>) -> Option<Playback> {
-        let is_first = !self.has_player.swap(true, Ordering::Relaxed);
-        let length = super::semantics::length(&self.told.headers);
-        (is_first || length.is_some()).then(|| Playback { recording: Arc::clone(self), next: 0, rest: None })
+        let has_rest = !self.is_rest_promised.swap(true, Ordering::Relaxed);
+        let playback = || Playback { recording: Arc::clone(self), next: 0, has_rest, rest: None };
+        (has_rest || self.has_length()).then(playback)
     }
 
     /// Waits for the end of it, or until it turns out too long.
@@ -112,7 +117,21 @@ impl Tape {
     }
 }
 
+/// Nobody waits for one who reads no more, whatever the reason.
+struct Reading<'a>(&'a Mutex<Tape>);
+
+impl Drop for Reading<'_> {
+    fn drop(&mut self) {
+        let mut tape = lock(self.0);
+        if matches!(tape.course, Course::Running) {
+            tape.course = Course::Broken(Trouble::BrokeOff("the answer was not read to its end".to_owned()));
+            tape.wake();
+        }
+    }
+}
+
 async fn read(tape: &Mutex<Tape>, mut body: Inbound, keep: Option<impl FnOnce(&Bytes) -> bool>) {
+    let _reading = Reading(tape);
     let course = loop {
         match body.frame().await {
             Some(Ok(frame)) => {
@@ -155,7 +174,17 @@ fn joined(pieces: &[Bytes]) -> Bytes {
 pub(in crate::gateway) struct Playback {
     recording: Arc<Recording>,
     next: usize,
+    /// Whether what comes after the tape is for this listener.
+    has_rest: bool,
     rest: Option<Box<Inbound>>,
+}
+
+impl Drop for Playback {
+    fn drop(&mut self) {
+        if self.has_rest && self.rest.is_none() {
+            self.recording.is_rest_promised.store(false, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Body for Playback {
@@ -179,7 +208,7 @@ impl Body for Playback {
             Course::Running => tape.wait(context),
             Course::Whole(..) => Poll::Ready(None),
             Course::Broken(trouble) => Poll::Ready(Some(Err(trouble.clone()))),
-            Course::TooLong(rest) => match rest.take() {
+            Course::TooLong(rest) => match rest.take().filter(|_| this.has_rest) {
                 Some(rest) => Pin::new(this.rest.insert(rest)).poll_frame(context),
                 // The one who has it is another, which cannot be where lengths are what they are said to be.
                 None => Poll::Ready(Some(Err(Trouble::BrokeOff(
@@ -190,8 +219,7 @@ impl Body for Playback {
     }
 
     fn size_hint(&self) -> SizeHint {
-        super::semantics::length(&self.recording.told.headers)
-            .map_or_else(SizeHint::default, SizeHint::with_exact)
+        length(&self.recording.told.headers).map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }
 

@@ -20,6 +20,9 @@ use crate::vendor::cookie_name;
 /// Dates in a response, whose forms of the last century our library does not read.
 const DATES: [HeaderName; 3] = [header::DATE, header::EXPIRES, header::LAST_MODIFIED];
 
+/// More seconds than anything is good for.
+const LONGEST: Duration = Duration::from_secs(1 << 31);
+
 /// What an answer says of itself that no other may take its place for (RFC 9111 section 4.2.4).
 const NEVER_STALE: [&str; 4] = ["must-revalidate", "no-cache", "proxy-revalidate", "s-maxage"];
 
@@ -107,8 +110,14 @@ pub(super) fn tells_of_error(headers: &HeaderMap, body: &Bytes) -> bool {
         // What can't be looked into is not kept.
         Some(_) => return true,
     };
-    let fields = serde_json::from_slice::<HashMap<String, IgnoredAny>>(body);
-    fields.is_ok_and(|fields| fields.contains_key("error"))
+    match serde_json::from_slice::<HashMap<String, IgnoredAny>>(body) {
+        Ok(fields) => fields.contains_key("error"),
+        // What says that it is JSON and is none is not whole.
+        Err(_) => {
+            kind.is_some_and(|kind| kind.contains("json"))
+                && serde_json::from_slice::<IgnoredAny>(body).is_err()
+        }
+    }
 }
 
 /// A policy of RFC 9111 for an answer, as a shared cache has it.
@@ -121,8 +130,7 @@ pub(super) fn policy(
 ) -> CachePolicy {
     let mut response = Response::new(());
     *response.status_mut() = status;
-    *response.headers_mut() = headers.clone();
-    plain_dates(response.headers_mut());
+    *response.headers_mut() = tamed(headers);
     let age = HeaderValue::from(initial_age(headers, now).as_secs());
     response.headers_mut().insert(header::AGE, age);
     CachePolicy::new_options(&seen(hop, asked), &response, wall(now), CacheOptions::default())
@@ -150,22 +158,41 @@ pub(super) fn wall(now: Timestamp) -> SystemTime {
 
 /// How old an answer is when it arrives (RFC 9111 section 4.2.3), after caches between the device and us.
 pub(super) fn initial_age(headers: &HeaderMap, now: Timestamp) -> Duration {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let told =
-        text(&header::AGE).and_then(|age| age.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
-    let date = text(&header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+    let date = headers.get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
     let apparent = date.map_or(Duration::ZERO, |date| now.since(Timestamp::from(date)));
-    told.max(apparent)
+    told_age(headers).max(apparent).min(LONGEST)
 }
 
-/// All dates in the one form that is written today (RFC 9110 section 5.6.7).
-fn plain_dates(headers: &mut HeaderMap) {
+/// How old an answer says it is.
+pub(super) fn told_age(headers: &HeaderMap) -> Duration {
+    let told = headers.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
+    told.map_or(Duration::ZERO, Duration::from_secs).min(LONGEST)
+}
+
+/// Headers as our library can read them: all dates in the one form that is written today (RFC 9110 section 5.6.7), and
+/// no number of seconds that it would stumble over (RFC 9111 section 1.2.2).
+pub(super) fn tamed(headers: &HeaderMap) -> HeaderMap {
+    let mut tamed = headers.clone();
     for name in DATES {
         let read = headers.get(&name).and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
         if let Some(date) = read
             && let Ok(value) = HeaderValue::from_str(&httpdate::fmt_http_date(date))
         {
-            headers.insert(name, value);
+            tamed.insert(name, value);
         }
     }
+    let is_long =
+        |value: &str| value.parse().map_or(value.len() > 9, |seconds: u64| seconds > LONGEST.as_secs());
+    let is_wild = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit()) && is_long(value);
+    if directives(headers, &header::CACHE_CONTROL).any(|(_, value)| value.is_some_and(is_wild)) {
+        let written = directives(headers, &header::CACHE_CONTROL).map(|(name, value)| match value {
+            Some(value) if is_wild(value) => format!("{name}={}", LONGEST.as_secs()),
+            Some(value) => format!("{name}=\"{value}\""),
+            None => name,
+        });
+        let written = written.collect::<Vec<_>>().join(", ");
+        tamed.remove(header::CACHE_CONTROL);
+        tamed.extend(HeaderValue::from_str(&written).ok().map(|value| (header::CACHE_CONTROL, value)));
+    }
+    tamed
 }

@@ -42,7 +42,7 @@ pub(super) struct Stored {
 
 impl Stored {
     pub(super) fn age(&self, now: Instant) -> Duration {
-        self.initial_age + now.saturating_duration_since(self.received)
+        self.initial_age.saturating_add(now.saturating_duration_since(self.received))
     }
 
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
@@ -50,7 +50,7 @@ impl Stored {
     }
 
     pub(super) fn may_stand_in(&self, now: Instant) -> bool {
-        let most = self.fresh_for + self.stands_in_for;
+        let most = self.fresh_for.saturating_add(self.stands_in_for);
         !self.stands_in_for.is_zero() && now.saturating_duration_since(self.received) <= most
     }
 
@@ -108,6 +108,10 @@ impl Store {
 
     pub(super) fn keep(&self, key: Key, stored: Arc<Stored>) {
         self.0.insert(key, stored);
+    }
+
+    pub(super) fn remove(&self, key: &Key) {
+        self.0.invalidate(key);
     }
 
     pub(super) fn clear(&self) {
