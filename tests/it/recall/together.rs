@@ -185,3 +185,41 @@ async fn who_reads_slowly_holds_nobody_up() {
     assert_eq!(reply.body, noise(0, length));
     assert_eq!(slow.reply(&Method::GET).await.unwrap().body, noise(0, length));
 }
+
+#[tokio::test]
+async fn who_leaves_a_long_answer_leaves_its_connection_to_the_others() {
+    let length = 3 << 20;
+    let door = Door::with("acts_on_get = []\nmax_connections = 1\n").await;
+    let ask = Ask::get(format!("/meter/twin/chunked?n={length}&ms=1&by=65536"));
+    let mut first = door.lab.connect().await;
+    first.begin(&ask).await;
+    waits_for(&door.lab, 1).await;
+    let mut second = door.lab.connect().await;
+    second.begin(&ask).await;
+    waits_for(&door.lab, 2).await;
+    assert_eq!(first.head(&Method::GET).await.unwrap().status, 200);
+    drop(first);
+    assert_eq!(second.reply(&Method::GET).await.unwrap().body, noise(0, length));
+}
+
+#[tokio::test]
+async fn an_answer_for_one_goes_to_who_asked_for_it() {
+    let (release, said) = watch::channel(false);
+    let device = Scripted::new(move |nth| {
+        let body = nth.to_string();
+        let answer = format!("HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        Act::Held(said.clone(), answer.into_bytes())
+    })
+    .await;
+    let lab = Lab::new(&device.table("meter", "acts_on_get = []\n")).await;
+    let mut lines = Vec::new();
+    for count in 1..=5 {
+        let mut line = lab.connect().await;
+        line.begin(&Ask::get("/meter/x")).await;
+        waits_for(&lab, count).await;
+        lines.push(line);
+    }
+    release.send_replace(true);
+    let first = lines.remove(0).reply(&Method::GET).await.unwrap();
+    assert_eq!(first.text(), "0");
+}
