@@ -5,6 +5,7 @@
 //! module checks again. What the keys of a vendor are is not known here: a [`Makes`] reads those.
 
 mod access;
+mod cache;
 mod credential;
 mod device;
 mod environment;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use toml::de::DeTable;
 
 pub use access::{Access, AccessKey};
+pub use cache::{Cache, Freshness};
 pub use credential::{SecretError, SecretSource};
 pub use environment::{Environment, Missing, find};
 pub use listener::{Listener, ListenerTls};
@@ -143,6 +145,15 @@ pub struct Device<D> {
     pub max_waiting: usize,
     /// Event streams and upgraded connections at once, which are counted apart; 0 allows none.
     pub max_streams: usize,
+    /// Least time between two requests to it; without the key none.
+    pub min_interval: Duration,
+    /// How long its answers may be given from memory; without the key not at all.
+    pub cache: Cache,
+    /// How long after that they may stand in while it fails; without the key not at all.
+    pub stale_if_error: Duration,
+    /// After how long without an answer it counts as failing, where an answer in memory may stand in; without the
+    /// key two seconds.
+    pub stale_after: Duration,
     /// What the vendor made of its keys.
     pub driver: D,
     /// The device's table in one spelling, to tell on a reload whether it changed. Plain secrets are in it.

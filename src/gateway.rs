@@ -1,10 +1,11 @@
 //! One request, from its head to its answer:
 //!
 //! ```text
-//! admit -> route -> permit -> lease -> authorise -> forward -> judge -> respond
+//! admit -> route -> permit -> recall -> lease -> authorise -> forward -> judge -> respond
 //! ```
 //!
-//! [`Gateway::pass`] calls the stages in order; a stage never calls the next.
+//! [`Gateway::pass`] calls the stages in order, and [`Gateway::carry`] those in the middle, which a request to a device
+//! goes through once or twice and one that is answered from memory not at all. A stage never calls the next.
 
 mod admin;
 pub mod admit;
@@ -21,6 +22,9 @@ mod permit;
 mod problem;
 #[cfg(any(test, fuzzing))]
 pub(crate) mod promise;
+pub mod recall;
+mod reply;
+mod respite;
 mod respond;
 mod route;
 #[cfg(test)]
@@ -32,8 +36,9 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http::header::{self, HeaderValue};
-use http::{Request, StatusCode, request};
+use http::{Method, Request, StatusCode, request};
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -43,12 +48,15 @@ use fault::{Fault, Kind};
 pub use house::{Device, House};
 use patience::{Blemish, Patient};
 pub use problem::{RequestId, refuse};
+use recall::{Answered, Fetch};
+use reply::{Line, Reply};
+pub use respite::Respite;
 use route::{Hop, Route};
 
 use crate::clock::Clock;
 use crate::keeper::Finding;
 use crate::metrics::Metrics;
-use crate::upstream::{Inbound, Replay};
+use crate::upstream::{Caller, Replay};
 use crate::vendor::{Asked, Verdict};
 
 /// Bodies up to this many bytes are kept for a second attempt.
@@ -75,12 +83,10 @@ pub struct Gateway {
 
 /// One request on its way.
 struct Call {
-    head: request::Parts,
+    head: Arc<request::Parts>,
     body: Replay,
-    upgrade: Option<OnUpgrade>,
-    /// Cancelled when the door closes that it came by: what never ends by itself ends then.
-    ending: CancellationToken,
     deadline: Instant,
+    caller: Caller,
 }
 
 impl Gateway {
@@ -97,33 +103,35 @@ impl Gateway {
     }
 
     /// Answers a request to a device.
-    pub async fn answer(&self, request: Request<Body>) -> Response {
+    pub async fn answer(self: &Arc<Self>, request: Request<Body>) -> Response {
         let begun = Instant::now();
         let house = self.house.load_full();
         let (mut head, body) = request.into_parts();
         let id = RequestId::of(&head);
         let upgrade = head.extensions.remove::<OnUpgrade>();
         let admitted = head.extensions.remove::<Admitted>();
-        let ending = head.extensions.get::<Peer>().map(|peer| peer.ending.clone()).unwrap_or_default();
+        let ending = head.extensions.get::<Arc<Peer>>().map(|peer| peer.ending.clone()).unwrap_or_default();
+        let caller = admit::caller(&head, admitted.as_ref());
         let hop = match self.find(&house, &head, admitted) {
-            Ok(Route::Hop(hop)) => hop,
+            Ok(Route::Hop(hop)) => Arc::new(hop),
             Ok(Route::Slash { to, .. }) => return redirect(&to),
             Err(fault) => return refuse(&fault, &head, &id),
         };
         let device = Arc::clone(&hop.device);
+        let _waiting = device.figures.begun();
         let bare = authorise::bare_trailers(&hop, &head);
         let patient = Patient::new(body, bare, house.caller_idle, device.max_body);
         let verdict = patient.verdict();
         let body = Replay::hold(Body::new(patient), REPLAYED);
-        let mut call = Call { head, body, upgrade, ending, deadline: begun + device.timeout };
-        let outcome =
-            self.pass(&hop, &mut call).await.map_err(|fault| match (fault.kind, verdict.blemish()) {
-                (Kind::CallerLeft, Some(Blemish::TooLarge)) => {
-                    permit::too_large(&device.name, device.max_body.unwrap_or_default())
-                }
-                (Kind::CallerLeft, Some(Blemish::Malformed)) => Fault { kind: Kind::Malformed, ..fault },
-                _ => fault,
-            });
+        let call = Call { head: Arc::new(head), body, deadline: begun + device.timeout, caller };
+        let outcome = self.pass(&hop, &call, Line { upgrade, ending }).await;
+        let outcome = outcome.map_err(|fault| match (fault.kind, verdict.blemish()) {
+            (Kind::CallerLeft, Some(Blemish::TooLarge)) => {
+                permit::too_large(&device.name, device.max_body.unwrap_or_default())
+            }
+            (Kind::CallerLeft, Some(Blemish::Malformed)) => Fault { kind: Kind::Malformed, ..fault },
+            _ => fault,
+        });
         let response = outcome.unwrap_or_else(|fault| {
             let fault = fault.at(&device.name);
             device.figures.fault(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
@@ -165,15 +173,45 @@ impl Gateway {
     }
 
     /// One request on one screen.
-    async fn pass(&self, hop: &Hop, call: &mut Call) -> Result<Response, Fault> {
-        let device = &hop.device;
-        let asked = Asked { method: &call.head.method, path: &hop.path, headers: &call.head.headers };
+    async fn pass(self: &Arc<Self>, hop: &Arc<Hop>, call: &Call, line: Line) -> Result<Response, Fault> {
+        let (device, asked) = (&hop.device, &call.head);
         for path in hop.paths() {
-            if let Some(answer) = device.vendor.answer(&Asked { path, ..asked }, self.clock.now()) {
+            let asked = Asked { method: &asked.method, path, headers: &asked.headers };
+            if let Some(answer) = device.vendor.answer(&asked, self.clock.now()) {
                 return Ok(answer.map(Body::from));
             }
         }
-        permit::permit(hop, &call.head)?;
+        permit::permit(hop, asked)?;
+        let answered = match recall::question(hop, asked) {
+            Some(question) => device.recall.answer(&question, hop, asked, self.fetch(hop, call)).await?,
+            None => {
+                let _writing = permit::may_act(hop, asked).then(|| device.recall.write());
+                let reply = self.carry(hop, call).await?;
+                Answered { reply, status: device.recall.bypassed(asked.method == Method::GET) }
+            }
+        };
+        reply::respond(hop, asked, answered, line)
+    }
+
+    /// Asks for what this call asks for, as often as need be and whether its caller waits or not.
+    fn fetch(self: &Arc<Self>, hop: &Arc<Hop>, call: &Call) -> Fetch {
+        let (gateway, hop) = (Arc::clone(self), Arc::clone(hop));
+        let (head, deadline, caller) = (Arc::clone(&call.head), call.deadline, call.caller);
+        Arc::new(move |conditions| {
+            let (gateway, hop, mut head) = (Arc::clone(&gateway), Arc::clone(&hop), Arc::clone(&head));
+            if !conditions.is_empty() {
+                Arc::make_mut(&mut head).headers.extend(conditions);
+            }
+            let call = Call { head, body: Replay::hold(Body::empty(), 0), deadline, caller };
+            async move { gateway.carry(&hop, &call).await }.boxed()
+        })
+    }
+
+    /// Takes a request to its device, with a session that is good if there is any.
+    async fn carry(&self, hop: &Hop, call: &Call) -> Result<Reply, Fault> {
+        let device = &hop.device;
+        let asked = Asked { method: &call.head.method, path: &hop.path, headers: &call.head.headers };
+        device.respite.respect(hop, &call.head, self.clock)?;
         let (mut replayed, mut challenges, mut superseded, mut signed_anew) = (false, 0, false, false);
         let mut own = None;
         loop {
@@ -181,7 +219,9 @@ impl Gateway {
                 Some(lease) => lease,
                 None => forward::lease(hop, call.deadline).await?,
             };
-            let sent = forward::send(hop, &call.head, &call.body, &lease, call.deadline, &self.via).await;
+            let sent =
+                forward::send(hop, &call.head, &call.body, &lease, (call.deadline, call.caller), &self.via)
+                    .await;
             // What the device handed out for this request outlives it.
             let sent = sent.inspect_err(|_| device.keeper.share(&lease))?;
             let Some(response) = sent else { continue };
@@ -198,13 +238,13 @@ impl Gateway {
                         Verdict::Rotated(session) => device.keeper.rotate(&lease, session),
                         _ => device.keeper.share(&lease),
                     }
-                    return self.respond(hop, call, response);
+                    device.respite.learn(response.status(), response.headers(), self.clock);
+                    return Ok(Reply::Passed(response));
                 }
                 Verdict::Challenged(session) => {
                     let refused = respond::take_in(response, call.deadline).await;
                     if challenges == CHALLENGES {
-                        device.figures.fine();
-                        return Ok(respond::rights(hop, &call.head, refused));
+                        return Ok(Reply::rights(device, refused));
                     }
                     challenges += 1;
                     own = Some(device.keeper.own(&lease, session));
@@ -230,8 +270,7 @@ impl Gateway {
                     let refused = respond::take_in(response, call.deadline).await;
                     device.keeper.expire(&lease);
                     if replayed {
-                        device.figures.fine();
-                        return Ok(respond::rights(hop, &call.head, refused));
+                        return Ok(Reply::rights(device, refused));
                     }
                 }
                 Verdict::Doubt => {
@@ -242,10 +281,7 @@ impl Gateway {
                         false => forward::doubt(hop, &lease, call.deadline).await?,
                     };
                     match finding {
-                        Finding::Rights => {
-                            device.figures.fine();
-                            return Ok(respond::rights(hop, &call.head, refused));
-                        }
+                        Finding::Rights => return Ok(Reply::rights(device, refused)),
                         Finding::Void => {}
                         // It may be as old as the one refused, where each answer brings another.
                         Finding::Superseded if !std::mem::replace(&mut superseded, true) => {
@@ -259,27 +295,6 @@ impl Gateway {
             replayed = true;
             device.figures.replayed();
         }
-    }
-
-    fn respond(
-        &self,
-        hop: &Hop,
-        call: &mut Call,
-        mut response: http::Response<Inbound>,
-    ) -> Result<Response, Fault> {
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(respond::pass(hop, &call.head, response, &call.ending));
-        }
-        let Some(caller_side) = call.upgrade.take() else {
-            return Err(Fault::new(
-                Kind::DeviceGarbled,
-                "the device speaks another protocol than it was asked for",
-            ));
-        };
-        let device_side = hyper::upgrade::on(&mut response);
-        let (head, held) = response.into_parts();
-        forward::tunnel(caller_side, device_side, held, call.ending.clone());
-        Ok(respond::switch(hop, &call.head, &head))
     }
 }
 

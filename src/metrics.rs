@@ -41,6 +41,12 @@ struct DeviceLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CacheLabels {
+    device: String,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct FaultLabels {
     device: String,
     fault: &'static str,
@@ -63,8 +69,10 @@ pub struct Metrics {
     logins: Family<LoginLabels, Counter>,
     faults: Family<FaultLabels, Counter>,
     replays: Family<DeviceLabels, Counter>,
+    recalls: Family<CacheLabels, Counter>,
     durations: Durations,
     device_durations: Durations,
+    in_flight: Family<DeviceLabels, Gauge>,
     up: Family<DeviceLabels, Gauge>,
     session_ends: Family<DeviceLabels, Gauge>,
     taken_over: Family<DeviceLabels, Gauge>,
@@ -102,12 +110,17 @@ impl Metrics {
         registry.register("logins", "Logins and renewals", logins.clone());
         let replays = Family::default();
         registry.register("replays", "Requests sent again with a renewed session", replays.clone());
+        let recalls = Family::default();
+        let help = "How memory served: hit, stale, collapsed (with another's fetch), miss or bypass";
+        registry.register("cache_requests", help, recalls.clone());
         let durations = Family::new_with_constructor(histogram);
         let help = "From the request's head to the response's";
         registry.register_with_unit("request_duration", help, Unit::Seconds, durations.clone());
         let device_durations = Family::new_with_constructor(histogram);
         let help = "The device's share of that: from sending to the response's head";
         registry.register_with_unit("device_duration", help, Unit::Seconds, device_durations.clone());
+        let in_flight = Family::default();
+        registry.register("requests_in_flight", "Requests that wait for their answer", in_flight.clone());
         let up = Family::default();
         registry.register("device_up", "Whether the last exchange with the device was fine", up.clone());
         let session_ends = Family::default();
@@ -141,8 +154,10 @@ impl Metrics {
             logins,
             faults,
             replays,
+            recalls,
             durations,
             device_durations,
+            in_flight,
             up,
             session_ends,
             taken_over,
@@ -163,6 +178,7 @@ impl Metrics {
     /// A device is no longer configured.
     pub fn forget(&self, name: &str) {
         let labels = DeviceLabels { device: name.to_owned() };
+        self.in_flight.remove(&labels);
         self.up.remove(&labels);
         self.session_ends.remove(&labels);
         self.taken_over.remove(&labels);

@@ -12,6 +12,7 @@ mod exchange;
 mod gate;
 mod idle;
 mod inbound;
+mod pace;
 mod pin;
 mod replay;
 mod resolve;
@@ -34,9 +35,10 @@ use connect::{Connector, Met};
 pub use exchange::Order;
 pub(crate) use exchange::{is_coded_oddly, is_event_stream};
 use gate::Gate;
-pub use gate::Urgency;
+pub use gate::{Caller, Urgency};
 use idle::Idle;
 pub use inbound::Inbound;
+use pace::Pace;
 pub use pin::{Pin, Pinned};
 pub use replay::{Outbound, Replay};
 use resolve::Place;
@@ -78,6 +80,10 @@ pub struct Settings {
     pub max_waiting: usize,
     /// Event streams and upgraded connections, beside those.
     pub max_streams: usize,
+    /// Least time between two requests.
+    pub min_interval: Duration,
+    /// Least time between two requests for the same path.
+    pub path_interval: Duration,
 }
 
 /// The pool of connections to one device.
@@ -87,6 +93,7 @@ pub struct Upstream {
     gate: Arc<Gate>,
     streams: Arc<Gate>,
     idle: Arc<Idle>,
+    pace: Pace,
 }
 
 impl Upstream {
@@ -133,6 +140,7 @@ impl Upstream {
             gate: Gate::new(settings.max_connections, settings.max_waiting),
             streams: Gate::new(settings.max_streams, 0),
             idle: Arc::new(Idle::new(settings.keeps_connections, settings.clock)),
+            pace: Pace::new(settings.min_interval, settings.path_interval),
             settings,
         }))
     }
@@ -180,8 +188,10 @@ impl Upstream {
     /// Whatever kept the answer away.
     pub async fn ask(self: &Arc<Self>, question: Request<Bytes>) -> Result<Answer, Trouble> {
         let deadline = Instant::now() + self.settings.timeout;
-        let order = Order { deadline, urgency: Urgency::Visit, repeatable: question.method().is_safe() };
         let (mut head, body) = question.into_parts();
+        let target = head.uri.clone();
+        let repeatable = head.method.is_safe();
+        let order = Order { deadline, urgency: Urgency::Visit, repeatable, path: target.path() };
         if !head.headers.contains_key(header::HOST)
             && let Ok(host) = self.settings.url.authority().parse()
         {

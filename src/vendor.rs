@@ -28,8 +28,8 @@ use async_trait::async_trait;
 use http::{HeaderMap, Method, request, response};
 
 pub use registry::{Driver, MAKES, Make, Registry};
-pub use session::{Session, Stamp};
-pub use visit::Visit;
+pub use session::{Session, Stamp, cookie_name};
+pub use visit::{Visit, retry_after};
 
 use crate::clock::Timestamp;
 use crate::config::SecretSource;
@@ -93,6 +93,11 @@ pub trait Vendor: Send + Sync + 'static {
     /// What a peer is asked before it gets a credential, where the make can tell one device from another.
     fn introduction(&self) -> Option<Introduction> {
         None
+    }
+
+    /// Least time between two requests for the same path, where the make takes a second one for a replay.
+    fn path_interval(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// A path and query that answers 200 to a good session, for `keyward check`.

@@ -7,11 +7,8 @@ use std::time::Duration;
 use super::section::Section;
 use super::url::is_name;
 use super::words::{is_harmless, listed, nearest};
-use super::{BaseUrl, Defaults, Device, Makes, Malformed, PathPattern, Rights, trust};
+use super::{BaseUrl, Cache, Defaults, Device, Makes, Malformed, PathPattern, Rights, cache, trust};
 use crate::secret::Secret;
-
-/// Keys that a device will have.
-const LATER: [&str; 4] = ["cache", "min_interval", "stale_after", "stale_if_error"];
 
 /// Paths that are ours, or that browsers and crawlers ask at every root.
 const TAKEN: [&str; 5] = ["favicon.ico", "healthz", "metrics", "readyz", "robots.txt"];
@@ -75,10 +72,21 @@ pub(super) fn read<M: Makes>(
         table.refuse("hosts", format!("{host} stands there twice, or is another device's"));
     }
     let acting = table.list("acts_on_get", str::parse);
-    if access == Rights::Read && is_known && defaults.acts_on_get.is_none() && !table.has("acts_on_get") {
+    let kept = cache::read(&mut table);
+    let stale_if_error = table.pause("stale_if_error");
+    if is_known && defaults.acts_on_get.is_none() && !table.has("acts_on_get") {
         let message = "of this vendor it is not known which GETs change something; \
                        list their path prefixes in `acts_on_get` ([] if none does)";
-        table.refuse("access", message);
+        // What could not be read was meant to be something.
+        let needs = [
+            ("access", access == Rights::Read),
+            ("cache", kept.as_ref().map_or_else(|| table.has("cache"), Cache::is_on)),
+            (
+                "stale_if_error",
+                stale_if_error.map_or_else(|| table.has("stale_if_error"), |it| !it.is_zero()),
+            ),
+        ];
+        needs.iter().filter(|(_, is_needed)| *is_needed).for_each(|(key, _)| table.refuse(key, message));
     }
     let generic: &[&str] = &["/"];
     let usual =
@@ -90,8 +98,10 @@ pub(super) fn read<M: Makes>(
     let max_connections = table.count("max_connections", 1..=MOST).unwrap_or(defaults.max_connections);
     let max_waiting = table.count("max_waiting", 1..=MOST).unwrap_or(64);
     let max_streams = table.count("max_streams", 0..=MOST).unwrap_or(2);
+    let min_interval = table.pause("min_interval").unwrap_or_default();
+    let stale_after = table.duration("stale_after").unwrap_or(Duration::from_secs(2));
     let driver = if is_known { build(&mut table, defaults.name, makes) } else { None };
-    table.finish(&LATER, is_known);
+    table.finish(&[], is_known);
     Some(Device {
         name: name.to_owned(),
         vendor: defaults.name,
@@ -107,6 +117,10 @@ pub(super) fn read<M: Makes>(
         max_connections,
         max_waiting,
         max_streams,
+        min_interval,
+        cache: kept.unwrap_or_default(),
+        stale_if_error: stale_if_error.unwrap_or_default(),
+        stale_after,
         driver: driver?,
         source,
     })

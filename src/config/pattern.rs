@@ -40,6 +40,12 @@ impl PathPattern {
         false
     }
 
+    /// Of two patterns that match the same path, the one with more of this says more about it.
+    pub(super) fn precision(&self) -> (usize, usize) {
+        let signs = self.0.iter().flatten().filter(|byte| **byte != b'*');
+        (self.0.len(), signs.count())
+    }
+
     fn covers<'a>(&self, mut path: impl Iterator<Item = &'a [u8]>) -> bool {
         self.0.iter().all(|pattern| {
             path.next().is_some_and(|segment| fits(pattern, segment) || fits(pattern, bare(segment)))

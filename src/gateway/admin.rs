@@ -110,6 +110,9 @@ pub(super) fn state(device: &Device) -> Condition {
     let trouble = session.failure.map(|failure| Fault::from(failure.refusal));
     let condition = |name, fault, detail| Condition { name, fault, detail };
     match (device.figures.last(), trouble) {
+        (Last::Fault { fault, detail }, _) if device.figures.is_stood_in_for() => {
+            condition("degraded", Some(fault), Some(format!("answered from memory: {detail}")))
+        }
         (Last::Fault { fault, detail }, _) => condition("down", Some(fault), Some(detail)),
         (Last::Fine, Some(fault)) => condition("degraded", Some(fault.kind.name()), Some(fault.detail)),
         (Last::Fine, None) if session.unsaved => {
@@ -135,6 +138,7 @@ fn describe(device: &Device) -> Value {
     let shown =
         device.upstream.certificate().or_else(|| pinned.as_ref().map(|pinned| pinned.certificate.clone()));
     let (requests, errors, logins) = device.figures.totals();
+    let (hits, misses) = device.figures.recalls();
     json!({
         "name": device.name,
         "vendor": device.make.name,
@@ -153,6 +157,6 @@ fn describe(device: &Device) -> Value {
         "requests": requests,
         "errors": errors,
         "logins": logins,
-        "cache": { "hits": 0, "misses": 0 },
+        "cache": { "hits": hits, "misses": misses },
     })
 }

@@ -5,6 +5,7 @@ mod key;
 mod network;
 mod origin;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::fault::{Fault, Kind};
 use super::{Device, House};
 use crate::config::Address;
+use crate::upstream::Caller;
 pub use key::Key;
 pub(super) use key::{Shown, strip};
 pub(super) use origin::{admit_acting_get, is_own_origin, is_own_referer};
@@ -117,6 +119,14 @@ pub(super) fn admit(
     let guest = origin::admit(asked, peer.secure, &house.admission.origins)?;
     let keys = if door.keys { house.admission.keys.as_slice() } else { &[] };
     Ok(Admitted { own, secure: peer.secure, shown: Shown::of(keys, &asked.headers), guest })
+}
+
+/// Who asks, as far as that is to be told: whoever shows another key or comes from another address is another.
+pub(super) fn caller(asked: &request::Parts, admitted: Option<&Admitted>) -> Caller {
+    let mut hasher = DefaultHasher::new();
+    asked.extensions.get::<Arc<Peer>>().map(|peer| peer.remote.ip().to_canonical()).hash(&mut hasher);
+    admitted.and_then(|admitted| admitted.shown.name()).hash(&mut hasher);
+    Caller(hasher.finish())
 }
 
 /// The device that this door, or the name that is asked for, is from its root on, if it is one's.

@@ -12,7 +12,7 @@ use super::connection::{becomes_websocket, nominated};
 use super::fault::Fault;
 use super::route::{self, Hop};
 use crate::keeper::Lease;
-use crate::vendor::Cookies;
+use crate::vendor::{Cookies, cookie_name};
 
 /// Headers that concern one connection (RFC 9110 section 7.6.1), the framing of a message, or who asked whom.
 const NOT_FORWARDED: [&str; 14] = [
@@ -132,11 +132,6 @@ fn keep_cookies(scheme: &Cookies<'_>, asked: &HeaderMap, headers: &mut HeaderMap
         value.set_sensitive(true);
         headers.insert(header::COOKIE, value);
     }
-}
-
-/// The name of a cookie in a `Cookie` or `Set-Cookie` (RFC 6265 section 4).
-pub(super) fn cookie_name(pair: &str) -> &str {
-    pair.split(';').next().and_then(|pair| pair.split('=').next()).unwrap_or_default().trim()
 }
 
 /// `Origin` and `Referer` of this door become the device's; others are nobody's business there.

@@ -125,6 +125,11 @@ impl Kind {
         )
     }
 
+    /// Whether an answer from before is of more use than this.
+    pub(super) fn is_failure(self) -> bool {
+        self.is_of_device() || self == Self::DeviceBusy
+    }
+
     /// Faults that pass by themselves say when to come back.
     fn retry_after(self) -> Option<Duration> {
         match self {

@@ -11,7 +11,7 @@ use super::fault::{Fault, Kind};
 use super::route::Hop;
 use super::{authorise, permit};
 use crate::keeper::{Finding, Lease};
-use crate::upstream::{Inbound, Order, Replay, Trouble, Urgency};
+use crate::upstream::{Caller, Inbound, Order, Replay, Trouble, Urgency};
 
 /// A session for this request.
 ///
@@ -57,11 +57,11 @@ pub(super) async fn send(
     asked: &request::Parts,
     body: &Replay,
     lease: &Lease,
-    deadline: Instant,
+    (deadline, caller): (Instant, Caller),
     via: &str,
 ) -> Result<Option<Response<Inbound>>, Fault> {
     let repeatable = asked.method.is_safe() && !permit::is_acting_get(hop, asked);
-    let order = Order { deadline, urgency: Urgency::Request, repeatable };
+    let order = Order { deadline, urgency: Urgency::Request(caller), repeatable, path: hop.target.path() };
     let begun = Instant::now();
     let sent = hop
         .device

@@ -1,21 +1,22 @@
 //! What everything comes in by: who may ask is decided here, and what is asked for goes to our endpoints or to a
 //! device.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::middleware::{self, Next};
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Scheme;
 use http::{Method, StatusCode, request};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::ServiceExt;
 
 use super::admit::{self, Admitted, Peer};
 use super::fault::{Fault, Kind};
-use super::{Gateway, House, RequestId, admin, refuse};
+use super::{Gateway, House, RequestId, admin, refuse, route};
 
 /// What a device may be asked by; a tunnel and an echo are nobody's business.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -23,26 +24,43 @@ const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 /// For so long a browser need not ask again whether a page may ask.
 const PREFLIGHT: Duration = Duration::from_secs(600);
 
-/// The front: our endpoints as routes, devices for everything else.
-pub fn front(gateway: Arc<Gateway>) -> Router {
+/// What everything comes in by.
+#[derive(Clone)]
+pub struct Front(Arc<Parts>);
+
+struct Parts {
+    gateway: Arc<Gateway>,
+    /// Our endpoints, and a refusal for what is nobody's.
+    own: Router,
+}
+
+/// The front of this gateway.
+pub fn front(gateway: Arc<Gateway>) -> Front {
     let devices = Arc::clone(&gateway);
-    admin::endpoints()
+    let own = admin::endpoints()
         .fallback(async move |request: Request| devices.answer(request).await)
-        .layer(middleware::from_fn_with_state(Arc::clone(&gateway), let_in))
-        .layer(CatchPanicLayer::custom(|_| {
+        .with_state(Arc::clone(&gateway));
+    Front(Arc::new(Parts { gateway, own }))
+}
+
+impl Front {
+    /// Answers a request. An error of ours costs that one alone.
+    pub async fn answer(&self, request: Request) -> Response {
+        let answered = AssertUnwindSafe(let_in(&self.0, request)).catch_unwind().await;
+        answered.unwrap_or_else(|_| {
             // What it says may hold anything; the panic hook has told the log where it was.
             let fault = Fault::new(Kind::Internal, "an error of keyward's own; the log says where");
             let asked = http::Request::new(()).into_parts().0;
             refuse(&fault, &asked, &RequestId::new())
-        }))
-        .with_state(gateway)
+        })
+    }
 }
 
 /// Nobody gets past here who may not ask.
-async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Next) -> Response {
+async fn let_in(front: &Parts, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
-    let house = gateway.house.load_full();
-    let Some(peer) = head.extensions.get::<Peer>().cloned() else {
+    let house = front.gateway.house.load_full();
+    let Some(peer) = head.extensions.get::<Arc<Peer>>().cloned() else {
         let fault = Fault::new(Kind::Internal, "a request without a connection");
         return refuse(&fault, &head, &RequestId::of(&head));
     };
@@ -54,7 +72,7 @@ async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Nex
     }
     // A container's health check need not know how it is called, nor show a key.
     if door.is_some() && own.is_none() && head.uri.path() == "/healthz" {
-        return next.run(Request::from_parts(head, body)).await;
+        return ask_router(front, Request::from_parts(head, body)).await;
     }
     if !names_one_host(&head.headers) {
         return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
@@ -65,7 +83,7 @@ async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Nex
             let guest = admitted.guest.clone();
             let answered = match guest.as_ref().and_then(|_| preflight(&head)) {
                 Some(granted) => granted,
-                None => go_on(&gateway, &house, admitted, Request::from_parts(head, body), next).await,
+                None => go_on(front, &house, admitted, Request::from_parts(head, body)).await,
             };
             match guest {
                 Some(origin) => readable_by(origin, answered),
@@ -81,13 +99,7 @@ async fn let_in(State(gateway): State<Arc<Gateway>>, request: Request, next: Nex
 }
 
 /// With its key a request goes on to our endpoints, or to the device whose own the door or the host name is.
-async fn go_on(
-    gateway: &Gateway,
-    house: &House,
-    admitted: Admitted,
-    request: Request,
-    next: Next,
-) -> Response {
+async fn go_on(front: &Parts, house: &House, admitted: Admitted, request: Request) -> Response {
     let (mut head, body) = request.into_parts();
     // No key opens these.
     if [Method::CONNECT, Method::TRACE].contains(&head.method) {
@@ -108,10 +120,18 @@ async fn go_on(
     if !house.admission.keys.is_empty() {
         admit::strip(&mut head);
     }
-    let is_devices = admitted.own.is_some();
+    // The router costs as much as the rest of the way, so that it is asked for what is not a device's alone.
+    let is_devices = admitted.own.is_some() || route::names_device(house, head.uri.path());
     head.extensions.insert(admitted);
     let request = Request::from_parts(head, body);
-    if is_devices { gateway.answer(request).await } else { next.run(request).await }
+    if is_devices { front.gateway.answer(request).await } else { ask_router(front, request).await }
+}
+
+async fn ask_router(front: &Parts, request: Request) -> Response {
+    match front.own.clone().oneshot(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
 }
 
 /// What a browser asks before it lets a page of another origin ask (Fetch standard, CORS-preflight request): without

@@ -7,6 +7,8 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::admit::{Admission, Door, Peer};
+use super::recall::Recall;
+use super::respite::Respite;
 use crate::config::{BaseUrl, PathPattern, Rights};
 use crate::disk::Folder;
 use crate::keeper::Keeper;
@@ -68,6 +70,10 @@ pub struct Device {
     pub upstream: Arc<Upstream>,
     /// Its session.
     pub keeper: Arc<Keeper>,
+    /// What of its answers is shared and remembered.
+    pub recall: Arc<Recall>,
+    /// Whether it wants to be left alone.
+    pub respite: Respite,
     /// What is counted of it.
     pub figures: Arc<DeviceFigures>,
     /// Whether it may only be read.

@@ -37,6 +37,11 @@ pub(super) fn is_acting_get(hop: &Hop, asked: &request::Parts) -> bool {
         && hop.device.acts_on_get.iter().any(|pattern| hop.falls_under(pattern))
 }
 
+/// Whether this may change something at the device.
+pub(super) fn may_act(hop: &Hop, asked: &request::Parts) -> bool {
+    !asked.method.is_safe() || is_acting_get(hop, asked)
+}
+
 pub(super) fn too_large(device: &str, most: u64) -> Fault {
     let detail = format!(
         "the body is larger than the {most} bytes that {device} may get: send less at once, or raise `max_body` under \

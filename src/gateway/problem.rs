@@ -1,6 +1,7 @@
 //! How a fault is told: problem details for programs, a small page for people.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -19,28 +20,28 @@ const LONGEST_DETAILS: usize = 1000;
 pub fn refuse(fault: &Fault, asked: &request::Parts, id: &RequestId) -> Response {
     tracing::warn!(
         request = %id,
-        caller = asked.extensions.get::<Peer>().map(|peer| display(peer.remote.ip().to_canonical())),
+        caller = asked.extensions.get::<Arc<Peer>>().map(|peer| display(peer.remote.ip().to_canonical())),
         device = fault.device.as_deref(),
         fault = fault.kind.name(),
         "{}",
         fault.detail
     );
-    fault.answer(asked, &id.0)
+    fault.answer(asked, &id.to_string())
 }
 
 /// What a request is called in the log and in an answer of ours.
-#[derive(Clone, Debug)]
-pub struct RequestId(String);
+#[derive(Clone, Copy, Debug)]
+pub struct RequestId(u64);
 
 impl RequestId {
     /// A new one.
     pub fn new() -> Self {
-        Self(hex::encode(rand::random::<[u8; 8]>()))
+        Self(rand::random())
     }
 
     /// That of this request.
     pub(super) fn of(head: &request::Parts) -> Self {
-        head.extensions.get::<Self>().cloned().unwrap_or_default()
+        head.extensions.get::<Self>().copied().unwrap_or_default()
     }
 }
 
@@ -52,7 +53,7 @@ impl Default for RequestId {
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        write!(f, "{:016x}", self.0)
     }
 }
 

@@ -14,14 +14,16 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::authorise::{cookie_name, without_trailers};
+use super::Device;
+use super::authorise::without_trailers;
 use super::connection::nominated;
 use super::fault::Kind;
 use super::location;
 use super::problem::RIGHTS;
+use super::recall::{Source, Status};
 use super::route::Hop;
-use crate::metrics::DeviceFigures;
 use crate::upstream::{Inbound, Trouble, is_event_stream};
+use crate::vendor::cookie_name;
 
 /// Of a device's refusal, so much is passed on or read to keep the connection.
 const MAX_REFUSAL: usize = 64 * 1024;
@@ -80,32 +82,47 @@ pub(super) struct Refused {
 pub(super) fn pass(
     hop: &Hop,
     asked: &request::Parts,
-    response: http::Response<Inbound>,
+    (status, told): (StatusCode, &HeaderMap),
+    body: Source,
     closing: &CancellationToken,
 ) -> Response {
-    let (head, body) = response.into_parts();
-    let endless = is_event_stream(&head.headers);
+    let endless = is_event_stream(told);
     let mut passed = Response::new(Body::empty());
-    *passed.status_mut() = head.status;
-    *passed.headers_mut() = headers(hop, asked, &head);
-    *passed.body_mut() = Body::new(Passing {
-        body,
-        // hyper would say that it is of no bytes, which is not what a GET would get.
-        is_of_unknown_length: asked.method == Method::HEAD
-            && !head.headers.contains_key(header::CONTENT_LENGTH),
-        closing: endless.then(|| Box::pin(closing.clone().cancelled_owned())),
-        figures: Arc::clone(&hop.device.figures),
-        device: Arc::from(hop.device.name.as_str()),
-        nominated: nominated(&head.headers),
-    });
+    *passed.status_mut() = status;
+    *passed.headers_mut() = headers(hop, asked, status, told);
+    *passed.body_mut() = match body {
+        Source::Whole(body) => Body::from(body),
+        body => Body::new(Passing {
+            body,
+            // hyper would say that it is of no bytes, which is not what a GET would get.
+            is_of_unknown_length: asked.method == Method::HEAD && !told.contains_key(header::CONTENT_LENGTH),
+            closing: endless.then(|| Box::pin(closing.clone().cancelled_owned())),
+            device: Arc::clone(&hop.device),
+            nominated: nominated(told),
+        }),
+    };
     passed
 }
 
+/// Tells the caller how its answer came about.
+pub(super) fn tell(status: &Status, headers: &mut HeaderMap) {
+    if let Some(value) = status.header() {
+        headers.append("cache-status", value);
+    }
+    if let Some(age) = status.age() {
+        headers.insert(header::AGE, HeaderValue::from(age));
+    }
+}
+
 /// Tells the caller that its connection is another protocol's from now on.
-pub(super) fn switch(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> Response {
+pub(super) fn switch(
+    hop: &Hop,
+    asked: &request::Parts,
+    (status, told): (StatusCode, &HeaderMap),
+) -> Response {
     let mut passed = Response::new(Body::empty());
-    *passed.status_mut() = head.status;
-    *passed.headers_mut() = headers(hop, asked, head);
+    *passed.status_mut() = status;
+    *passed.headers_mut() = headers(hop, asked, status, told);
     passed
 }
 
@@ -122,7 +139,7 @@ pub(super) async fn take_in(response: http::Response<Inbound>, deadline: Instant
 /// The session is good and has no right to this: 403 in the device's own words.
 pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Response {
     let mut response = Response::new(Body::empty());
-    *response.headers_mut() = headers(hop, asked, &refused.head);
+    *response.headers_mut() = headers(hop, asked, refused.head.status, &refused.head.headers);
     response.headers_mut().remove(header::WWW_AUTHENTICATE);
     match refused.body {
         Some(body) => *response.body_mut() = Body::from(body),
@@ -136,10 +153,10 @@ pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Res
     response
 }
 
-fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> HeaderMap {
-    let nominated = nominated(&head.headers);
-    let mut passed = HeaderMap::with_capacity(head.headers.len() + 4);
-    for (name, value) in &head.headers {
+fn headers(hop: &Hop, asked: &request::Parts, status: StatusCode, told: &HeaderMap) -> HeaderMap {
+    let nominated = nominated(told);
+    let mut passed = HeaderMap::with_capacity(told.len() + 4);
+    for (name, value) in told {
         if nominated.contains(name) || !is_for_caller(hop, name) {
             continue;
         }
@@ -150,14 +167,14 @@ fn headers(hop: &Hop, asked: &request::Parts, head: &http::response::Parts) -> H
         };
         passed.extend(value.map(|value| (name.clone(), value)));
     }
-    if asked.method == Method::HEAD || head.status == StatusCode::NOT_MODIFIED {
+    if asked.method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
         // It tells of a body that does not follow; else hyper frames what does.
-        if let Some(length) = head.headers.get(header::CONTENT_LENGTH) {
+        if let Some(length) = told.get(header::CONTENT_LENGTH) {
             passed.insert(header::CONTENT_LENGTH, length.clone());
         }
     }
-    if head.status == StatusCode::SWITCHING_PROTOCOLS
-        && let Some(protocol) = head.headers.get(header::UPGRADE)
+    if status == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(protocol) = told.get(header::UPGRADE)
     {
         passed.insert(header::UPGRADE, protocol.clone());
         passed.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
@@ -215,12 +232,11 @@ fn is_document(headers: &HeaderMap) -> bool {
 
 /// A body on its way to the caller.
 struct Passing {
-    body: Inbound,
+    body: Source,
     is_of_unknown_length: bool,
     /// An endless one ends when keyward does.
     closing: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
-    figures: Arc<DeviceFigures>,
-    device: Arc<str>,
+    device: Arc<Device>,
     nominated: Vec<HeaderName>,
 }
 
@@ -241,8 +257,8 @@ impl http_body::Body for Passing {
         let polled = Pin::new(&mut this.body).poll_frame(context);
         if let Poll::Ready(Some(Err(trouble))) = &polled {
             // The head is gone: all that is left is to break off towards the caller too, and to say so here.
-            tracing::warn!(device = %this.device, fault = Kind::DeviceBrokeOff.name(), "{trouble}");
-            this.figures.fault(Kind::DeviceBrokeOff.name(), &trouble.to_string(), true);
+            tracing::warn!(device = this.device.name, fault = Kind::DeviceBrokeOff.name(), "{trouble}");
+            this.device.figures.fault(Kind::DeviceBrokeOff.name(), &trouble.to_string(), true);
         }
         let stays = |name: &HeaderName| this.nominated.contains(name) || !is_for_trailers(name);
         polled.map_ok(|frame| without_trailers(frame, stays))

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use http::{Method, Request};
 use proptest::prelude::*;
-use tower::ServiceExt as _;
 
 use super::admit::Peer;
 use super::{Gateway, House, front, promise};
@@ -126,8 +125,8 @@ async fn a_stranger_who_wants_a_tunnel_or_an_echo_is_told_that_it_is_one() {
                 ending: gateway.closing.clone(),
             };
             let asked = Request::builder().method(method).uri(target).header("host", "localhost");
-            let asked = asked.extension(peer).body(Body::empty()).unwrap();
-            let answered = front::front(Arc::clone(&gateway)).oneshot(asked).await.unwrap();
+            let asked = asked.extension(Arc::new(peer)).body(Body::empty()).unwrap();
+            let answered = front::front(Arc::clone(&gateway)).answer(asked).await;
             assert_eq!(answered.status(), status, "{caller:?} {target}");
         }
     }

@@ -148,6 +148,8 @@ impl House {
             clock: self.clock,
             max_waiting: 1,
             max_streams: 1,
+            min_interval: Duration::ZERO,
+            path_interval: Duration::ZERO,
         };
         let pin = Arc::new(Pin::new(Arc::new(Folder::new(self.folder.path(), "")), "meter", self.clock));
         Keeper::new(Parts {

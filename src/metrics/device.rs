@@ -1,12 +1,14 @@
 //! What is counted of one device.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use super::{DeviceLabels, FaultLabels, LoginLabels, Metrics, RequestLabels};
+use super::{CacheLabels, DeviceLabels, FaultLabels, LoginLabels, Metrics, RequestLabels};
 use crate::clock::Timestamp;
 
 /// How the last exchange with a device ended.
@@ -26,16 +28,25 @@ pub enum Last {
     },
 }
 
+/// A method and a status, and how often they were answered.
+type Answers = ((&'static str, u16), Counter);
+
 /// What is counted of one device.
 #[derive(Debug)]
 pub struct DeviceFigures {
     name: String,
     all: Arc<Metrics>,
+    in_flight: Gauge,
     durations: Histogram,
     device_durations: Histogram,
+    answers: Mutex<Vec<Answers>>,
     requests: AtomicU64,
     errors: AtomicU64,
     logins: AtomicU64,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    /// Whether an answer from before stood in for the last one.
+    stale: AtomicBool,
     last: Mutex<Last>,
 }
 
@@ -43,23 +54,45 @@ impl DeviceFigures {
     pub(super) fn new(name: &str, all: Arc<Metrics>) -> Self {
         let labels = DeviceLabels { device: name.to_owned() };
         Self {
+            in_flight: all.in_flight.get_or_create_owned(&labels),
             durations: all.durations.get_or_create_owned(&labels),
             device_durations: all.device_durations.get_or_create_owned(&labels),
             name: name.to_owned(),
             all,
+            answers: Mutex::default(),
             requests: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             logins: AtomicU64::new(0),
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            stale: AtomicBool::new(false),
             last: Mutex::default(),
         }
+    }
+
+    /// A request begins to wait for its answer, until what this returns is dropped.
+    pub fn begun(&self) -> Waiting {
+        self.in_flight.inc();
+        Waiting(self.in_flight.clone())
     }
 
     /// A request was answered.
     pub fn answered(&self, method: &http::Method, status: u16, took: Duration) {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let labels = RequestLabels { device: self.name.clone(), method: known(method), code: status };
-        self.all.requests.get_or_create(&labels).inc();
+        self.of(known(method), status).inc();
         self.durations.observe(took.as_secs_f64());
+    }
+
+    /// The counter of one method and status. They are few, and looked up for every request.
+    fn of(&self, method: &'static str, code: u16) -> Counter {
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, counter)) = answers.iter().find(|(known, _)| *known == (method, code)) {
+            return counter.clone();
+        }
+        let labels = RequestLabels { device: self.name.clone(), method, code };
+        let counter = self.all.requests.get_or_create_owned(&labels);
+        answers.push(((method, code), counter.clone()));
+        counter
     }
 
     /// The device has answered, however it did.
@@ -69,7 +102,34 @@ impl DeviceFigures {
 
     /// The device has answered as one that works.
     pub fn fine(&self) {
+        self.stale.store(false, Ordering::Relaxed);
         self.set_last(Last::Fine);
+    }
+
+    /// Memory had something to say to a request: `hit`, `stale`, `collapsed`, `miss` or `bypass`.
+    pub fn recalled(&self, result: &'static str) {
+        match result {
+            "hit" | "stale" => drop(self.hits.fetch_add(1, Ordering::Relaxed)),
+            "miss" => drop(self.misses.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        self.all.recalls.get_or_create(&CacheLabels { device: self.name.clone(), result }).inc();
+    }
+
+    /// An answer from before stood in for this fault.
+    pub fn stood_in(&self, fault: &'static str, detail: &str) {
+        self.stale.store(true, Ordering::Relaxed);
+        self.set_last(Last::Fault { fault, detail: detail.to_owned() });
+    }
+
+    /// Whether callers get answers from before, since the device fails.
+    pub fn is_stood_in_for(&self) -> bool {
+        self.stale.load(Ordering::Relaxed)
+    }
+
+    /// How many requests memory answered, and how many it did not.
+    pub fn recalls(&self) -> (u64, u64) {
+        (self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
     }
 
     /// A request ended in a fault. `of_device`: it says something about the device and not about the caller.
@@ -77,6 +137,7 @@ impl DeviceFigures {
         self.errors.fetch_add(1, Ordering::Relaxed);
         self.all.faults.get_or_create(&FaultLabels { device: self.name.clone(), fault }).inc();
         if of_device {
+            self.stale.store(false, Ordering::Relaxed);
             self.set_last(Last::Fault { fault, detail: detail.to_owned() });
         }
     }
@@ -135,6 +196,16 @@ impl DeviceFigures {
             self.all.up.get_or_create(&DeviceLabels { device: self.name.clone() }).set(up);
             *held = last;
         }
+    }
+}
+
+/// A request that waits for its answer.
+#[derive(Debug)]
+pub struct Waiting(Gauge);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use axum::Router;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
@@ -16,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::connection;
 use super::doorman::Doorman;
 use crate::gateway::admit::DoorId;
+use crate::gateway::front::Front;
 
 /// So long at the most after a failed accept (no descriptors left, say) to let others finish.
 const BREATHER: Duration = Duration::from_millis(100);
@@ -25,7 +25,7 @@ const CALM: Duration = Duration::from_secs(1);
 /// What every door leads into.
 pub(super) struct Hall {
     /// What answers.
-    pub(super) front: Router,
+    pub(super) front: Front,
     pub(super) doorman: Arc<Doorman>,
     /// Cancelled when all is ready to serve: who comes before waits.
     pub(super) begun: CancellationToken,

@@ -15,7 +15,8 @@ use super::warnings::warnings;
 use crate::clock::Clock;
 use crate::config::{self, Config, Limits, ListenerTls, Log, PathPattern, SecretSource};
 use crate::disk::{self, Folder, Links};
-use crate::gateway::{Device, House};
+use crate::gateway::recall::{Recall, Rules};
+use crate::gateway::{Device, House, Respite};
 use crate::keeper::store::Store;
 use crate::keeper::{self, Keeper};
 use crate::metrics::Metrics;
@@ -189,6 +190,8 @@ impl Builder {
             clock: self.clock,
             max_waiting: device.max_waiting,
             max_streams: device.max_streams,
+            min_interval: device.min_interval,
+            path_interval: vendor.path_interval(),
         };
         let pin = Arc::new(Pin::new(Arc::clone(&self.certs), &device.name, self.clock));
         let upstream = Upstream::new(settings, pin, vendor.introduction())
@@ -204,6 +207,11 @@ impl Builder {
             store: Arc::clone(&self.store),
             figures: Arc::clone(&figures),
         });
+        let rules = Rules {
+            cache: device.cache,
+            stale_if_error: device.stale_if_error,
+            stale_after: device.stale_after,
+        };
         let patterns =
             |paths: &[&str]| paths.iter().filter_map(|path| path.parse().ok()).collect::<Vec<PathPattern>>();
         Ok(Device {
@@ -216,6 +224,8 @@ impl Builder {
             host,
             upstream,
             keeper,
+            recall: Recall::new(rules, self.clock, Arc::clone(&figures)),
+            respite: Respite::default(),
             figures,
             rights: device.access,
             acts_on_get: device.acts_on_get,

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
-use axum::Router;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -23,13 +22,13 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 use super::accept::Entrance;
 use super::doorman::{Phase, Seat};
 use super::watched::{Watched, Wire};
 use crate::gateway::RequestId;
 use crate::gateway::admit::Peer;
+use crate::gateway::front::Front;
 use crate::upstream::{is_coded_oddly, keep_alive};
 
 /// Largest head of a request.
@@ -47,7 +46,7 @@ const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncont
 pub(super) fn connection(
     stream: TcpStream,
     seat: Arc<Seat>,
-    front: Router,
+    front: Front,
     entrance: &Entrance,
 ) -> impl Future<Output = ()> + use<> {
     let (door, tls, ending) = (Arc::clone(&entrance.id), entrance.tls.load_full(), entrance.ending.clone());
@@ -90,10 +89,11 @@ async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<
 }
 
 /// HTTP on one connection.
-async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Router, ending: CancellationToken) {
-    let remote = peer.remote;
+async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: CancellationToken) {
+    let (remote, peer) = (peer.remote, Arc::new(peer));
     let watched = Watched::new(stream, Arc::clone(&seat));
-    let service = service_fn(move |request| answer(request, peer.clone(), Arc::clone(&seat), front.clone()));
+    let service =
+        service_fn(move |request| answer(request, Arc::clone(&peer), Arc::clone(&seat), front.clone()));
     // Who comes so late still gets one answer: /readyz has to say that this is the end.
     let is_late = ending.is_cancelled();
     let mut builder = http1::Builder::new();
@@ -119,9 +119,9 @@ async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Router, en
 
 async fn answer(
     request: Request<Incoming>,
-    peer: Peer,
+    peer: Arc<Peer>,
     seat: Arc<Seat>,
-    front: Router,
+    front: Front,
 ) -> Result<Response<Guarded>, std::convert::Infallible> {
     seat.enter(Phase::Serving);
     let mut seat = Occupied { seat, for_good: false };
@@ -135,7 +135,7 @@ async fn answer(
     let mut request = request.map(Body::new);
     request.extensions_mut().insert(peer);
     request.extensions_mut().insert(RequestId::new());
-    let response = front.oneshot(request).await?;
+    let response = front.answer(request).await;
     seat.for_good = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     Ok(response.map(|body| Guarded { body, seat, knows_chunks }))
 }

@@ -11,6 +11,7 @@ use super::Upstream;
 use super::connect::Connection;
 use super::gate::{Full, Slot, Urgency};
 use super::inbound::{Held, Inbound};
+use super::pace::Turn;
 use super::replay::{Outbound, Sent};
 use super::trouble::Trouble;
 
@@ -19,13 +20,15 @@ const MAX_INTERIM: usize = 32;
 
 /// How one request is to be sent.
 #[derive(Clone, Copy, Debug)]
-pub struct Order {
+pub struct Order<'a> {
     /// Until when the head of the response has to be there.
     pub deadline: Instant,
     /// Whose turn comes first.
     pub urgency: Urgency,
     /// Whether it may be sent again when a kept connection died before a byte of the response came.
     pub repeatable: bool,
+    /// What it is for, as the device gets it.
+    pub path: &'a str,
 }
 
 /// An exchange that failed, and how far it got.
@@ -52,7 +55,7 @@ impl Upstream {
     /// A [`Trouble`] as the [`From`] conversion of `E`, or what `make` says.
     pub async fn send<E: From<Trouble>>(
         self: &Arc<Self>,
-        order: Order,
+        order: Order<'_>,
         mut make: impl FnMut() -> Result<Request<Outbound>, E>,
     ) -> Result<Response<Inbound>, E> {
         let slot = self.slot(order).await?;
@@ -67,6 +70,8 @@ impl Upstream {
                     .await
                     .unwrap_or_else(|_| Err(self.late()))?,
             };
+            let turns = timeout_at(order.deadline, self.pace.turn(order.path));
+            let turns = turns.await.map_err(|_| self.too_soon())?;
             let request = match make() {
                 Ok(request) => request,
                 Err(error) => {
@@ -74,6 +79,7 @@ impl Upstream {
                     return Err(error);
                 }
             };
+            turns.into_iter().flatten().for_each(Turn::take);
             let sent = request.body().sent();
             match self.exchange(connection, request, order.deadline).await {
                 Ok((response, connection)) => return Ok(self.receive(response, connection, slot, sent)?),
@@ -95,7 +101,16 @@ impl Upstream {
         ))
     }
 
-    async fn slot(&self, order: Order) -> Result<Slot, Trouble> {
+    fn too_soon(&self) -> Trouble {
+        Trouble::Busy(format!(
+            "requests to {} are {:?} apart, and this one's turn did not come until `timeout`: ask less often, or raise \
+             `timeout` (or lower `min_interval`, if it is set)",
+            self.label(),
+            self.settings.min_interval.max(self.settings.path_interval)
+        ))
+    }
+
+    async fn slot(&self, order: Order<'_>) -> Result<Slot, Trouble> {
         match timeout_at(order.deadline, self.gate.enter(order.urgency)).await {
             Ok(Ok(slot)) => Ok(slot),
             Ok(Err(Full)) => Err(Trouble::Busy(format!(

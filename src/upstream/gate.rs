@@ -1,5 +1,8 @@
 //! How many requests may be with one device at once, and who is next.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,9 +13,13 @@ use tokio::sync::oneshot;
 pub enum Urgency {
     /// The keeper's own visits: requests wait for their outcome, so they can't wait behind requests.
     Visit,
-    /// A caller's request.
-    Request,
+    /// A request, in turns with those of other callers.
+    Request(Caller),
 }
+
+/// Who asks: requests of one caller stand in one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller(pub u64);
 
 /// A bounded number of slots and a bounded queue before them.
 #[derive(Debug)]
@@ -24,9 +31,16 @@ pub(super) struct Gate {
 #[derive(Debug)]
 struct State {
     free: usize,
-    visits: VecDeque<oneshot::Sender<Slot>>,
-    requests: VecDeque<oneshot::Sender<Slot>>,
+    visits: Line,
+    requests: Lines,
 }
+
+/// Who waits, the first one first.
+type Line = VecDeque<oneshot::Sender<Slot>>;
+
+/// A line for each caller, and whose turn is next: who asks for much waits for that, and nobody else does.
+#[derive(Debug, Default)]
+struct Lines(VecDeque<(Caller, Line)>);
 
 /// The right to use one connection; dropping it hands it to the next in the queue.
 #[derive(Debug)]
@@ -38,7 +52,7 @@ pub(super) struct Full;
 
 impl Gate {
     pub(super) fn new(slots: usize, max_waiting: usize) -> Arc<Self> {
-        let state = State { free: slots, visits: VecDeque::new(), requests: VecDeque::new() };
+        let state = State { free: slots, visits: Line::new(), requests: Lines::default() };
         Arc::new(Self { state: Mutex::new(state), max_waiting })
     }
 
@@ -53,13 +67,12 @@ impl Gate {
             let (sender, receiver) = oneshot::channel();
             match urgency {
                 Urgency::Visit => state.visits.push_back(sender),
-                Urgency::Request => {
-                    // Those who left are still in the queue until their turn comes: they take nobody's place.
-                    state.requests.retain(|waiting| !waiting.is_closed());
-                    if state.requests.len() >= self.max_waiting {
+                Urgency::Request(caller) => {
+                    state.requests.tidy();
+                    if state.requests.len() >= self.max_waiting && !state.requests.make_room(caller) {
                         return Err(Full);
                     }
-                    state.requests.push_back(sender);
+                    state.requests.push(caller, sender);
                 }
             }
             receiver
@@ -79,11 +92,47 @@ impl Gate {
     }
 }
 
+impl Lines {
+    fn len(&self) -> usize {
+        self.0.iter().map(|(_, line)| line.len()).sum()
+    }
+
+    /// Those who left are still in line until their turn comes: they take nobody's place.
+    fn tidy(&mut self) {
+        self.0.iter_mut().for_each(|(_, line)| line.retain(|waiting| !waiting.is_closed()));
+        self.0.retain(|(_, line)| !line.is_empty());
+    }
+
+    /// Whoever has most in line loses the last of it to one who would still have less.
+    fn make_room(&mut self, caller: Caller) -> bool {
+        let own = self.0.iter().find(|(known, _)| *known == caller).map_or(0, |(_, line)| line.len());
+        let longest = self.0.iter_mut().max_by_key(|(_, line)| line.len());
+        let Some((_, longest)) = longest.filter(|(_, line)| line.len() > own + 1) else { return false };
+        longest.pop_back().is_some()
+    }
+
+    fn push(&mut self, caller: Caller, waiting: oneshot::Sender<Slot>) {
+        match self.0.iter_mut().find(|(known, _)| *known == caller) {
+            Some((_, line)) => line.push_back(waiting),
+            None => self.0.push_back((caller, Line::from([waiting]))),
+        }
+    }
+
+    fn pop(&mut self) -> Option<oneshot::Sender<Slot>> {
+        let (caller, mut line) = self.0.pop_front()?;
+        let next = line.pop_front();
+        if !line.is_empty() {
+            self.0.push_back((caller, line));
+        }
+        next
+    }
+}
+
 impl Drop for Slot {
     fn drop(&mut self) {
         let next = {
             let mut state = self.0.lock();
-            let next = state.visits.pop_front().or_else(|| state.requests.pop_front());
+            let next = state.visits.pop_front().or_else(|| state.requests.pop());
             if next.is_none() {
                 state.free += 1;
             }

@@ -117,6 +117,13 @@ impl Vendor for Enlighted {
         }
     }
 
+    fn path_interval(&self) -> Duration {
+        match self.api {
+            Api::FourFive => Duration::ZERO,
+            Api::Two | Api::Three => WAIT,
+        }
+    }
+
     fn probe(&self) -> &'static str {
         match self.api {
             Api::FourFive => "/ems/api/em/v1/energy",

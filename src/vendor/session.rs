@@ -91,6 +91,11 @@ pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<Secret> {
     given.next_back().filter(|value| !value.is_empty()).map(Secret::from)
 }
 
+/// The name of a cookie in a `Cookie` or `Set-Cookie` (RFC 6265 section 4).
+pub fn cookie_name(pair: &str) -> &str {
+    pair.split(';').next().and_then(|pair| pair.split('=').next()).unwrap_or_default().trim()
+}
+
 /// A sensitive header value of a secret.
 pub(super) fn header_value(secret: &Secret) -> Result<HeaderValue, Refusal> {
     secret

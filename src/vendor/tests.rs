@@ -103,6 +103,8 @@ impl Device {
             clock: Clock::starting_at(NOW),
             max_waiting: 1,
             max_streams: 1,
+            min_interval: Duration::ZERO,
+            path_interval: Duration::ZERO,
         };
         let pin =
             Arc::new(Pin::new(Arc::new(Folder::new("certs", "")), &device.name, Clock::starting_at(NOW)));

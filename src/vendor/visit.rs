@@ -78,15 +78,15 @@ pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
 /// back (RFC 6585 section 4, RFC 9110 section 15.6.4), it is left alone until then.
 pub(super) fn odd(answer: &Answer, now: Timestamp, detail: String) -> Refusal {
     let is_busy = matches!(answer.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-    match retry_after(answer, now).filter(|_| is_busy) {
+    match retry_after(answer.headers(), now).filter(|_| is_busy) {
         wait @ Some(_) => Refusal::Unavailable { detail, retry_after: wait },
         None => Refusal::Odd(detail),
     }
 }
 
 /// `Retry-After` in either form (RFC 9110 section 10.2.3).
-pub(super) fn retry_after(answer: &Answer, now: Timestamp) -> Option<Duration> {
-    let value = answer.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
+pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
     match value.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => Some(Timestamp::from(httpdate::parse_http_date(value).ok()?).since(now)),

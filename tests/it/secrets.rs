@@ -19,7 +19,6 @@ use keyward::twin::{Twin, every};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::MutexGuard;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt as _;
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -264,8 +263,8 @@ async fn be_a_stranger(seen: &mut Seen, lab: &Lab) {
         let asked = Request::get(&target).header("Host", "localhost").header("X-API-Key", CALLERS);
         let mut asked =
             asked.header("Authorization", format!("Bearer {CALLERS}")).body(Body::empty()).unwrap();
-        peer.map(|peer| asked.extensions_mut().insert(peer));
-        let (head, body) = lab.front().oneshot(asked).await.unwrap().into_parts();
+        peer.map(|peer| asked.extensions_mut().insert(Arc::new(peer)));
+        let (head, body) = lab.front().answer(asked).await.into_parts();
         let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
         let reply = Reply { status: head.status, headers: head.headers, body, trailers: HeaderMap::new() };
         seen.note("a stranger's refusal", &reply);

@@ -176,14 +176,15 @@ async fn gates(park: &Park, address: std::net::SocketAddr) -> Vec<String> {
     for plant in &park.plants {
         for turn in 0..2 {
             let target = format!("/twin/slow?ms=3600000&turn={turn}");
-            let asking = join_all((0..plant.max_connections()).map(|_| async {
+            let target = &target;
+            let asking = join_all((0..plant.max_connections()).map(async |nth| {
                 let mut line = Line::to(address).await;
-                line.begin(&Ask::get(plant.at(&target))).await;
+                line.begin(&Ask::get(plant.at(&format!("{target}&nth={nth}")))).await;
                 line
             }));
             let lines = asking.await;
             let all = plant.max_connections();
-            if timeout(SETTLED, until(|| plant.unanswered(&target) >= all)).await.is_err() {
+            if timeout(SETTLED, until(|| plant.unanswered(target) >= all)).await.is_err() {
                 broken.push(format!("{}: a place is lost", plant.name));
             }
             drop(lines);

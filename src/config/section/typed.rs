@@ -1,13 +1,15 @@
 //! The kinds of values that keyward's own keys have.
 
+use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Section;
+use super::{Given, Section};
 use crate::config::{Malformed, quantity, whereabouts};
 
 impl Section<'_> {
@@ -50,13 +52,17 @@ impl Section<'_> {
 
     /// A duration, not nothing.
     pub(in crate::config) fn duration(&mut self, key: &'static str) -> Option<Duration> {
-        match self.take(key)?.get_ref().as_str().and_then(quantity::duration) {
-            Some(Duration::ZERO) => {
-                self.note(key, "nothing can be done in no time; remove the key for the default")
-            }
-            Some(duration) => Some(duration),
-            None => self.wrong(key, "a duration such as \"5s\""),
+        let duration = self.pause(key)?;
+        if duration.is_zero() {
+            return self.note(key, "nothing can be done in no time; remove the key for the default");
         }
+        Some(duration)
+    }
+
+    /// A duration, which may be nothing.
+    pub(in crate::config) fn pause(&mut self, key: &'static str) -> Option<Duration> {
+        let duration = self.take(key)?.get_ref().as_str().and_then(quantity::duration);
+        duration.or_else(|| self.wrong(key, "a duration such as \"5s\""))
     }
 
     /// A whole number within `range`.
@@ -92,6 +98,23 @@ impl Section<'_> {
         let mut text = String::new();
         self.table.into_iter().for_each(|table| render_table(table, &mut text));
         text
+    }
+}
+
+impl<'a> Section<'a> {
+    /// The keys and values of this table, and where the values stand, in the order of the file.
+    pub(in crate::config) fn entries(&self) -> Vec<(&'a str, usize, &'a DeValue<'a>)> {
+        let mut entries: Vec<_> = self.table.into_iter().flatten().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let entry = |(key, given): (&'a Spanned<Cow<'a, str>>, Given<'a>)| {
+            (key.get_ref().as_ref(), given.span().start, given.get_ref())
+        };
+        entries.into_iter().map(entry).collect()
+    }
+
+    /// Notes that something is wrong at this place, with the key there.
+    pub(in crate::config) fn fault(&self, at: usize, key: &str, message: impl Into<String>) {
+        self.report.fault(at, self.dotted(key), message);
     }
 }
 

@@ -58,9 +58,9 @@ keys.me = { key = "0123456789" }
     proxy.toml:13:7: devices.Roof.url: only https:// and http:// URLs are known
         url = "ftp://roof"
               ^
-    proxy.toml:14:1: devices.Roof.cache: `cache` comes with a later version of keyward; remove it for now
+    proxy.toml:14:9: devices.Roof.cache: of this vendor it is not known which GETs change something; list their path prefixes in `acts_on_get` ([] if none does)
         cache = "5s"
-        ^
+                ^
     proxy.toml:16:9: devices.Roof.value: expected { env = "NAME" }, { file = "path" } or a string, got an integer
     proxy.toml:17:2: acces: unknown key; did you mean `access`?
         [acces]

@@ -242,10 +242,19 @@ fn what_is_said_of_a_wrong_value_says_what_is_right() {
         ("max_connections = 0", "max_connections: expected a number from 1 to 10000, got 0"),
         ("max_waiting = \"3\"", "max_waiting: expected a number from 1 to 10000, got \"3\""),
         ("max_streams = 10001", "max_streams: expected a number from 0 to 10000, got 10001"),
-        ("cache = \"5s\"", "cache: `cache` comes with a later version of keyward; remove it for now"),
-        ("min_interval = \"1s\"", "`min_interval` comes with a later version"),
-        ("stale_after = \"1s\"", "`stale_after` comes with a later version"),
-        ("stale_if_error = \"1s\"", "`stale_if_error` comes with a later version"),
+        (
+            "cache = 5",
+            "cache: expected a duration such as \"5s\", or \"rfc9111\", or a table of path prefixes",
+        ),
+        ("cache = \"rfc7234\"", "got \"rfc7234\""),
+        ("cache = { \"/api\" = \"soon\" }", "devices.meter.cache.\"/api\": expected a duration"),
+        (
+            "cache = { api = \"5s\" }",
+            "a path prefix begins with `/`, such as \"/api/cmd\"; or `default` for all else",
+        ),
+        ("min_interval = \"1\"", "min_interval: expected a duration such as \"5s\", got \"1\""),
+        ("stale_after = \"0s\"", "stale_after: nothing can be done in no time"),
+        ("stale_if_error = true", "stale_if_error: expected a duration such as \"5s\", got true"),
         ("api = \"5\"", "api: expected \"3\" or \"4.5\" or \"2\", got \"5\""),
         ("api = 3", "api: expected a string, got 3"),
         ("login_url = \"http://cloud.example.org\"", "credentials go there, so it begins with https://"),
@@ -281,6 +290,11 @@ fn what_is_said_of_a_wrong_value_says_what_is_right() {
     assert!(
         said(&generic).contains(":8:10: devices.meter.access: of this vendor it is not known which GETs")
     );
+    for key in ["cache", "stale_if_error"] {
+        let generic = generic.replace("access = \"read\"", &format!("{key} = \"5s\""));
+        assert!(said(&generic).contains(&format!("devices.meter.{key}: of this vendor")), "{key}");
+        assert!(!said(&format!("{generic}acts_on_get = []\n")).contains("of this vendor"));
+    }
 }
 
 #[test]

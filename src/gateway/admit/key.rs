@@ -84,6 +84,14 @@ pub(in crate::gateway) enum Shown {
 }
 
 impl Shown {
+    /// What the configuration calls the key.
+    pub(super) fn name(&self) -> Option<&str> {
+        match self {
+            Self::Key(key) => Some(&key.name),
+            Self::Unasked | Self::Nothing | Self::Wrong => None,
+        }
+    }
+
     /// What is shown of these keys; without any nothing is asked for.
     pub(super) fn of(keys: &[Arc<Key>], headers: &HeaderMap) -> Self {
         if keys.is_empty() {

@@ -220,7 +220,7 @@ fn trouble(answer: &Answer, now: Timestamp) -> Option<Refusal> {
                         .to_owned(),
                     _ => format!("the cloud of Enphase answers {status}: wait, it is asked again by itself, or set `token`"),
                 },
-                retry_after: retry_after(answer, now),
+                retry_after: retry_after(answer.headers(), now),
             })
         }
         other => Some(Refusal::Odd(format!(

@@ -67,8 +67,8 @@ async fn callers_who_leave_at_any_point_leave_the_only_connection_to_the_next() 
         until(|| twin.arrivals().into_iter().any(is_it)).await;
         // One more than may wait is turned away, so the others do wait.
         let mut waiting = Vec::new();
-        for _ in 0..=WAITING {
-            waiting.push(begun("sample").await);
+        for nth in 0..=WAITING {
+            waiting.push(begun(&format!("sample?nth={nth}")).await);
         }
         let heads = waiting.iter_mut().map(|line| Box::pin(line.head(&Method::GET)));
         let (turned_away, ..) = select_all(heads).await;

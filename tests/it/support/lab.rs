@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use keyward::clock::Clock;
 use keyward::config::{self, Config, Environment};
-use keyward::gateway::front::front;
+use keyward::gateway::front::{Front, front};
 use keyward::server::operate::{Instruction, Outcome, carry_out};
 use keyward::server::reload::Reloader;
 use keyward::server::{Server, StartError};
@@ -116,7 +115,7 @@ impl Lab {
     }
 
     /// What everything comes in by, whoever sends it.
-    pub(crate) fn front(&self) -> Router {
+    pub(crate) fn front(&self) -> Front {
         front(Arc::clone(&self.running().reloader.gateway))
     }
 

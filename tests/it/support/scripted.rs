@@ -21,6 +21,8 @@ pub(crate) enum Act {
     Early(Vec<u8>),
     /// These bytes, and the end of the connection.
     Last(Vec<u8>),
+    /// These bytes once somebody says so, and the next request.
+    Held(watch::Receiver<bool>, Vec<u8>),
     /// Nothing, for ever.
     Hang,
 }
@@ -117,6 +119,10 @@ impl Device {
                 Act::Answer(bytes) => with.stream.write_all(&bytes).await?,
                 Act::Early(_) => {}
                 Act::Last(bytes) => return with.stream.write_all(&bytes).await,
+                Act::Held(mut said, bytes) => {
+                    drop(said.wait_for(|said| *said).await);
+                    with.stream.write_all(&bytes).await?;
+                }
                 Act::Hang => std::future::pending().await,
             }
         }

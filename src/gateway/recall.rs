@@ -1,0 +1,323 @@
+//! What need not be asked again: one fetch for all who ask the same at the same time, answers from memory for as long
+//! as the configuration says, and for a while longer while the device fails.
+//!
+//! It stands before a session is taken: who is answered from memory needs none. What it shares and keeps is what the
+//! device said, and each caller gets that as if the device had said it to them alone.
+
+mod flights;
+mod keeping;
+mod question;
+mod recording;
+mod semantics;
+mod source;
+mod status;
+mod stored;
+
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, StatusCode, request};
+use tokio::time::{timeout, timeout_at};
+
+use super::fault::{Fault, Kind};
+use super::reply::{Reply, is_failure};
+use super::route::Hop;
+use crate::clock::Clock;
+use crate::config::Cache;
+use crate::metrics::DeviceFigures;
+use flights::{Departure, Flight, Flights, Going, Landed};
+use keeping::Keeping;
+pub(super) use question::{Question, question};
+use recording::{Recording, Settled};
+use semantics::is_shareable;
+pub(super) use source::Source;
+pub(super) use status::Status;
+use status::Why;
+use stored::{Found, Store, Stored};
+
+/// Answers up to this many bytes are shared and remembered.
+const MOST: usize = 1024 * 1024;
+
+/// So long at the most is the end of an answer waited for, where it is needed to say what it is.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who would have it as it comes waits no longer than this: it may be a stream that does not say so.
+const NO_LENGTH: Duration = Duration::from_millis(200);
+
+/// How answers of a device are kept.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// How long they may be given from memory.
+    pub cache: Cache,
+    /// How long after that they may stand in while the device fails.
+    pub stale_if_error: Duration,
+    /// After how long without an answer a device counts as failing, where one can stand in.
+    pub stale_after: Duration,
+}
+
+/// What is under way to one device, and what is remembered of its answers.
+pub struct Recall {
+    rules: Rules,
+    clock: Clock,
+    figures: Arc<DeviceFigures>,
+    flights: Flights,
+    /// Nothing where nothing is to be remembered.
+    store: Option<Store>,
+    /// Counts what may have changed the device: what was asked before then is of another time.
+    epoch: AtomicU64,
+}
+
+/// The status and headers of a device's answer.
+#[derive(Debug)]
+pub(super) struct Told {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+}
+
+/// An answer, and how it came about where that is told.
+pub(super) struct Answered {
+    pub(super) reply: Reply,
+    pub(super) status: Option<Status>,
+}
+
+/// Asks the device: as the caller did, but for these headers more.
+pub(super) type Fetch = Arc<dyn Fn(HeaderMap) -> BoxFuture<'static, Result<Reply, Fault>> + Send + Sync>;
+
+/// What one caller has of a fetch.
+struct Got {
+    reply: Reply,
+    is_stored: bool,
+    is_collapsed: bool,
+}
+
+/// While this is there, something may change the device.
+pub(super) struct Writing(Arc<Recall>);
+
+impl Recall {
+    /// Nothing is remembered yet.
+    pub fn new(rules: Rules, clock: Clock, figures: Arc<DeviceFigures>) -> Arc<Self> {
+        let is_on = rules.cache.is_on() || !rules.stale_if_error.is_zero();
+        let (flights, store) = (Flights::default(), is_on.then(Store::new));
+        Arc::new(Self { rules, clock, figures, flights, store, epoch: AtomicU64::new(0) })
+    }
+
+    pub(super) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// What is asked for now may change the device: neither what was asked before nor what is until its answer is good
+    /// afterwards.
+    pub(super) fn write(self: &Arc<Self>) -> Writing {
+        self.forget();
+        Writing(Arc::clone(self))
+    }
+
+    fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        if let Some(store) = &self.store {
+            store.clear();
+        }
+    }
+
+    /// How an answer came about with which memory has nothing to do.
+    pub(super) fn bypassed(&self, is_get: bool) -> Option<Status> {
+        let why = if is_get { Why::Bypass } else { Why::Method };
+        self.store.as_ref().map(|_| {
+            self.figures.recalled(why.result());
+            Status::forwarded(why)
+        })
+    }
+
+    /// Answers from memory, with what somebody else is asking for right now, or by asking.
+    ///
+    /// # Errors
+    /// Why the device did not answer, where nothing may stand in.
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        question: &Question,
+        hop: &Arc<Hop>,
+        asked: &Arc<request::Parts>,
+        fetch: Fetch,
+    ) -> Result<Answered, Fault> {
+        let found = self.find(question, hop, asked);
+        if let Found::Fresh(stored) = &found {
+            return Ok(self.remembered(stored, None));
+        }
+        let why = found.why(question, self.keeps(question));
+        let former = found.stand_in(self.clock.instant());
+        let flight = self.board(question, hop, asked, found, &fetch);
+        let (slow_at, going) = (flight.begun + self.rules.stale_after, flight.going());
+        let mut asking = pin!(ask(flight, asked, &fetch, former.is_some()));
+        let may_stand_in = |stored: &Arc<Stored>| stored.may_stand_in(self.clock.instant());
+        let got = match &former {
+            None => asking.await,
+            Some(stored) => match timeout_at(slow_at, &mut asking).await {
+                Ok(got) => got,
+                Err(_) if may_stand_in(stored) => Err(Fault::new(Kind::DeviceTimeout, SLOW)),
+                Err(_) => asking.await,
+            },
+        };
+        match got {
+            Ok(Got { reply, is_stored, is_collapsed }) => {
+                self.count(if is_collapsed { "collapsed" } else { why.result() });
+                let status = self.store.as_ref().map(|_| Status::Forwarded { why, is_stored, is_collapsed });
+                Ok(Answered { reply, status })
+            }
+            Err(fault) => match former.filter(may_stand_in).filter(|_| fault.kind.is_failure()) {
+                Some(stored) => {
+                    let answered = self.remembered(&stored, Some(&fault));
+                    self.see_through(going);
+                    Ok(answered)
+                }
+                None => Err(fault),
+            },
+        }
+    }
+
+    /// What is remembered, in the place of what the device would say or, in this fault, does not.
+    fn remembered(&self, stored: &Arc<Stored>, fault: Option<&Fault>) -> Answered {
+        let now = self.clock.instant();
+        // That we have too much to ask at once says nothing of the device.
+        if let Some(fault) = fault.filter(|fault| fault.kind.is_of_device()) {
+            self.figures.stood_in(fault.kind.name(), &fault.detail);
+        }
+        self.count(if fault.is_some() { "stale" } else { "hit" });
+        let (fault, age) = (fault.map(|fault| fault.kind.name()), stored.age(now).as_secs());
+        let reply = Reply::Shared(Arc::clone(&stored.told), Source::from(stored.body.clone()));
+        Answered { reply, status: Some(Status::Hit { ttl: stored.ttl(now), fault, age }) }
+    }
+
+    fn count(&self, result: &'static str) {
+        if self.store.is_some() || result == "collapsed" {
+            self.figures.recalled(result);
+        }
+    }
+
+    /// Joins the fetch under way, or begins one.
+    fn board(
+        self: &Arc<Self>,
+        question: &Question,
+        hop: &Arc<Hop>,
+        asked: &Arc<request::Parts>,
+        found: Found,
+        fetch: &Fetch,
+    ) -> Flight {
+        let keeping = Keeping::of(self, question, hop, asked, found);
+        let fetch = Arc::clone(fetch);
+        let fly = move |departure: Option<Departure>| {
+            let fetched = fetch(keeping.conditions());
+            let flying = async move {
+                let reply = fetched.await;
+                let joined = departure.map_or(0, Departure::land);
+                keeping.landed(reply, joined)
+            };
+            // Who polls it may be anybody: an error of ours must leave nobody waiting.
+            let flying = AssertUnwindSafe(flying).catch_unwind();
+            flying.map(|landed| landed.unwrap_or_else(|_| Landed::Failed(internal()))).boxed()
+        };
+        if question.shares {
+            let epoch = self.epoch.load(Ordering::Relaxed);
+            self.flights.board(&question.key, epoch, |departure| fly(Some(departure)))
+        } else {
+            Flight::alone(fly(None))
+        }
+    }
+
+    /// A fetch that its caller no longer waits for goes on, so that memory has its answer.
+    fn see_through(&self, going: Going) {
+        let Some(landing) = going.take() else { return };
+        let figures = Arc::clone(&self.figures);
+        tokio::spawn(async move {
+            match landing.await {
+                Landed::Failed(fault) if fault.kind.is_of_device() => {
+                    figures.stood_in(fault.kind.name(), &fault.detail);
+                }
+                Landed::Recorded(recording) => {
+                    if let Settled::Whole(..) = recording.settled().await {
+                        figures.fine();
+                    }
+                }
+                Landed::Failed(_) | Landed::One(_) | Landed::Confirmed(..) => {}
+            }
+        });
+    }
+}
+
+const SLOW: &str = "the device is slow to answer; what it said before stands in meanwhile";
+
+fn internal() -> Fault {
+    Fault::new(Kind::Internal, "an error of keyward's own; the log says where")
+}
+
+fn fails(status: StatusCode) -> Fault {
+    Fault::new(Kind::DeviceBusy, format!("the device answers {status}"))
+}
+
+/// What one caller gets, of the fetch or alone; a failing answer is a fault where another can stand in for it. Nothing
+/// of the fetch is held while one asks alone: it may have the only connection.
+async fn ask(
+    flight: Flight,
+    asked: &request::Parts,
+    fetch: &Fetch,
+    can_stand_in: bool,
+) -> Result<Got, Fault> {
+    let got = match land(flight, asked, can_stand_in).await? {
+        Some(got) => got,
+        None => Got { reply: fetch(HeaderMap::new()).await?, is_stored: false, is_collapsed: false },
+    };
+    match got.reply.status() {
+        status if can_stand_in && is_failure(status) => Err(fails(status)),
+        _ => Ok(got),
+    }
+}
+
+async fn land(flight: Flight, asked: &request::Parts, can_stand_in: bool) -> Result<Option<Got>, Fault> {
+    let is_first = flight.is_first;
+    let got = |reply, is_stored| Ok(Some(Got { reply, is_stored, is_collapsed: !is_first }));
+    match flight.landing.await {
+        Landed::Failed(fault) => Err(fault),
+        Landed::One(one) if is_first => match one.take() {
+            Some(reply) => got(reply, false),
+            None => Ok(None),
+        },
+        Landed::One(one) if can_stand_in && is_failure(one.status) => Err(fails(one.status)),
+        Landed::Confirmed(stored, is_stored) if is_first || stored.varied.suits(asked) => {
+            got(Reply::Shared(Arc::clone(&stored.told), Source::from(stored.body.clone())), is_stored)
+        }
+        Landed::Recorded(recording) if is_first || recording.varied.suits(asked) => {
+            match listen(&recording, is_first).await? {
+                Some((source, is_stored)) => {
+                    got(Reply::Shared(Arc::clone(&recording.told), source), is_stored)
+                }
+                None => Ok(None),
+            }
+        }
+        Landed::One(_) | Landed::Confirmed(..) | Landed::Recorded(_) => Ok(None),
+    }
+}
+
+/// What one caller gets of an answer for several, and whether it is kept: all of it if it is soon there, else as it
+/// comes.
+async fn listen(recording: &Arc<Recording>, is_first: bool) -> Result<Option<(Source, bool)>, Fault> {
+    let patience = match is_first {
+        true if !recording.is_kept => Duration::ZERO,
+        true if !recording.has_length() => NO_LENGTH,
+        _ => PATIENCE,
+    };
+    match timeout(patience, recording.settled()).await {
+        Ok(Settled::Broken(trouble)) => Err(trouble.into()),
+        Ok(Settled::Whole(body, is_stored)) => Ok(Some((Source::from(body), is_stored))),
+        Ok(Settled::TooLong) | Err(_) => Ok(recording.play().map(|source| (Source::Recorded(source), false))),
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.forget();
+    }
+}

@@ -1,0 +1,275 @@
+//! From a device's reply to what several callers, and later ones, get of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{StatusCode, request};
+use http_cache_semantics::{AfterResponse, BeforeRequest, CachePolicy};
+
+use super::flights::{Landed, One};
+use super::recording::Recording;
+use super::semantics::{self, Varied, initial_age, is_never_stale, says, tells_of_error};
+use super::stored::{Found, Stored};
+use super::{Question, Recall, Reply, Told, is_shareable};
+use crate::config::Freshness;
+use crate::gateway::fault::Fault;
+use crate::gateway::route::Hop;
+
+/// How long an answer that can be confirmed is remembered after it was good.
+const CONFIRMABLE: Duration = Duration::from_secs(24 * 3600);
+
+/// By what a device is asked whether an answer is still so (RFC 9110 section 13.1).
+const CONDITIONS: [HeaderName; 2] = [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE];
+
+/// By what a device says which of its answers it is.
+const VALIDATORS: [HeaderName; 2] = [header::ETAG, header::LAST_MODIFIED];
+
+/// What an answer says of its own way here.
+const OF_THE_MOMENT: [HeaderName; 2] = [header::AGE, header::DATE];
+
+/// What a confirmation does not change of an answer, since it is of the body (RFC 9111 section 3.2).
+const OF_THE_BODY: [HeaderName; 5] = [
+    header::CONTENT_ENCODING,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::CONTENT_TYPE,
+    header::TRANSFER_ENCODING,
+];
+
+/// One fetch, and what is to become of its reply.
+pub(super) struct Keeping {
+    recall: Arc<Recall>,
+    question: Question,
+    hop: Arc<Hop>,
+    asked: Arc<request::Parts>,
+    epoch: u64,
+    /// What the device may confirm, and the conditions by which it is asked to.
+    former: Option<(Arc<Stored>, HeaderMap)>,
+}
+
+impl Recall {
+    /// Whether the answer to this is remembered.
+    pub(super) fn keeps(&self, question: &Question) -> bool {
+        let is_of_use = question.freshness != Freshness::None || !self.rules.stale_if_error.is_zero();
+        self.store.is_some() && is_of_use
+    }
+
+    /// What memory has on this.
+    pub(super) fn find(&self, question: &Question, hop: &Hop, asked: &request::Parts) -> Found {
+        let Some(store) = self.store.as_ref().filter(|_| question.shares) else { return Found::Nothing };
+        let (epoch, now) = (self.epoch.load(Ordering::Relaxed), self.clock.instant());
+        let Some(stored) = store.get(&question.key).filter(|stored| stored.epoch == epoch) else {
+            return Found::Nothing;
+        };
+        if !stored.varied.suits(asked) {
+            return Found::Other;
+        }
+        let is_fresh = match &stored.policy {
+            None => stored.is_fresh(now) && question.most_age.is_none_or(|most| stored.age(now) <= most),
+            Some(policy) => {
+                let before =
+                    policy.before_request(&semantics::seen(hop, asked), semantics::wall(self.clock.now()));
+                matches!(before, BeforeRequest::Fresh(_))
+            }
+        };
+        if is_fresh { Found::Fresh(stored) } else { Found::Stale(stored) }
+    }
+}
+
+impl Keeping {
+    pub(super) fn of(
+        recall: &Arc<Recall>,
+        question: &Question,
+        hop: &Arc<Hop>,
+        asked: &Arc<request::Parts>,
+        found: Found,
+    ) -> Self {
+        let former = match found {
+            Found::Stale(stored) => {
+                stored.conditions(hop, asked, recall).map(|conditions| (stored, conditions))
+            }
+            _ => None,
+        };
+        Self {
+            recall: Arc::clone(recall),
+            question: question.clone(),
+            hop: Arc::clone(hop),
+            asked: Arc::clone(asked),
+            epoch: recall.epoch.load(Ordering::Relaxed),
+            former,
+        }
+    }
+
+    /// What the device is to be asked with beside what the caller says.
+    pub(super) fn conditions(&self) -> HeaderMap {
+        self.former.as_ref().map(|(_, conditions)| conditions.clone()).unwrap_or_default()
+    }
+
+    /// The reply is there, and so many wait for it beside who began.
+    pub(super) fn landed(self, reply: Result<Reply, Fault>, joined: usize) -> Landed {
+        let response = match reply {
+            Err(fault) => return Landed::Failed(fault),
+            Ok(Reply::Passed(response)) => response,
+            Ok(reply) => return one(reply),
+        };
+        if response.status() == StatusCode::NOT_MODIFIED
+            && let Some((former, _)) = &self.former
+        {
+            return match self.confirmed(former, response.headers()) {
+                Some(stored) => {
+                    let is_stored = self.recall.keep(self.epoch, self.question.key.clone(), &stored);
+                    Landed::Confirmed(stored, is_stored)
+                }
+                // It is not what was asked about, or it is for one alone: whoever waits asks for all of it.
+                None => {
+                    self.recall.store.iter().for_each(|store| store.remove(&self.question.key));
+                    Landed::One(One::new(StatusCode::NOT_MODIFIED, None))
+                }
+            };
+        }
+        let keeps = self.recall.keeps(&self.question) && self.question.is_kept;
+        if !is_shareable(&self.hop, response.status(), response.headers()) || !(joined > 0 || keeps) {
+            return one(Reply::Passed(response));
+        }
+        let (head, body) = response.into_parts();
+        let told = Arc::new(Told { status: head.status, headers: head.headers });
+        let varied = Varied::of(&self.asked, &told.headers);
+        let draft = if keeps { self.draft(&told) } else { None };
+        let key = self.question.key.clone();
+        let (recall, epoch) = (Arc::clone(&self.recall), self.epoch);
+        let keep = draft.map(|draft| {
+            move |body: &Bytes| {
+                let is_good = !tells_of_error(&draft.told.headers, body);
+                is_good && recall.keep(epoch, key, &Arc::new(draft.with(body)))
+            }
+        });
+        Landed::Recorded(Recording::begin(told, varied, body, keep))
+    }
+
+    /// What would be remembered of this answer, but for its body.
+    fn draft(&self, told: &Arc<Told>) -> Option<Stored> {
+        let (rules, clock) = (&self.recall.rules, self.recall.clock);
+        if says(&told.headers, "no-store") {
+            return None;
+        }
+        let mut stored = Stored {
+            told: Arc::clone(told),
+            body: Bytes::new(),
+            varied: Varied::of(&self.asked, &told.headers),
+            epoch: self.epoch,
+            received: clock.instant(),
+            initial_age: Duration::ZERO,
+            fresh_for: Duration::ZERO,
+            stands_in_for: rules.stale_if_error,
+            kept_for: rules.stale_if_error,
+            policy: None,
+        };
+        match self.question.freshness {
+            Freshness::None => {}
+            Freshness::For(duration) => {
+                stored.fresh_for = duration;
+                stored.initial_age = semantics::told_age(&told.headers);
+            }
+            Freshness::AsTold => {
+                let now = clock.now();
+                let policy = semantics::policy(&self.hop, &self.asked, told.status, &told.headers, now);
+                stored.take_policy(policy, &self.recall)?;
+            }
+        }
+        stored.kept_for = stored.kept_for.saturating_add(stored.fresh_for);
+        Some(stored)
+    }
+
+    /// What is remembered, with what the device's confirmation says of it (RFC 9111 section 4.3.4).
+    fn confirmed(&self, former: &Stored, told: &HeaderMap) -> Option<Arc<Stored>> {
+        let (policy, now) = (former.policy.as_ref()?, self.recall.clock.now());
+        let mut response = http::Response::new(());
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        *response.headers_mut() = semantics::tamed(told);
+        // A small server confirms without saying what: there is only one thing that it was asked about.
+        if !VALIDATORS.iter().any(|name| told.contains_key(name)) {
+            let known = semantics::tamed(&former.told.headers);
+            let known = VALIDATORS.iter().filter_map(|name| Some((name.clone(), known.get(name)?.clone())));
+            response.headers_mut().extend(known);
+        }
+        let request = semantics::seen(&self.hop, &self.asked);
+        if matches!(
+            policy.after_response(&request, &response, semantics::wall(now)),
+            AfterResponse::Modified(..)
+        ) {
+            return None;
+        }
+        let mut headers = former.told.headers.clone();
+        for name in OF_THE_MOMENT.iter().chain(told.keys().filter(|name| !OF_THE_BODY.contains(name))) {
+            headers.remove(name);
+        }
+        for (name, value) in told.iter().filter(|(name, _)| !OF_THE_BODY.contains(name)) {
+            headers.append(name, value.clone());
+        }
+        let told = Arc::new(Told { status: former.told.status, headers });
+        let is_for_all = is_shareable(&self.hop, told.status, &told.headers);
+        let stored = self.draft(&told).filter(|_| is_for_all)?;
+        Some(Arc::new(Stored { body: former.body.clone(), ..stored }))
+    }
+}
+
+impl Recall {
+    /// Remembers an answer, unless something has been changed since it was asked for.
+    fn keep(&self, epoch: u64, key: super::question::Key, stored: &Arc<Stored>) -> bool {
+        let is_current = self.epoch.load(Ordering::Relaxed) == epoch;
+        match &self.store {
+            Some(store) if is_current && !stored.kept_for.is_zero() => {
+                store.keep(key, Arc::clone(stored));
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Stored {
+    /// Takes the device's word on how long it is good. Nothing: not at all.
+    fn take_policy(&mut self, policy: CachePolicy, recall: &Recall) -> Option<()> {
+        if !policy.is_storable() {
+            return None;
+        }
+        let now = recall.clock.now();
+        self.initial_age = initial_age(&self.told.headers, now);
+        self.fresh_for = policy.time_to_live(semantics::wall(now));
+        if is_never_stale(&self.told.headers) {
+            self.stands_in_for = Duration::ZERO;
+        }
+        if VALIDATORS.iter().any(|name| self.told.headers.contains_key(name)) {
+            self.kept_for = self.kept_for.max(CONFIRMABLE);
+        }
+        self.policy = Some(policy);
+        Some(())
+    }
+
+    /// This with its body. Neither it nor the headers keep what they were read from.
+    fn with(self, body: &Bytes) -> Self {
+        let copied = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+        let headers =
+            self.told.headers.iter().filter_map(|(name, value)| Some((name.clone(), copied(value)?)));
+        let told = Told { status: self.told.status, headers: headers.collect() };
+        Self { told: Arc::new(told), body: Bytes::copy_from_slice(body), ..self }
+    }
+
+    /// By what the device can be asked whether this is still so.
+    fn conditions(&self, hop: &Hop, asked: &request::Parts, recall: &Recall) -> Option<HeaderMap> {
+        let seen = semantics::seen(hop, asked);
+        let before = self.policy.as_ref()?.before_request(&seen, semantics::wall(recall.clock.now()));
+        let BeforeRequest::Stale { request, matches: true } = before else { return None };
+        let conditions =
+            CONDITIONS.iter().filter_map(|name| Some((name.clone(), request.headers.get(name)?.clone())));
+        let conditions: HeaderMap = conditions.collect();
+        (!conditions.is_empty()).then_some(conditions)
+    }
+}
+
+fn one(reply: Reply) -> Landed {
+    Landed::One(One::new(reply.status(), Some(reply)))
+}

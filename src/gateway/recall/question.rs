@@ -1,0 +1,126 @@
+//! Which requests may be answered from memory or together with others, and what tells one from another.
+
+use std::time::Duration;
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{Method, request};
+
+use super::semantics::directives;
+use crate::config::Freshness;
+use crate::gateway::connection::nominated;
+use crate::gateway::permit;
+use crate::gateway::route::Hop;
+
+/// What makes a request one of its kind: it asks for a part, on a condition, for another protocol, for trailers.
+const PARTICULAR: [HeaderName; 8] = [
+    header::IF_MATCH,
+    header::IF_MODIFIED_SINCE,
+    header::IF_NONE_MATCH,
+    header::IF_RANGE,
+    header::IF_UNMODIFIED_SINCE,
+    header::RANGE,
+    header::TE,
+    header::UPGRADE,
+];
+
+/// Words in the names of headers by which a device may know its caller, or take a GET for something else.
+const TELLING: [&str; 6] = ["auth", "key", "method", "secret", "session", "token"];
+
+/// What a caller may nominate without keeping a header from the device.
+const OF_THE_CONNECTION: [&str; 2] = ["close", "keep-alive"];
+
+/// What may change an answer without the device saying so.
+const ACCEPTS: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_ENCODING, header::ACCEPT_LANGUAGE];
+
+/// What is asked for, and in which form.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(in crate::gateway) struct Key {
+    target: PathAndQuery,
+    accepts: [Option<HeaderValue>; 3],
+}
+
+impl Key {
+    /// About how many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        let accepts = self.accepts.iter().flatten().map(HeaderValue::len).sum::<usize>();
+        self.target.as_str().len() + accepts
+    }
+}
+
+/// A GET that may be answered from memory, or together with others.
+#[derive(Clone, Debug)]
+pub(in crate::gateway) struct Question {
+    pub(super) key: Key,
+    /// How long the answer may be given from memory.
+    pub(super) freshness: Freshness,
+    /// Whether the caller takes what others got or are getting.
+    pub(super) shares: bool,
+    /// Of what age at the most.
+    pub(super) most_age: Option<Duration>,
+    /// Whether the answer may be kept.
+    pub(super) is_kept: bool,
+}
+
+/// What this request asks for, if it is a GET like others: what changes something or is particular is left alone.
+pub(in crate::gateway) fn question(hop: &Hop, asked: &request::Parts) -> Option<Question> {
+    let headers = &asked.headers;
+    let is_telling = |name: &HeaderName| TELLING.iter().any(|word| name.as_str().contains(word));
+    let is_particular = |name: &HeaderName| PARTICULAR.contains(name) || is_telling(name);
+    // On a site of its own a device may know the caller by a cookie.
+    let is_personal = || hop.is_own_site() && headers.contains_key(header::COOKIE);
+    if asked.method != Method::GET
+        || headers.contains_key(header::CONTENT_LENGTH)
+        || headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.keys().any(is_particular)
+        || nominated(headers).iter().any(|name| !OF_THE_CONNECTION.contains(&name.as_str()))
+        || hop.device.private.iter().any(|pattern| hop.falls_under(pattern))
+        || is_personal()
+        || permit::is_acting_get(hop, asked)
+    {
+        return None;
+    }
+    let key = Key { target: hop.target.path_and_query()?.clone(), accepts: accepts(headers)? };
+    let rules = &hop.device.recall.rules().cache;
+    let rule = rules.rules.iter().find(|(pattern, _)| hop.falls_under(pattern));
+    let freshness = rule.map_or(rules.default, |(_, freshness)| *freshness);
+    let mut question = Question { key, freshness, shares: true, most_age: None, is_kept: true };
+    if headers.contains_key(header::CACHE_CONTROL) || headers.contains_key(header::PRAGMA) {
+        question.heed(headers);
+    }
+    Some(question)
+}
+
+impl Question {
+    /// What the caller says of memory (RFC 9111 section 5.2.1; 5.4 of `Pragma`).
+    fn heed(&mut self, headers: &HeaderMap) {
+        let is_plain = !headers.contains_key(header::CACHE_CONTROL);
+        if is_plain && directives(headers, &header::PRAGMA).any(|(name, _)| name == "no-cache") {
+            self.shares = false;
+        }
+        for (name, value) in directives(headers, &header::CACHE_CONTROL) {
+            match name.as_str() {
+                "no-cache" => self.shares = false,
+                "no-store" => self.is_kept = false,
+                "max-age" => match value.and_then(|value| value.parse().ok()) {
+                    Some(0) | None => self.shares = false,
+                    Some(seconds) => self.most_age = Some(Duration::from_secs(seconds)),
+                },
+                _ => {}
+            }
+        }
+    }
+}
+
+/// One value of each, or none; whoever sends two lines of one name is left alone.
+fn accepts(headers: &HeaderMap) -> Option<[Option<HeaderValue>; 3]> {
+    let mut accepts = [None, None, None];
+    for (accept, name) in accepts.iter_mut().zip(&ACCEPTS) {
+        let mut values = headers.get_all(name).iter();
+        *accept = values.next().cloned();
+        if values.next().is_some() {
+            return None;
+        }
+    }
+    Some(accepts)
+}

@@ -1,0 +1,198 @@
+//! What HTTP says of keeping an answer (RFC 9111), and what devices mean by it.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use flate2::bufread::MultiGzDecoder;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::{Request, Response, StatusCode, request};
+use http_cache_semantics::{CacheOptions, CachePolicy};
+use serde::de::IgnoredAny;
+
+use super::MOST;
+use crate::clock::Timestamp;
+use crate::gateway::route::Hop;
+use crate::upstream::is_event_stream;
+use crate::vendor::cookie_name;
+
+/// Dates in a response, whose forms of the last century our library does not read.
+const DATES: [HeaderName; 3] = [header::DATE, header::EXPIRES, header::LAST_MODIFIED];
+
+/// More seconds than anything is good for.
+const LONGEST: Duration = Duration::from_secs(1 << 31);
+
+/// What an answer says of itself that no other may take its place for (RFC 9111 section 4.2.4).
+const NEVER_STALE: [&str; 4] = ["must-revalidate", "no-cache", "proxy-revalidate", "s-maxage"];
+
+/// The directives of a header such as `Cache-Control`, names in lower case, values without their quotes.
+pub(super) fn directives<'a>(
+    headers: &'a HeaderMap,
+    header: &HeaderName,
+) -> impl Iterator<Item = (String, Option<&'a str>)> + use<'a> {
+    let lines = headers.get_all(header).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(|directive| {
+        let (name, value) = match directive.split_once('=') {
+            Some((name, value)) => (name, Some(value.trim().trim_matches('"'))),
+            None => (directive, None),
+        };
+        (name.trim().to_ascii_lowercase(), value)
+    })
+}
+
+/// Whether an answer says this of itself.
+pub(super) fn says(headers: &HeaderMap, directive: &str) -> bool {
+    directives(headers, &header::CACHE_CONTROL).any(|(name, _)| name == directive)
+}
+
+/// Whether the answer for one is an answer for all who ask the same.
+pub(super) fn is_shareable(hop: &Hop, status: StatusCode, headers: &HeaderMap) -> bool {
+    let is_personal = |line: &HeaderValue| {
+        let name = line.to_str().map(cookie_name).unwrap_or_default();
+        !hop.device.vendor.carriers().cookies.has(name)
+    };
+    status == StatusCode::OK
+        && !is_event_stream(headers)
+        && length(headers).is_none_or(|length| length <= MOST as u64)
+        && !headers.get_all(header::SET_COOKIE).iter().any(is_personal)
+        && !varying(headers).any(|name| name == "*")
+}
+
+/// The length that an answer says it has.
+pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The names in `Vary`.
+fn varying(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(header::VARY).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|name| !name.is_empty())
+}
+
+/// The headers of the request that an answer depends on, as they were.
+#[derive(Debug)]
+pub(super) struct Varied(Vec<(HeaderName, Vec<HeaderValue>)>);
+
+impl Varied {
+    pub(super) fn of(asked: &request::Parts, headers: &HeaderMap) -> Self {
+        let names = varying(headers).filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
+        Self(names.map(|name| (name.clone(), values(asked, &name))).collect())
+    }
+
+    /// Whether another request says the same.
+    pub(super) fn suits(&self, asked: &request::Parts) -> bool {
+        self.0.iter().all(|(name, told)| values(asked, name) == *told)
+    }
+}
+
+fn values(asked: &request::Parts, name: &HeaderName) -> Vec<HeaderValue> {
+    asked.headers.get_all(name).iter().cloned().collect()
+}
+
+/// Whether a body says that the answer is none, though its status does not: devices answer 200 to what failed.
+pub(super) fn tells_of_error(headers: &HeaderMap, body: &Bytes) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    // Some send JSON without a type, or with a wrong one.
+    if kind.is_some_and(|kind| kind.starts_with("image/") || kind.starts_with("text/html")) {
+        return false;
+    }
+    let mut plain = Vec::new();
+    let body = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
+        None | Some(b"identity") => body.as_ref(),
+        Some(b"gzip" | b"x-gzip") => {
+            let limit = 16 * MOST as u64;
+            match MultiGzDecoder::new(body.as_ref()).take(limit).read_to_end(&mut plain) {
+                Ok(_) => plain.as_slice(),
+                Err(_) => return true,
+            }
+        }
+        // What can't be looked into is not kept.
+        Some(_) => return true,
+    };
+    match serde_json::from_slice::<HashMap<String, IgnoredAny>>(body) {
+        Ok(fields) => fields.contains_key("error"),
+        // What says that it is JSON and is none is not whole.
+        Err(_) => {
+            kind.is_some_and(|kind| kind.contains("json"))
+                && serde_json::from_slice::<IgnoredAny>(body).is_err()
+        }
+    }
+}
+
+/// A policy of RFC 9111 for an answer, as a shared cache has it.
+pub(super) fn policy(
+    hop: &Hop,
+    asked: &request::Parts,
+    status: StatusCode,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> CachePolicy {
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    *response.headers_mut() = tamed(headers);
+    let age = HeaderValue::from(initial_age(headers, now).as_secs());
+    response.headers_mut().insert(header::AGE, age);
+    CachePolicy::new_options(&seen(hop, asked), &response, wall(now), CacheOptions::default())
+}
+
+/// The request as a policy is to see it: wherever the caller found us, it is the device that was asked.
+pub(super) fn seen(hop: &Hop, asked: &request::Parts) -> Request<()> {
+    let mut request = Request::new(());
+    *request.method_mut() = asked.method.clone();
+    *request.uri_mut() = hop.target.clone();
+    *request.headers_mut() = asked.headers.clone();
+    request.headers_mut().remove(header::HOST);
+    request.headers_mut().remove(header::COOKIE);
+    request
+}
+
+/// Whether the answer forbids that it is given when it is stale.
+pub(super) fn is_never_stale(headers: &HeaderMap) -> bool {
+    NEVER_STALE.iter().any(|directive| says(headers, directive))
+}
+
+pub(super) fn wall(now: Timestamp) -> SystemTime {
+    SystemTime::UNIX_EPOCH + now.since(Timestamp::from_millis(0))
+}
+
+/// How old an answer is when it arrives (RFC 9111 section 4.2.3), after caches between the device and us.
+pub(super) fn initial_age(headers: &HeaderMap, now: Timestamp) -> Duration {
+    let date = headers.get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
+    let apparent = date.map_or(Duration::ZERO, |date| now.since(Timestamp::from(date)));
+    told_age(headers).max(apparent).min(LONGEST)
+}
+
+/// How old an answer says it is.
+pub(super) fn told_age(headers: &HeaderMap) -> Duration {
+    let told = headers.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
+    told.map_or(Duration::ZERO, Duration::from_secs).min(LONGEST)
+}
+
+/// Headers as our library can read them: all dates in the one form that is written today (RFC 9110 section 5.6.7), and
+/// no number of seconds that it would stumble over (RFC 9111 section 1.2.2).
+pub(super) fn tamed(headers: &HeaderMap) -> HeaderMap {
+    let mut tamed = headers.clone();
+    for name in DATES {
+        let read = headers.get(&name).and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
+        if let Some(date) = read
+            && let Ok(value) = HeaderValue::from_str(&httpdate::fmt_http_date(date))
+        {
+            tamed.insert(name, value);
+        }
+    }
+    let is_long =
+        |value: &str| value.parse().map_or(value.len() > 9, |seconds: u64| seconds > LONGEST.as_secs());
+    let is_wild = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit()) && is_long(value);
+    if directives(headers, &header::CACHE_CONTROL).any(|(_, value)| value.is_some_and(is_wild)) {
+        let written = directives(headers, &header::CACHE_CONTROL).map(|(name, value)| match value {
+            Some(value) if is_wild(value) => format!("{name}={}", LONGEST.as_secs()),
+            Some(value) => format!("{name}=\"{value}\""),
+            None => name,
+        });
+        let written = written.collect::<Vec<_>>().join(", ");
+        tamed.remove(header::CACHE_CONTROL);
+        tamed.extend(HeaderValue::from_str(&written).ok().map(|value| (header::CACHE_CONTROL, value)));
+    }
+    tamed
+}

@@ -1,0 +1,98 @@
+//! What a device said, and what becomes of it for one caller.
+
+use std::sync::Arc;
+
+use axum::response::Response;
+use http::{StatusCode, request};
+use hyper::upgrade::OnUpgrade;
+use tokio_util::sync::CancellationToken;
+
+use super::fault::{Fault, Kind};
+use super::recall::{Answered, Source, Told};
+use super::respond::Refused;
+use super::route::Hop;
+use super::{Device, forward, respond};
+use crate::upstream::Inbound;
+
+/// What becomes of the caller's connection.
+pub(super) struct Line {
+    pub(super) upgrade: Option<OnUpgrade>,
+    /// Cancelled when the door closes that it came by: what never ends by itself ends then.
+    pub(super) ending: CancellationToken,
+}
+
+/// What a device said, before it is made fit for a caller.
+pub(super) enum Reply {
+    /// An answer as it comes in.
+    Passed(http::Response<Inbound>),
+    /// That a good session has no right to this.
+    Rights(Refused),
+    /// An answer that others get too.
+    Shared(Arc<Told>, Source),
+}
+
+impl Reply {
+    /// The session is good, and so is the device.
+    pub(super) fn rights(device: &Device, refused: Refused) -> Self {
+        device.figures.fine();
+        Self::Rights(refused)
+    }
+
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            Self::Passed(response) => response.status(),
+            Self::Rights(_) => StatusCode::FORBIDDEN,
+            Self::Shared(told, _) => told.status,
+        }
+    }
+}
+
+/// Whether an older answer is of more use than one of this status (RFC 5861 section 4).
+pub(super) fn is_failure(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+}
+
+/// The device's answer as this caller gets it.
+pub(super) fn respond(
+    hop: &Hop,
+    asked: &request::Parts,
+    answered: Answered,
+    line: Line,
+) -> Result<Response, Fault> {
+    let Answered { reply, status } = answered;
+    let mut response = match reply {
+        Reply::Passed(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            return switch(hop, asked, response, line);
+        }
+        Reply::Passed(response) => {
+            let (head, body) = response.into_parts();
+            respond::pass(hop, asked, (head.status, &head.headers), Source::Device(body), &line.ending)
+        }
+        Reply::Shared(told, body) => {
+            respond::pass(hop, asked, (told.status, &told.headers), body, &line.ending)
+        }
+        Reply::Rights(refused) => respond::rights(hop, asked, refused),
+    };
+    if let Some(status) = status {
+        respond::tell(&status, response.headers_mut());
+    }
+    Ok(response)
+}
+
+fn switch(
+    hop: &Hop,
+    asked: &request::Parts,
+    mut response: http::Response<Inbound>,
+    line: Line,
+) -> Result<Response, Fault> {
+    let Some(caller_side) = line.upgrade else {
+        return Err(Fault::new(
+            Kind::DeviceGarbled,
+            "the device speaks another protocol than it was asked for",
+        ));
+    };
+    let device_side = hyper::upgrade::on(&mut response);
+    let (head, held) = response.into_parts();
+    forward::tunnel(caller_side, device_side, held, line.ending);
+    Ok(respond::switch(hop, asked, (head.status, &head.headers)))
+}

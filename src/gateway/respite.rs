@@ -1,0 +1,55 @@
+//! A device that asks to be left alone is.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{HeaderMap, StatusCode, request};
+use tokio::time::Instant;
+
+use super::fault::{Fault, Kind};
+use super::permit;
+use super::route::Hop;
+use crate::clock::Clock;
+use crate::vendor::retry_after;
+
+/// However long a device asks for, it is looked at again after this.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Until when a device is not to be read, by its own word.
+#[derive(Debug, Default)]
+pub struct Respite(Mutex<Option<(Instant, StatusCode)>>);
+
+impl Respite {
+    /// Takes the device's word: 429 or 503 with `Retry-After` (RFC 9110 section 10.2.3).
+    pub(super) fn learn(&self, status: StatusCode, headers: &HeaderMap, clock: Clock) {
+        if ![StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status) {
+            return;
+        }
+        if let Some(wait) = retry_after(headers, clock.now()).filter(|wait| !wait.is_zero()) {
+            let until = clock.instant() + wait.min(LONGEST);
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((until, status));
+        }
+    }
+
+    /// Lets a request go on, unless it only reads and the device wants its peace.
+    pub(super) fn respect(&self, hop: &Hop, asked: &request::Parts, clock: Clock) -> Result<(), Fault> {
+        let mut respite = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((until, status)) = *respite else { return Ok(()) };
+        let left = until.saturating_duration_since(clock.instant());
+        if left.is_zero() {
+            *respite = None;
+            return Ok(());
+        }
+        if permit::may_act(hop, asked) {
+            return Ok(());
+        }
+        let detail = format!(
+            "{} has answered {status} and asked to be left alone for {} s more: ask less often, or set `cache` under \
+             [devices.{}]",
+            hop.device.name,
+            left.as_secs().max(1),
+            hop.device.name
+        );
+        Err(Fault { retry_after: Some(left), ..Fault::new(Kind::DeviceBusy, detail) })
+    }
+}

@@ -1,0 +1,78 @@
+//! How fast a device is asked.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use keyward::twin::enlighted::{Enlighted, EnlightedSettings};
+use tokio::time::Instant;
+
+use super::ok;
+use crate::support::{Act, Ask, Device, Lab, Scripted, pass};
+
+#[tokio::test]
+async fn requests_are_as_far_apart_as_the_device_wants_them() {
+    let device = Scripted::new(|_| Act::Answer(ok("", "fine"))).await;
+    let lab = Lab::new(&device.table("meter", "min_interval = \"100ms\"\nmax_connections = 4\n")).await;
+    let begun = Instant::now();
+    let asks: Vec<_> = (0..6).map(|nth| Ask::post(format!("/meter/{nth}"), "a")).collect();
+    let replies = join_all(asks.iter().map(|ask| lab.send(ask))).await;
+    assert!(replies.iter().all(|reply| reply.status == 200));
+    assert!(begun.elapsed() >= 5 * Duration::from_millis(100), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn whose_turn_does_not_come_in_time_is_told_that_the_device_is_busy() {
+    let device = Scripted::new(|_| Act::Answer(ok("", "fine"))).await;
+    let lab = Lab::new(&device.table("meter", "min_interval = \"1h\"\ntimeout = \"300ms\"\n")).await;
+    assert_eq!(lab.get("/meter/a").await.status, 200);
+    let problem = lab.get("/meter/b").await.problem();
+    assert_eq!(problem.fault, "device_busy");
+    assert!(problem.detail.contains("`min_interval`"), "{}", problem.detail);
+    assert_eq!(device.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn calls_of_one_path_are_no_replays_to_a_server_that_takes_quick_ones_for_such() {
+    let strict = EnlightedSettings { replay_grace: -350, ..EnlightedSettings::default() };
+    let device = Device::new(Enlighted::new(strict));
+    let lab = Lab::new(&device.table("meter", "")).await;
+    let write = Ask::post("/meter/twin/upload", "a");
+    let begun = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(lab.send(&write).await.status, 200);
+    }
+    // Three calls, three arrivals: none was refused and sent again.
+    assert_eq!(device.twin.journal().total(), 3);
+    assert!(begun.elapsed() >= Duration::from_millis(800));
+}
+
+#[tokio::test]
+async fn a_device_that_asks_for_peace_is_not_read_until_then_and_may_be_written_to() {
+    for (status, asked) in [("429 Too Many Requests", "120"), ("503 Service Unavailable", "120")] {
+        let busy = format!("HTTP/1.1 {status}\r\nRetry-After: {asked}\r\nContent-Length: 0\r\n\r\n");
+        let device = Scripted::new(move |nth| match nth {
+            0 => Act::Answer(busy.clone().into_bytes()),
+            _ => Act::Answer(ok("", "fine")),
+        })
+        .await;
+        let lab = Lab::new(&device.table("meter", "acts_on_get = []\n")).await;
+        assert_eq!(lab.get("/meter/a").await.header("retry-after"), asked);
+        let refused = lab.get("/meter/b").await;
+        assert!(refused.problem().detail.contains("asked to be left alone"), "{}", refused.problem().detail);
+        assert_eq!((refused.fault().as_str(), refused.header("retry-after")), ("device_busy", "120"));
+        assert_eq!(lab.send(&Ask::post("/meter/c", "a")).await.status, 200);
+        pass(Duration::from_secs(121)).await;
+        assert_eq!(lab.get("/meter/d").await.status, 200);
+        assert_eq!(device.heard().len(), 3);
+    }
+}
+
+#[tokio::test]
+async fn one_who_is_busy_without_saying_for_how_long_is_asked_again() {
+    let device = Scripted::saying("HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n").await;
+    let lab = Lab::new(&device.table("meter", "acts_on_get = []\n")).await;
+    for nth in 1..4 {
+        assert_eq!(lab.get("/meter/a").await.status, 503);
+        assert_eq!(device.heard().len(), nth);
+    }
+}
