@@ -20,6 +20,11 @@ slow *name:
 soak minutes="3":
     KEYWARD_SOAK_MINUTES={{minutes}} cargo test --locked --test slow soak -- --nocapture
 
+# Measures keyward beside nginx, HAProxy, Caddy and others: `just bench rounds=9 only=small`. `just bench forward` counts
+# the instructions of the forward path, and how they differ from the run before
+bench *words:
+    bash benches/run {{words}}
+
 # Serves simulated devices, to try keyward without one
 demo *arguments:
     cargo run --locked -- demo {{arguments}}
