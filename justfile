@@ -20,8 +20,7 @@ slow *name:
 soak minutes="3":
     KEYWARD_SOAK_MINUTES={{minutes}} cargo test --locked --test slow soak -- --nocapture
 
-# Measures keyward beside nginx, HAProxy, Caddy and others: `just bench rounds=9 only=small`. `just bench forward` counts
-# the instructions of the forward path, and how they differ from the run before
+# Measures keyward beside nginx and others: `just bench rounds=9 only=small`; `just bench forward` counts instructions alone
 bench *words:
     bash benches/run {{words}}
 

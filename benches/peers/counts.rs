@@ -30,19 +30,14 @@ struct Count {
     unit: f64,
 }
 
-/// rustix asks prctl(2) where the kernel's vDSO is, and is told of the one that valgrind has taken away. Without an answer
-/// it looks where valgrind says the truth.
-macro_rules! no_prctl {
-    () => {
-        "strace -f --seccomp-bpf -qq -o /dev/null -e trace=prctl -e inject=prctl:error=EINVAL "
-    };
-}
-
 const COUNTS: [Count; 4] = [
     Count {
         row: INSTRUCTIONS,
         connections: 16,
-        below: concat!(no_prctl!(), "valgrind --tool=callgrind --callgrind-out-file={FILE}"),
+        below: concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/benches/valgrind --tool=callgrind --callgrind-out-file={FILE}"
+        ),
         read: |result, _| number(result.lines().find_map(|line| line.strip_prefix("totals: "))?),
         unit: 1e3,
     },
@@ -51,7 +46,7 @@ const COUNTS: [Count; 4] = [
     Count {
         row: ALLOCATIONS,
         connections: 16,
-        below: concat!(no_prctl!(), "valgrind --tool=dhat --dhat-out-file={FILE}"),
+        below: concat!(env!("CARGO_MANIFEST_DIR"), "/benches/valgrind --tool=dhat --dhat-out-file={FILE}"),
         read: |_, said| {
             let total = said.lines().find_map(|line| line.split_once("Total:"))?.1;
             number(total.split_once(" in ")?.1.split_once(" blocks")?.0)
