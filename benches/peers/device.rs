@@ -18,6 +18,8 @@ use tokio_rustls::server::TlsStream;
 
 /// What every request has to show.
 pub(crate) const TOKEN: &str = "a-token-of-thirty-two-characters";
+/// How long most answers are.
+pub(crate) const SMALL: usize = 200;
 /// How long `/large` is.
 pub(crate) const LARGE: usize = 100 * 1024 * 1024;
 /// How long `/delayed` takes: long enough for every caller of a herd to be there.
@@ -110,7 +112,7 @@ impl Answers {
         }
         chunked.extend(b"0\r\n\r\n");
         Self {
-            small: whole("200 OK", 200),
+            small: whole("200 OK", SMALL),
             medium: whole("200 OK", 50 * 1024),
             chunked,
             refusal: whole("401 Unauthorized", 0),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::device::{Device, TOKEN};
+use super::device::{Device, SMALL, TOKEN};
 use super::load::{Caller, PATIENCE};
 use super::options::Options;
 use super::process::Running;
@@ -100,6 +100,7 @@ impl Kind {
                 .replace("{DEVICE}", &device.address.to_string())
                 .replace("{TOKEN}", TOKEN)
                 .replace("{LISTEN}", &address.to_string())
+                .replace("{PORT}", &address.port().to_string())
                 .replace("{MASTER}", if below.words.is_empty() { "on" } else { "off" })
         };
         fs::write(folder.join(file), fill(text)).map_err(|error| error.to_string())?;
@@ -126,8 +127,9 @@ fn first_answer(program: &mut Running, address: SocketAddr, path: &str) -> Resul
     let begun = Instant::now();
     loop {
         let failed = match Caller::new(address).and_then(|mut caller| caller.ask(path)) {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+            Ok(SMALL) => return Ok(()),
+            Ok(length) => format!("{length} bytes, which are not the device's"),
+            Err(error) => error.to_string(),
         };
         if program.has_ended() {
             return Err(program.said().trim().to_owned());

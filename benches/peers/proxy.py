@@ -7,7 +7,6 @@ import urllib3
 
 urllib3.disable_warnings()
 session = requests.Session()
-session.verify = False
 session.headers["Authorization"] = "Bearer {TOKEN}"
 session.mount("https://", requests.adapters.HTTPAdapter(pool_maxsize=64))
 
@@ -20,7 +19,7 @@ class Proxy(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(length) if length else None
         url = "https://{DEVICE}/" + self.path.removeprefix("/device/")
-        answer = session.request(self.command, url, data=body, timeout=60)
+        answer = session.request(self.command, url, data=body, timeout=60, verify=False)
         self.send_response(answer.status_code)
         self.send_header("Content-Type", answer.headers.get("Content-Type", "text/plain"))
         self.send_header("Content-Length", str(len(answer.content)))

@@ -8,7 +8,7 @@ use super::counts::{ALLOCATIONS, CALLS_1, CALLS_16, INSTRUCTIONS};
 use super::options::Options;
 use super::peers::KINDS;
 use super::recall::{AT_ONCE, HERD, HIT, POLL};
-use super::rounds::{LARGE_ROW, LOADS, NEW, OPENED, P50, STREAM_PEAK, mebibytes};
+use super::rounds::{LARGE_ROW, LOADS, NEW, OPENED, P50, PEAK, STREAM_PEAK, mebibytes};
 use super::sheet::{NOTHING, PLAIN, RATIO, Sheet, Style, WHOLE, heading, line, written};
 
 pub(crate) const EVERYTHING: &str = "everything";
@@ -46,7 +46,14 @@ pub(crate) fn tables(options: &Options, sheet: &Sheet) -> String {
     text += &cpu;
     let waits: Vec<_> = LOADS.iter().map(|load| format!("{P50}{}", load.row)).collect();
     let mut rows: Vec<_> = waits.iter().map(|row| (row.as_str(), HUNDREDTHS)).collect();
-    rows.extend([(START, WHOLE), (IDLE, PLAIN), (CALLERS, PLAIN), (READER, WHOLE), (STREAM_PEAK, PLAIN)]);
+    rows.extend([
+        (START, WHOLE),
+        (IDLE, PLAIN),
+        (PEAK, PLAIN),
+        (CALLERS, PLAIN),
+        (READER, WHOLE),
+        (STREAM_PEAK, PLAIN),
+    ]);
     text += &sheet.table("waiting and memory", &peers, &rows);
     let mut opened = heading("connections to the device", &peers);
     line(

@@ -43,6 +43,7 @@ pub(crate) const LARGE_ROW: &str = "100 MB, 1 connection";
 pub(crate) const P50: &str = "p50 ms, ";
 pub(crate) const NEW: &str = "new connections to the device, warm";
 pub(crate) const OPENED: &str = "connections to the device, most by one load";
+pub(crate) const PEAK: &str = "most under the loads up to 64 connections, MiB";
 pub(crate) const STREAM_PEAK: &str = "peak MiB while 100 MB pass";
 
 /// Measures every load with every peer. A peer that fails a load is left out of it.
@@ -54,6 +55,9 @@ pub(crate) fn measure(options: &Options, device: &Device, peers: &[Peer], sheet:
         for _ in 0..options.rounds {
             able.retain(|peer| once(options, load, device, peer, sheet));
         }
+    }
+    for peer in peers {
+        sheet.note(PEAK, peer.name, mebibytes(peer.program.peak()));
     }
     if options.wants("large") {
         eprintln!("{LARGE_ROW} …");
