@@ -4,8 +4,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ pub(crate) struct Device {
 struct Counts {
     connections: AtomicU64,
     requests: AtomicU64,
-    refused: AtomicU64,
+    /// The last request without the token: a peer that sends it is not set up as it should be.
+    refused: Mutex<Option<String>>,
     under_way: AtomicU64,
     most_at_once: AtomicU64,
 }
@@ -45,8 +46,6 @@ struct Counts {
 pub(crate) struct Arrived {
     pub(crate) connections: u64,
     pub(crate) requests: u64,
-    /// Requests without the token: a peer that sends them is not set up as it should be.
-    pub(crate) refused: u64,
 }
 
 impl Device {
@@ -65,13 +64,25 @@ impl Device {
         Arrived {
             connections: self.counts.connections.load(Ordering::Relaxed),
             requests: self.counts.requests.load(Ordering::Relaxed),
-            refused: self.counts.refused.load(Ordering::Relaxed),
         }
+    }
+
+    /// The last request that did not show the token, if there was one.
+    pub(crate) fn refused(&self) -> Option<String> {
+        self.counts.refused.lock().ok()?.clone()
     }
 
     /// The most requests that were under way at one time since this was last asked.
     pub(crate) fn most_at_once(&self) -> u64 {
         self.counts.most_at_once.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Counts {
+    fn refused(&self, head: &str) {
+        if let Ok(mut refused) = self.refused.lock() {
+            *refused = Some(head.to_owned());
+        }
     }
 }
 
@@ -153,15 +164,19 @@ impl Conversation {
     }
 
     async fn answer(&mut self, head: &str, counts: &Counts, answers: &Answers) -> io::Result<()> {
-        let length = value(head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
-        self.skip(length).await?;
+        if value(head, "transfer-encoding").is_some() {
+            while self.chunk().await? {}
+        } else {
+            let length = value(head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+            self.skip(length).await?;
+        }
         let path = head.split(' ').nth(1).unwrap_or_default();
         let path = path.split_once('?').map_or(path, |(path, _)| path);
         let whole = match path {
             _ if value(head, "authorization").and_then(|shown| shown.strip_prefix("Bearer "))
                 != Some(TOKEN) =>
             {
-                counts.refused.fetch_add(1, Ordering::Relaxed);
+                counts.refused(head);
                 &answers.refusal
             }
             "/small" | "/upload" => &answers.small,
@@ -186,10 +201,23 @@ impl Conversation {
 
     /// The next request's head.
     async fn head(&mut self) -> io::Result<String> {
+        self.until(b"\r\n\r\n").await
+    }
+
+    /// Reads a chunk and forgets it. Says whether there may be another.
+    async fn chunk(&mut self) -> io::Result<bool> {
+        let size = self.until(b"\r\n").await?;
+        let size = usize::from_str_radix(size.trim_end(), 16).map_err(io::Error::other)?;
+        // Nobody here sends trailers.
+        self.skip(size + 2).await?;
+        Ok(size > 0)
+    }
+
+    async fn until(&mut self, end: &[u8]) -> io::Result<String> {
         loop {
-            if let Some(at) = self.received.windows(4).position(|window| window == b"\r\n\r\n") {
-                let head: Vec<u8> = self.received.drain(..at + 4).collect();
-                return String::from_utf8(head).map_err(io::Error::other);
+            if let Some(at) = self.received.windows(end.len()).position(|window| window == end) {
+                let line: Vec<u8> = self.received.drain(..at + end.len()).collect();
+                return String::from_utf8(line).map_err(io::Error::other);
             }
             self.more().await?;
         }

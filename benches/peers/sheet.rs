@@ -1,14 +1,14 @@
 //! Figures by row and peer, and Markdown made of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 /// What was measured, each time it was.
 #[derive(Default)]
 pub(crate) struct Sheet {
     figures: BTreeMap<(String, &'static str), Vec<f64>>,
-    /// What could not be measured, and why.
-    missing: BTreeMap<(String, &'static str), String>,
+    /// What could not be measured.
+    missing: BTreeSet<(String, &'static str)>,
 }
 
 /// How a figure is written.
@@ -30,9 +30,8 @@ impl Sheet {
 
     /// Says once why a figure is not there.
     pub(crate) fn miss(&mut self, row: &str, peer: &'static str, why: &str) {
-        let first = why.lines().next().unwrap_or_default();
-        eprintln!("not available: {row}, {peer}: {first}");
-        self.missing.insert((row.to_owned(), peer), first.to_owned());
+        eprintln!("not available: {row}, {peer}: {why}");
+        self.missing.insert((row.to_owned(), peer));
     }
 
     pub(crate) fn all(&self, row: &str, peer: &'static str) -> &[f64] {
@@ -47,7 +46,7 @@ impl Sheet {
 
     /// A cell of a table.
     pub(crate) fn cell(&self, row: &str, peer: &'static str, style: Style) -> String {
-        if self.missing.contains_key(&(row.to_owned(), peer)) {
+        if self.missing.contains(&(row.to_owned(), peer)) {
             return "not available".to_owned();
         }
         written(self.all(row, peer), style)
