@@ -3,12 +3,15 @@
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 /// Longer than any program takes to start, to answer or to end, under valgrind too.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Every connection has had its first answer by then.
+const WARM: Duration = Duration::from_millis(400);
 
 /// What wrk did.
 pub(crate) struct Done {
@@ -17,13 +20,15 @@ pub(crate) struct Done {
 }
 
 /// Asks for so long on so many connections, without a pause. With `body`, sends so many bytes each time. `distinct`:
-/// every request is for something of its own.
+/// every request is for something of its own. `warm` is done once those
+/// who came first have been answered.
 pub(crate) fn wrk(
     url: &str,
     connections: u32,
     seconds: f64,
     body: usize,
     distinct: bool,
+    warm: impl FnOnce(),
 ) -> Result<Done, String> {
     let mut wrk = Command::new("wrk");
     // wrk counts whole seconds.
@@ -38,11 +43,12 @@ pub(crate) fn wrk(
     if distinct {
         wrk.arg("-s").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers/distinct.lua"));
     }
-    let told = wrk
-        .env("KEYWARD_BENCH_BODY", body.to_string())
-        .arg(url)
-        .output()
-        .map_err(|error| error.to_string())?;
+    let wrk = wrk.env("KEYWARD_BENCH_BODY", body.to_string()).arg(url);
+    let begun =
+        wrk.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
+    thread::sleep(WARM);
+    warm();
+    let told = begun.wait_with_output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&told.stdout);
     if !told.status.success() || said.contains("Non-2xx") || said.contains("Socket errors") {
         return Err(format!("{url}: {said}{}", String::from_utf8_lossy(&told.stderr)));

@@ -28,7 +28,7 @@ impl Options {
     pub(crate) fn read(words: impl Iterator<Item = String>) -> Result<Self, String> {
         let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target");
         let mut options = Self {
-            rounds: 5,
+            rounds: 7,
             seconds: 1.0,
             poll: 10.0,
             only: Vec::new(),
@@ -41,7 +41,9 @@ impl Options {
                 Some(("rounds", value)) => options.rounds = value.parse().map_err(|_| word.clone())?,
                 Some(("seconds", value)) => options.seconds = value.parse().map_err(|_| word.clone())?,
                 Some(("poll", value)) => options.poll = value.parse().map_err(|_| word.clone())?,
-                Some(("program", value)) => options.program = value.into(),
+                Some(("program", value)) => {
+                    options.program = std::path::absolute(value).map_err(|_| word.clone())?
+                }
                 Some(("only", value)) => options.only = value.split(',').map(str::to_owned).collect(),
                 _ if word.starts_with("--") => {}
                 _ => {

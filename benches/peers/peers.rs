@@ -91,6 +91,8 @@ impl Kind {
     ) -> Result<Peer, String> {
         let (file, text) = self.configuration;
         let folder = options.folder.join(file.replace('.', "-"));
+        // An earlier device had another certificate, and what it answered may still be kept.
+        drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         let address = free_port().map_err(|error| error.to_string())?;
         let fill = |text: &str| {
@@ -104,8 +106,6 @@ impl Kind {
                 .replace("{MASTER}", if below.words.is_empty() { "on" } else { "off" })
         };
         fs::write(folder.join(file), fill(text)).map_err(|error| error.to_string())?;
-        // What an earlier device showed is another certificate.
-        drop(fs::remove_dir_all(folder.join("certs")));
         let own = fill(self.words);
         let words: Vec<_> = below.words.iter().cloned().chain(own.split(' ').map(str::to_owned)).collect();
         let begun = Instant::now();

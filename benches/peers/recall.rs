@@ -51,7 +51,7 @@ pub(crate) fn measure(options: &Options, device: &Device, sheet: &mut Sheet) {
 
 fn hit(options: &Options, peer: &Peer, sheet: &mut Sheet) {
     let cpu = peer.program.cpu();
-    match wrk(&peer.url("/cached/small"), 16, options.seconds, 0, false) {
+    match wrk(&peer.url("/cached/small"), 16, options.seconds, 0, false, || {}) {
         Ok(done) => {
             let used = peer.program.cpu().saturating_sub(cpu);
             sheet.note(HIT, peer.name, micros(used) / done.requests);

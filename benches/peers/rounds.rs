@@ -41,7 +41,7 @@ pub(crate) const LOADS: [Load; 6] = [
 pub(crate) const LARGE_ROW: &str = "100 MB, 1 connection";
 /// What rows of figures other than processor time begin with.
 pub(crate) const P50: &str = "p50 ms, ";
-pub(crate) const NEW: &str = "new connections to the device, warm";
+pub(crate) const NEW: &str = "new connections, ";
 pub(crate) const OPENED: &str = "connections to the device, most by one load";
 pub(crate) const PEAK: &str = "most under the loads up to 64 connections, MiB";
 pub(crate) const STREAM_PEAK: &str = "peak MiB while 100 MB pass";
@@ -70,7 +70,7 @@ pub(crate) fn measure(options: &Options, device: &Device, peers: &[Peer], sheet:
 
 fn warm(load: &Load, device: &Device, peer: &Peer, sheet: &mut Sheet) -> bool {
     let before = device.arrived();
-    let done = wrk(&peer.url(load.path), load.connections, 1.0, load.body, true);
+    let done = wrk(&peer.url(load.path), load.connections, 1.0, load.body, true, || {});
     let opened = device.arrived().connections - before.connections;
     match &done {
         Ok(_) => sheet.note(OPENED, peer.name, f64::from(u32::try_from(opened).unwrap_or(u32::MAX))),
@@ -81,8 +81,9 @@ fn warm(load: &Load, device: &Device, peer: &Peer, sheet: &mut Sheet) -> bool {
 
 /// One peer, one round.
 fn once(options: &Options, load: &Load, device: &Device, peer: &Peer, sheet: &mut Sheet) -> bool {
-    let (arrived, cpu) = (device.arrived(), peer.program.cpu());
-    let done = match wrk(&peer.url(load.path), load.connections, options.seconds, load.body, true) {
+    let (mut warm, cpu) = (0, peer.program.cpu());
+    let note = || warm = device.arrived().connections;
+    let done = match wrk(&peer.url(load.path), load.connections, options.seconds, load.body, true, note) {
         Ok(done) => done,
         Err(error) => {
             sheet.miss(load.row, peer.name, &error);
@@ -92,8 +93,12 @@ fn once(options: &Options, load: &Load, device: &Device, peer: &Peer, sheet: &mu
     let used = peer.program.cpu().saturating_sub(cpu);
     sheet.note(load.row, peer.name, micros(used) / done.requests);
     sheet.note(&format!("{P50}{}", load.row), peer.name, micros(done.p50) / 1e3);
-    let opened = device.arrived().connections - arrived.connections;
-    sheet.note(NEW, peer.name, f64::from(u32::try_from(opened).unwrap_or(u32::MAX)));
+    let opened = device.arrived().connections - warm;
+    sheet.note(
+        &format!("{NEW}{}", load.row),
+        peer.name,
+        f64::from(u32::try_from(opened).unwrap_or(u32::MAX)),
+    );
     true
 }
 
