@@ -8,7 +8,7 @@ const proxy = httpProxy.createProxyServer({
     target: "https://{DEVICE}",
     secure: false,
     headers: { Authorization: "Bearer {TOKEN}" },
-    agent: new https.Agent({ keepAlive: true, maxSockets: 64 }),
+    agent: new https.Agent({ keepAlive: true }),
 });
 proxy.on("error", (error, request, response) => {
     response.writeHead?.(502);

@@ -50,7 +50,11 @@ pub(crate) fn wrk(
     warm();
     let told = begun.wait_with_output().map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&told.stdout);
-    if !told.status.success() || said.contains("Non-2xx") || said.contains("Socket errors") {
+    if !told.status.success()
+        || said.contains("\n  0 requests in ")
+        || said.contains("Non-2xx")
+        || said.contains("Socket errors")
+    {
         return Err(format!("{url}: {said}{}", String::from_utf8_lossy(&told.stderr)));
     }
     let requests = said.lines().find_map(|line| line.split_once(" requests in ")?.0.trim().parse().ok());

@@ -42,7 +42,7 @@ impl Options {
                 Some(("seconds", value)) => options.seconds = value.parse().map_err(|_| word.clone())?,
                 Some(("poll", value)) => options.poll = value.parse().map_err(|_| word.clone())?,
                 Some(("program", value)) => {
-                    options.program = std::path::absolute(value).map_err(|_| word.clone())?
+                    options.program = std::path::absolute(value).map_err(|_| word.clone())?;
                 }
                 Some(("only", value)) => options.only = value.split(',').map(str::to_owned).collect(),
                 _ if word.starts_with("--") => {}
