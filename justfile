@@ -20,6 +20,10 @@ slow *name:
 soak minutes="3":
     KEYWARD_SOAK_MINUTES={{minutes}} cargo test --locked --test slow soak -- --nocapture
 
+# Measures keyward beside nginx and others: `just bench rounds=9 only=small`; `just bench forward` counts instructions alone
+bench *words:
+    bash benches/run {{words}}
+
 # Serves simulated devices, to try keyward without one
 demo *arguments:
     cargo run --locked -- demo {{arguments}}
