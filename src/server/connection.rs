@@ -35,6 +35,8 @@ use crate::upstream::{is_coded_oddly, keep_alive};
 const MAX_HEAD: usize = 32 * 1024;
 /// Most header lines of a request.
 const MAX_HEADERS: usize = 100;
+/// So much is held for a caller who does not read: hyper's own bound is a multiple of it.
+const MAX_BUFFER: usize = 64 * 1024;
 /// Longest request target.
 const MAX_TARGET: usize = 8 * 1024;
 /// How a TLS record begins that begins a handshake (RFC 8446 section 5.1).
@@ -92,8 +94,10 @@ async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<
 async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: CancellationToken) {
     let (remote, peer) = (peer.remote, Arc::new(peer));
     let watched = Watched::new(stream, Arc::clone(&seat));
-    let service =
-        service_fn(move |request| answer(request, Arc::clone(&peer), Arc::clone(&seat), front.clone()));
+    let service = service_fn(move |request| {
+        // On the heap, so that a connection that rests takes no room for it.
+        Box::pin(answer(request, Arc::clone(&peer), Arc::clone(&seat), front.clone()))
+    });
     // Who comes so late still gets one answer: /readyz has to say that this is the end.
     let is_late = ending.is_cancelled();
     let mut builder = http1::Builder::new();
@@ -103,6 +107,7 @@ async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Front, end
         .header_read_timeout(None)
         .max_headers(MAX_HEADERS)
         .max_header_size(MAX_HEAD)
+        .max_buf_size(MAX_BUFFER)
         .keep_alive(!is_late);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(watched), service).with_upgrades());
     let ended = tokio::select! {

@@ -232,6 +232,8 @@ impl Connector {
         let stream = TokioIo::new(Counted::new(stream, Arc::clone(&received)));
         let mut builder = http1::Builder::new();
         builder.max_header_size(MAX_HEAD).max_headers(MAX_HEADERS);
+        // What is read ahead for one who does not take it; hyper's own bound is a multiple of it.
+        builder.max_buf_size(MAX_HEAD);
         let (sender, connection) =
             builder.handshake(stream).await.map_err(|error| self.http_trouble(Beginning::Silence, &error))?;
         // Its errors reach whoever waits for a response; there is nobody else to tell.
