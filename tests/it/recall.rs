@@ -4,6 +4,7 @@ mod memory;
 mod pace;
 mod stale;
 mod together;
+mod told;
 
 use crate::support::Lab;
 

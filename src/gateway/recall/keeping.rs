@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName};
 use http::{StatusCode, request};
-use http_cache_semantics::{AfterResponse, BeforeRequest, CachePolicy};
+use http_cache_semantics::{BeforeRequest, CachePolicy};
 
 use super::flights::Landed;
 use super::recording::Recording;
-use super::semantics::{self, Varied, initial_age, is_never_stale, says, tells_of_error};
+use super::semantics::{self, Varied, initial_age, is_keepable, is_never_stale, says, tells_of_error};
 use super::stored::{Found, Stored};
 use super::{MOST, Question, Recall, Reply, Told, is_shareable};
 use crate::config::Freshness;
@@ -28,8 +28,8 @@ const CONDITIONS: [HeaderName; 2] = [header::IF_NONE_MATCH, header::IF_MODIFIED_
 const OF_THE_BODY: [HeaderName; 5] = [
     header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
+    HeaderName::from_static("content-md5"),
     header::CONTENT_RANGE,
-    header::CONTENT_TYPE,
     header::TRANSFER_ENCODING,
 ];
 
@@ -118,8 +118,11 @@ impl Keeping {
                 None => Landed::One(Arc::default()),
             };
         }
-        let keeps = self.recall.keeps(&self.question) && self.question.is_kept;
-        if !is_shareable(&self.hop, response.status(), response.headers()) || !(joined > 0 || keeps) {
+        let (status, question) = (response.status(), &self.question);
+        let keeps =
+            self.recall.keeps(question) && question.is_kept && is_keepable(status, question.freshness);
+        let is_shared = joined > 0 && status == StatusCode::OK;
+        if !is_shareable(&self.hop, response.headers()) || !(is_shared || keeps) {
             return one(Reply::Passed(response));
         }
         let (head, body) = response.into_parts();
@@ -130,7 +133,7 @@ impl Keeping {
         let (recall, epoch) = (Arc::clone(&self.recall), self.epoch);
         let keep = draft.map(|draft| {
             move |body: &Bytes| {
-                let is_good = !tells_of_error(&draft.told.headers, body);
+                let is_good = !tells_of_error(&draft.told.headers, body, draft.policy.is_some());
                 is_good && recall.remember(epoch, key, Stored { body: body.clone(), ..draft })
             }
         });
@@ -170,18 +173,12 @@ impl Keeping {
 
     /// What is remembered, with what the device's confirmation says of it (RFC 9111 section 4.3.4).
     fn confirmed(&self, former: &Stored, told: &HeaderMap) -> Option<Arc<Stored>> {
-        let (policy, now) = (former.policy.as_ref()?, self.recall.clock.now());
-        let mut response = http::Response::new(());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.headers_mut() = told.clone();
-        let request = semantics::seen(&self.hop, &self.asked);
-        if matches!(
-            policy.after_response(&request, &response, semantics::wall(now)),
-            AfterResponse::Modified(..)
-        ) {
+        if !semantics::is_about(told, &former.told.headers) {
             return None;
         }
         let mut headers = former.told.headers.clone();
+        // It is as old as its confirmation.
+        headers.remove(header::AGE);
         for name in told.keys().filter(|name| !OF_THE_BODY.contains(name)) {
             headers.remove(name);
             headers.extend(told.get_all(name).iter().map(|value| (name.clone(), value.clone())));

@@ -13,12 +13,16 @@ use serde::de::IgnoredAny;
 
 use super::MOST;
 use crate::clock::Timestamp;
+use crate::config::Freshness;
 use crate::gateway::route::Hop;
 use crate::upstream::is_event_stream;
 use crate::vendor::cookie_name;
 
 /// Dates in a response, whose forms of the last century our library does not read.
 const DATES: [HeaderName; 3] = [header::DATE, header::EXPIRES, header::LAST_MODIFIED];
+
+/// As old as an answer can be said to be (RFC 9111 section 1.2.2), and as one is taken to be that says it illegibly.
+const OLDEST: Duration = Duration::from_secs(1 << 31);
 
 /// What an answer says of itself that no other may take its place for (RFC 9111 section 4.2.4).
 const NEVER_STALE: [&str; 4] = ["must-revalidate", "no-cache", "proxy-revalidate", "s-maxage"];
@@ -44,16 +48,22 @@ pub(super) fn says(headers: &HeaderMap, directive: &str) -> bool {
 }
 
 /// Whether the answer for one is an answer for all who ask the same.
-pub(super) fn is_shareable(hop: &Hop, status: StatusCode, headers: &HeaderMap) -> bool {
+pub(super) fn is_shareable(hop: &Hop, headers: &HeaderMap) -> bool {
     let is_personal = |line: &HeaderValue| {
         let name = line.to_str().map(cookie_name).unwrap_or_default();
         !hop.device.vendor.carriers().cookies.has(name)
     };
-    status == StatusCode::OK
-        && !is_event_stream(headers)
+    !is_event_stream(headers)
         && length(headers).is_none_or(|length| length <= MOST as u64)
         && !headers.get_all(header::SET_COOKIE).iter().any(is_personal)
         && !varying(headers).any(|name| name == "*")
+}
+
+/// Whether answers of this status may be kept: where the device decides for how long, redirections too.
+pub(super) fn is_keepable(status: StatusCode, freshness: Freshness) -> bool {
+    let is_as_told = freshness == Freshness::AsTold && (status.is_success() || status.is_redirection());
+    let is_of_another = [StatusCode::PARTIAL_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+    status == StatusCode::OK || is_as_told && !is_of_another
 }
 
 /// The length that an answer says it has.
@@ -87,8 +97,9 @@ fn values(asked: &request::Parts, name: &HeaderName) -> Vec<HeaderValue> {
     asked.headers.get_all(name).iter().cloned().collect()
 }
 
-/// Whether a body says that the answer is none, though its status does not: devices answer 200 to what failed.
-pub(super) fn tells_of_error(headers: &HeaderMap, body: &Bytes) -> bool {
+/// Whether a body says that the answer is none, though its status does not: devices answer 200 to what failed. What
+/// can't be looked into does where the device does not decide what is kept.
+pub(super) fn tells_of_error(headers: &HeaderMap, body: &Bytes, is_as_told: bool) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     // Some send JSON without a type, or with a wrong one.
     if kind.is_some_and(|kind| kind.starts_with("image/") || kind.starts_with("text/html")) {
@@ -104,8 +115,7 @@ pub(super) fn tells_of_error(headers: &HeaderMap, body: &Bytes) -> bool {
                 Err(_) => return true,
             }
         }
-        // What can't be looked into is not kept.
-        Some(_) => return true,
+        Some(_) => return !is_as_told,
     };
     let fields = serde_json::from_slice::<HashMap<String, IgnoredAny>>(body);
     fields.is_ok_and(|fields| fields.contains_key("error"))
@@ -123,6 +133,7 @@ pub(super) fn policy(
     *response.status_mut() = status;
     *response.headers_mut() = headers.clone();
     plain_dates(response.headers_mut());
+    plain_directives(response.headers_mut());
     let age = HeaderValue::from(initial_age(headers, now).as_secs());
     response.headers_mut().insert(header::AGE, age);
     CachePolicy::new_options(&seen(hop, asked), &response, wall(now), CacheOptions::default())
@@ -136,6 +147,7 @@ pub(super) fn seen(hop: &Hop, asked: &request::Parts) -> Request<()> {
     *request.headers_mut() = asked.headers.clone();
     request.headers_mut().remove(header::HOST);
     request.headers_mut().remove(header::COOKIE);
+    plain_directives(request.headers_mut());
     request
 }
 
@@ -148,14 +160,32 @@ pub(super) fn wall(now: Timestamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + now.since(Timestamp::from_millis(0))
 }
 
-/// How old an answer is when it arrives (RFC 9111 section 4.2.3), after caches between the device and us.
+/// How old an answer is when it arrives (RFC 9111 section 4.2.3), after caches between the device and us. One that
+/// says it twice or illegibly may be of any age.
 pub(super) fn initial_age(headers: &HeaderMap, now: Timestamp) -> Duration {
-    let text = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-    let told =
-        text(&header::AGE).and_then(|age| age.parse().ok()).map_or(Duration::ZERO, Duration::from_secs);
-    let date = text(&header::DATE).and_then(|date| httpdate::parse_http_date(date).ok());
+    let mut lines = headers.get_all(header::AGE).iter();
+    let told = match (lines.next(), lines.next()) {
+        (None, _) => Duration::ZERO,
+        (Some(age), None) => {
+            let seconds = age.to_str().ok().and_then(|age| age.parse().ok());
+            seconds.map_or(OLDEST, Duration::from_secs)
+        }
+        (Some(_), Some(_)) => OLDEST,
+    };
+    let date = headers.get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
     let apparent = date.map_or(Duration::ZERO, |date| now.since(Timestamp::from(date)));
-    told.max(apparent)
+    told.max(apparent).min(OLDEST)
+}
+
+/// Whether the device's "not modified" is about this answer: it names the same validator, or none, since it was asked
+/// about this one alone (RFC 9111 section 4.3.4).
+pub(super) fn is_about(told: &HeaderMap, stored: &HeaderMap) -> bool {
+    let strength = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
+    match (told.get(header::ETAG), told.get(header::LAST_MODIFIED)) {
+        (Some(tag), _) => stored.get(header::ETAG).map(strength) == Some(strength(tag)),
+        (None, Some(date)) => stored.get(header::LAST_MODIFIED).is_none_or(|stored| stored == date),
+        (None, None) => true,
+    }
 }
 
 /// All dates in the one form that is written today (RFC 9110 section 5.6.7).
@@ -167,5 +197,68 @@ fn plain_dates(headers: &mut HeaderMap) {
         {
             headers.insert(name, value);
         }
+    }
+}
+
+/// Directives in lower case: they mean the same in any (RFC 9111 section 5.2), but not to our library.
+fn plain_directives(headers: &mut HeaderMap) {
+    if let header::Entry::Occupied(mut lines) = headers.entry(header::CACHE_CONTROL) {
+        for line in lines.iter_mut() {
+            if let Ok(plain) = HeaderValue::from_bytes(&line.as_bytes().to_ascii_lowercase()) {
+                *line = plain;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        lines
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .fold(HeaderMap::new(), |mut headers, (name, value)| {
+                headers.append(name, value);
+                headers
+            })
+    }
+
+    #[test]
+    fn an_age_that_can_not_be_read_is_any_age() {
+        let now = Timestamp::from_millis(0);
+        let age = |lines: &[_]| initial_age(&headers(lines), now).as_secs();
+        assert_eq!((age(&[]), age(&[("age", "0")]), age(&[("age", "7200")])), (0, 0, 7200));
+        for illegible in ["", "abc", "-7200", "7200.0", "7200;a=b", "0, 0", "7200, 0", "99999999999999999999"]
+        {
+            assert_eq!(age(&[("age", illegible)]), 1 << 31, "{illegible}");
+        }
+        assert_eq!(age(&[("age", "0"), ("age", "0")]), 1 << 31);
+    }
+
+    #[test]
+    fn not_modified_is_about_the_answer_with_its_validator() {
+        let stored = headers(&[("etag", "\"a\""), ("last-modified", "Wed, 01 Jan 2020 00:00:00 GMT")]);
+        for (lines, is_so) in [
+            (vec![], true),
+            (vec![("etag", "\"a\"")], true),
+            (vec![("etag", "W/\"a\"")], true),
+            (vec![("etag", "\"b\"")], false),
+            (vec![("last-modified", "Wed, 01 Jan 2020 00:00:00 GMT")], true),
+            (vec![("last-modified", "Thu, 02 Jan 2020 00:00:00 GMT")], false),
+        ] {
+            assert_eq!(is_about(&headers(&lines), &stored), is_so, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_directive_is_the_same_in_any_case() {
+        let mut told = headers(&[("cache-control", "MAX-AGE=5, No-Cache"), ("cache-control", "Private")]);
+        plain_directives(&mut told);
+        assert_eq!(
+            told.get_all(header::CACHE_CONTROL).iter().collect::<Vec<_>>(),
+            ["max-age=5, no-cache", "private"]
+        );
     }
 }
