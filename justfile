@@ -24,6 +24,14 @@ soak minutes="3":
 bench *words:
     bash benches/run {{words}}
 
+# Counts which of npm's http-cache-tests pass, in a minute; needs Node. With the id of a test, tells that one in full
+cache-tests *test:
+    cargo build --release --locked
+    mkdir -p target/http-cache-tests
+    npm install --silent --no-save --prefix target/http-cache-tests http-cache-tests@0.4.5
+    node --no-warnings tests/http-cache-tests/measure.mjs \
+        target/http-cache-tests/node_modules/http-cache-tests target/release/keyward {{test}}
+
 # Serves simulated devices, to try keyward without one
 demo *arguments:
     cargo run --locked -- demo {{arguments}}

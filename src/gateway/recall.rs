@@ -289,7 +289,9 @@ async fn land(flight: Flight, asked: &request::Parts, can_stand_in: bool) -> Res
         Landed::Confirmed(stored, is_stored) if is_first || stored.varied.suits(asked) => {
             got(Reply::Shared(Arc::clone(&stored.told), Source::from(stored.body.clone())), is_stored)
         }
-        Landed::Recorded(recording) if is_first || recording.varied.suits(asked) => {
+        Landed::Recorded(recording)
+            if is_first || recording.told.status == StatusCode::OK && recording.varied.suits(asked) =>
+        {
             match listen(&recording, is_first).await? {
                 Some((source, is_stored)) => {
                     got(Reply::Shared(Arc::clone(&recording.told), source), is_stored)

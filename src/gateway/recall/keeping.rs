@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, request};
-use http_cache_semantics::{AfterResponse, BeforeRequest, CachePolicy};
+use http_cache_semantics::{BeforeRequest, CachePolicy};
 
 use super::flights::{Landed, One};
 use super::recording::Recording;
-use super::semantics::{self, Varied, initial_age, is_never_stale, says, tells_of_error};
+use super::semantics::{self, Varied, initial_age, is_keepable, is_never_stale, says, tells_of_error};
 use super::stored::{Found, Stored};
 use super::{Question, Recall, Reply, Told, is_shareable};
 use crate::config::Freshness;
@@ -34,8 +34,8 @@ const OF_THE_MOMENT: [HeaderName; 2] = [header::AGE, header::DATE];
 const OF_THE_BODY: [HeaderName; 5] = [
     header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
+    HeaderName::from_static("content-md5"),
     header::CONTENT_RANGE,
-    header::CONTENT_TYPE,
     header::TRANSFER_ENCODING,
 ];
 
@@ -130,8 +130,11 @@ impl Keeping {
                 }
             };
         }
-        let keeps = self.recall.keeps(&self.question) && self.question.is_kept;
-        if !is_shareable(&self.hop, response.status(), response.headers()) || !(joined > 0 || keeps) {
+        let (status, question) = (response.status(), &self.question);
+        let keeps =
+            self.recall.keeps(question) && question.is_kept && is_keepable(status, question.freshness);
+        let is_shared = joined > 0 && status == StatusCode::OK;
+        if !is_shareable(&self.hop, response.headers()) || !(is_shared || keeps) {
             return one(Reply::Passed(response));
         }
         let (head, body) = response.into_parts();
@@ -142,7 +145,7 @@ impl Keeping {
         let (recall, epoch) = (Arc::clone(&self.recall), self.epoch);
         let keep = draft.map(|draft| {
             move |body: &Bytes| {
-                let is_good = !tells_of_error(&draft.told.headers, body);
+                let is_good = !tells_of_error(&draft.told.headers, body, draft.policy.is_some());
                 is_good && recall.keep(epoch, key, &Arc::new(draft.with(body)))
             }
         });
@@ -185,21 +188,7 @@ impl Keeping {
 
     /// What is remembered, with what the device's confirmation says of it (RFC 9111 section 4.3.4).
     fn confirmed(&self, former: &Stored, told: &HeaderMap) -> Option<Arc<Stored>> {
-        let (policy, now) = (former.policy.as_ref()?, self.recall.clock.now());
-        let mut response = http::Response::new(());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        *response.headers_mut() = semantics::tamed(told);
-        // A small server confirms without saying what: there is only one thing that it was asked about.
-        if !VALIDATORS.iter().any(|name| told.contains_key(name)) {
-            let known = semantics::tamed(&former.told.headers);
-            let known = VALIDATORS.iter().filter_map(|name| Some((name.clone(), known.get(name)?.clone())));
-            response.headers_mut().extend(known);
-        }
-        let request = semantics::seen(&self.hop, &self.asked);
-        if matches!(
-            policy.after_response(&request, &response, semantics::wall(now)),
-            AfterResponse::Modified(..)
-        ) {
+        if !semantics::is_about(told, &former.told.headers) {
             return None;
         }
         let mut headers = former.told.headers.clone();
@@ -210,7 +199,7 @@ impl Keeping {
             headers.append(name, value.clone());
         }
         let told = Arc::new(Told { status: former.told.status, headers });
-        let is_for_all = is_shareable(&self.hop, told.status, &told.headers);
+        let is_for_all = is_shareable(&self.hop, &told.headers);
         let stored = self.draft(&told).filter(|_| is_for_all)?;
         Some(Arc::new(Stored { body: former.body.clone(), ..stored }))
     }

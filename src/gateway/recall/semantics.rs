@@ -1,5 +1,8 @@
 //! What HTTP says of keeping an answer (RFC 9111), and what devices mean by it.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::io::Read;
 use std::time::{Duration, SystemTime};
@@ -13,6 +16,7 @@ use serde::de::IgnoredAny;
 
 use super::MOST;
 use crate::clock::Timestamp;
+use crate::config::Freshness;
 use crate::gateway::route::Hop;
 use crate::upstream::is_event_stream;
 use crate::vendor::cookie_name;
@@ -20,7 +24,8 @@ use crate::vendor::cookie_name;
 /// Dates in a response, whose forms of the last century our library does not read.
 const DATES: [HeaderName; 3] = [header::DATE, header::EXPIRES, header::LAST_MODIFIED];
 
-/// More seconds than anything is good for.
+/// More seconds than anything is good for (RFC 9111 section 1.2.2), and as old as one is taken to be that says it
+/// illegibly.
 const LONGEST: Duration = Duration::from_secs(1 << 31);
 
 /// What an answer says of itself that no other may take its place for (RFC 9111 section 4.2.4).
@@ -47,16 +52,22 @@ pub(super) fn says(headers: &HeaderMap, directive: &str) -> bool {
 }
 
 /// Whether the answer for one is an answer for all who ask the same.
-pub(super) fn is_shareable(hop: &Hop, status: StatusCode, headers: &HeaderMap) -> bool {
+pub(super) fn is_shareable(hop: &Hop, headers: &HeaderMap) -> bool {
     let is_personal = |line: &HeaderValue| {
         let name = line.to_str().map(cookie_name).unwrap_or_default();
         !hop.device.vendor.carriers().cookies.has(name)
     };
-    status == StatusCode::OK
-        && !is_event_stream(headers)
+    !is_event_stream(headers)
         && length(headers).is_none_or(|length| length <= MOST as u64)
         && !headers.get_all(header::SET_COOKIE).iter().any(is_personal)
         && !varying(headers).any(|name| name == "*")
+}
+
+/// Whether answers of this status may be kept: where the device decides for how long, redirections too.
+pub(super) fn is_keepable(status: StatusCode, freshness: Freshness) -> bool {
+    let is_as_told = freshness == Freshness::AsTold && (status.is_success() || status.is_redirection());
+    let is_of_another = [StatusCode::PARTIAL_CONTENT, StatusCode::NOT_MODIFIED].contains(&status);
+    status == StatusCode::OK || is_as_told && !is_of_another
 }
 
 /// The length that an answer says it has.
@@ -90,8 +101,9 @@ fn values(asked: &request::Parts, name: &HeaderName) -> Vec<HeaderValue> {
     asked.headers.get_all(name).iter().cloned().collect()
 }
 
-/// Whether a body says that the answer is none, though its status does not: devices answer 200 to what failed.
-pub(super) fn tells_of_error(headers: &HeaderMap, body: &Bytes) -> bool {
+/// Whether a body says that the answer is none, though its status does not: devices answer 200 to what failed. What
+/// can't be looked into does where the device does not decide what is kept.
+pub(super) fn tells_of_error(headers: &HeaderMap, body: &Bytes, is_as_told: bool) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     // Some send JSON without a type, or with a wrong one.
     if kind.is_some_and(|kind| kind.starts_with("image/") || kind.starts_with("text/html")) {
@@ -107,8 +119,7 @@ pub(super) fn tells_of_error(headers: &HeaderMap, body: &Bytes) -> bool {
                 Err(_) => return true,
             }
         }
-        // What can't be looked into is not kept.
-        Some(_) => return true,
+        Some(_) => return !is_as_told,
     };
     match serde_json::from_slice::<HashMap<String, IgnoredAny>>(body) {
         Ok(fields) => fields.contains_key("error"),
@@ -144,6 +155,7 @@ pub(super) fn seen(hop: &Hop, asked: &request::Parts) -> Request<()> {
     *request.headers_mut() = asked.headers.clone();
     request.headers_mut().remove(header::HOST);
     request.headers_mut().remove(header::COOKIE);
+    plain_directives(request.headers_mut());
     request
 }
 
@@ -156,17 +168,38 @@ pub(super) fn wall(now: Timestamp) -> SystemTime {
     SystemTime::UNIX_EPOCH + now.since(Timestamp::from_millis(0))
 }
 
-/// How old an answer is when it arrives (RFC 9111 section 4.2.3), after caches between the device and us.
+/// How old an answer is when it arrives (RFC 9111 section 4.2.3), after caches between the device and us. One that
+/// says it twice or illegibly may be of any age.
 pub(super) fn initial_age(headers: &HeaderMap, now: Timestamp) -> Duration {
+    let mut lines = headers.get_all(header::AGE).iter();
+    let told = match (lines.next(), lines.next()) {
+        (None, _) => Duration::ZERO,
+        (Some(age), None) => age_of(age).unwrap_or(LONGEST),
+        (Some(_), Some(_)) => LONGEST,
+    };
     let date = headers.get(header::DATE).and_then(|date| httpdate::parse_http_date(date.to_str().ok()?).ok());
     let apparent = date.map_or(Duration::ZERO, |date| now.since(Timestamp::from(date)));
-    told_age(headers).max(apparent).min(LONGEST)
+    told.max(apparent).min(LONGEST)
+}
+
+fn age_of(value: &HeaderValue) -> Option<Duration> {
+    value.to_str().ok()?.parse().ok().map(Duration::from_secs)
+}
+
+/// Whether the device's "not modified" is about this answer: it names the same validator, or none, since it was asked
+/// about this one alone (RFC 9111 section 4.3.4).
+pub(super) fn is_about(told: &HeaderMap, stored: &HeaderMap) -> bool {
+    let strength = |tag: &HeaderValue| tag.as_bytes().strip_prefix(b"W/").unwrap_or(tag.as_bytes()).to_vec();
+    match (told.get(header::ETAG), told.get(header::LAST_MODIFIED)) {
+        (Some(tag), _) => stored.get(header::ETAG).map(strength) == Some(strength(tag)),
+        (None, Some(date)) => stored.get(header::LAST_MODIFIED).is_none_or(|stored| stored == date),
+        (None, None) => true,
+    }
 }
 
 /// How old an answer says it is.
 pub(super) fn told_age(headers: &HeaderMap) -> Duration {
-    let told = headers.get(header::AGE).and_then(|age| age.to_str().ok()?.parse().ok());
-    told.map_or(Duration::ZERO, Duration::from_secs).min(LONGEST)
+    headers.get(header::AGE).and_then(age_of).unwrap_or_default().min(LONGEST)
 }
 
 /// Headers as our library can read them: all dates in the one form that is written today (RFC 9110 section 5.6.7), and
@@ -184,6 +217,7 @@ pub(super) fn tamed(headers: &HeaderMap) -> HeaderMap {
     let is_long =
         |value: &str| value.parse().map_or(value.len() > 9, |seconds: u64| seconds > LONGEST.as_secs());
     let is_wild = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit()) && is_long(value);
+    plain_directives(&mut tamed);
     if directives(headers, &header::CACHE_CONTROL).any(|(_, value)| value.is_some_and(is_wild)) {
         let written = directives(headers, &header::CACHE_CONTROL).map(|(name, value)| match value {
             Some(value) if is_wild(value) => format!("{name}={}", LONGEST.as_secs()),
@@ -195,4 +229,15 @@ pub(super) fn tamed(headers: &HeaderMap) -> HeaderMap {
         tamed.extend(HeaderValue::from_str(&written).ok().map(|value| (header::CACHE_CONTROL, value)));
     }
     tamed
+}
+
+/// Directives in lower case: they mean the same in any (RFC 9111 section 5.2), but not to our library.
+fn plain_directives(headers: &mut HeaderMap) {
+    if let header::Entry::Occupied(mut lines) = headers.entry(header::CACHE_CONTROL) {
+        for line in lines.iter_mut() {
+            if let Ok(plain) = HeaderValue::from_bytes(&line.as_bytes().to_ascii_lowercase()) {
+                *line = plain;
+            }
+        }
+    }
 }
