@@ -6,6 +6,7 @@
 
 mod flights;
 mod keeping;
+mod landing;
 mod question;
 mod recording;
 mod semantics;
@@ -22,18 +23,19 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, request};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::timeout_at;
 
 use super::fault::{Fault, Kind};
-use super::reply::{Reply, is_failure};
+use super::reply::Reply;
 use super::route::Hop;
 use crate::clock::Clock;
 use crate::config::Cache;
 use crate::metrics::DeviceFigures;
 use flights::{Departure, Flight, Flights, Going, Landed};
 use keeping::Keeping;
+use landing::{Got, ask};
 pub(super) use question::{Question, question};
-use recording::{Recording, Settled};
+use recording::Settled;
 use semantics::is_shareable;
 pub(super) use source::Source;
 pub(super) use status::Status;
@@ -42,12 +44,6 @@ use stored::{Found, Store, Stored};
 
 /// Answers up to this many bytes are shared and remembered.
 const MOST: usize = 1024 * 1024;
-
-/// So long at the most is the end of an answer waited for, where it is needed to say what it is.
-const PATIENCE: Duration = Duration::from_secs(5);
-
-/// Who would have it as it comes waits no longer than this: it may be a stream that does not say so.
-const NO_LENGTH: Duration = Duration::from_millis(200);
 
 /// How answers of a device are kept.
 #[derive(Clone, Debug, Default)]
@@ -87,13 +83,6 @@ pub(super) struct Answered {
 
 /// Asks the device: as the caller did, but for these headers more.
 pub(super) type Fetch = Arc<dyn Fn(HeaderMap) -> BoxFuture<'static, Result<Reply, Fault>> + Send + Sync>;
-
-/// What one caller has of a fetch.
-struct Got {
-    reply: Reply,
-    is_stored: bool,
-    is_collapsed: bool,
-}
 
 /// While this is there, something may change the device.
 pub(super) struct Writing(Arc<Recall>);
@@ -252,70 +241,6 @@ const SLOW: &str = "the device is slow to answer; what it said before stands in 
 
 fn internal() -> Fault {
     Fault::new(Kind::Internal, "an error of keyward's own; the log says where")
-}
-
-fn fails(status: StatusCode) -> Fault {
-    Fault::new(Kind::DeviceBusy, format!("the device answers {status}"))
-}
-
-/// What one caller gets, of the fetch or alone; a failing answer is a fault where another can stand in for it. Nothing
-/// of the fetch is held while one asks alone: it may have the only connection.
-async fn ask(
-    flight: Flight,
-    asked: &request::Parts,
-    fetch: &Fetch,
-    can_stand_in: bool,
-) -> Result<Got, Fault> {
-    let got = match land(flight, asked, can_stand_in).await? {
-        Some(got) => got,
-        None => Got { reply: fetch(HeaderMap::new()).await?, is_stored: false, is_collapsed: false },
-    };
-    match got.reply.status() {
-        status if can_stand_in && is_failure(status) => Err(fails(status)),
-        _ => Ok(got),
-    }
-}
-
-async fn land(flight: Flight, asked: &request::Parts, can_stand_in: bool) -> Result<Option<Got>, Fault> {
-    let is_first = flight.is_first;
-    let got = |reply, is_stored| Ok(Some(Got { reply, is_stored, is_collapsed: !is_first }));
-    match flight.landing.await {
-        Landed::Failed(fault) => Err(fault),
-        Landed::One(one) if is_first => match one.take() {
-            Some(reply) => got(reply, false),
-            None => Ok(None),
-        },
-        Landed::One(one) if can_stand_in && is_failure(one.status) => Err(fails(one.status)),
-        Landed::Confirmed(stored, is_stored) if is_first || stored.varied.suits(asked) => {
-            got(Reply::Shared(Arc::clone(&stored.told), Source::from(stored.body.clone())), is_stored)
-        }
-        Landed::Recorded(recording)
-            if is_first || recording.told.status == StatusCode::OK && recording.varied.suits(asked) =>
-        {
-            match listen(&recording, is_first).await? {
-                Some((source, is_stored)) => {
-                    got(Reply::Shared(Arc::clone(&recording.told), source), is_stored)
-                }
-                None => Ok(None),
-            }
-        }
-        Landed::One(_) | Landed::Confirmed(..) | Landed::Recorded(_) => Ok(None),
-    }
-}
-
-/// What one caller gets of an answer for several, and whether it is kept: all of it if it is soon there, else as it
-/// comes.
-async fn listen(recording: &Arc<Recording>, is_first: bool) -> Result<Option<(Source, bool)>, Fault> {
-    let patience = match is_first {
-        true if !recording.is_kept => Duration::ZERO,
-        true if !recording.has_length() => NO_LENGTH,
-        _ => PATIENCE,
-    };
-    match timeout(patience, recording.settled()).await {
-        Ok(Settled::Broken(trouble)) => Err(trouble.into()),
-        Ok(Settled::Whole(body, is_stored)) => Ok(Some((Source::from(body), is_stored))),
-        Ok(Settled::TooLong) | Err(_) => Ok(recording.play().map(|source| (Source::Recorded(source), false))),
-    }
 }
 
 impl Drop for Writing {
