@@ -325,3 +325,27 @@ fn the_reader_of_sources_sees_what_the_compiler_sees() {
     );
     assert!(Path::new(&path_of("Cargo.toml")).is_file());
 }
+
+/// Below these the libraries that read what others send have weaknesses that are known (RustSec).
+#[test]
+fn what_reads_bytes_of_others_is_of_a_version_without_known_weaknesses() {
+    let locked = std::fs::read_to_string("Cargo.lock").unwrap();
+    let parts =
+        |version: &str| version.split('.').map(|part| part.parse::<u64>().unwrap()).collect::<Vec<_>>();
+    for (name, least) in [
+        ("bytes", "1.11.1"),
+        ("h2", "0.4.16"),
+        ("ring", "0.17.12"),
+        ("rustls", "0.23.18"),
+        ("rustls-webpki", "0.103.13"),
+        ("tokio", "1.44.2"),
+        ("tracing-subscriber", "0.3.20"),
+    ] {
+        let stanzas = locked.split("\n\n").filter(|stanza| stanza.contains(&format!("name = \"{name}\"\n")));
+        for stanza in stanzas {
+            let version = stanza.lines().find_map(|line| line.strip_prefix("version = \"")).unwrap();
+            let version = version.trim_end_matches('"');
+            assert!(parts(version) >= parts(least), "{name} {version} is older than {least}");
+        }
+    }
+}
