@@ -68,8 +68,7 @@ pub struct Recall {
     epoch: AtomicU64,
 }
 
-/// The status and headers of a device's answer.
-#[derive(Debug)]
+/// The status and headers of a device's answer. No `Debug`: it may hand out a session.
 pub(super) struct Told {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,

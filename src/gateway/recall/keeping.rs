@@ -238,11 +238,11 @@ impl Stored {
         Some(())
     }
 
-    /// This with its body. Neither it nor the headers keep what they were read from.
+    /// This with its body. Neither it nor the headers keep what they were read from, and a session is nobody's to have.
     fn with(self, body: &Bytes) -> Self {
         let copied = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
-        let headers =
-            self.told.headers.iter().filter_map(|(name, value)| Some((name.clone(), copied(value)?)));
+        let kept = self.told.headers.iter().filter(|(name, _)| **name != header::SET_COOKIE);
+        let headers = kept.filter_map(|(name, value)| Some((name.clone(), copied(value)?)));
         let told = Told { status: self.told.status, headers: headers.collect() };
         Self { told: Arc::new(told), body: Bytes::copy_from_slice(body), ..self }
     }

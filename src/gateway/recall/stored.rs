@@ -20,7 +20,6 @@ const ROOM: u64 = 16 * 1024 * 1024;
 const OVERHEAD: usize = 1024;
 
 /// An answer that is remembered.
-#[derive(Debug)]
 pub(super) struct Stored {
     pub(super) told: Arc<Told>,
     pub(super) body: Bytes,
