@@ -201,8 +201,7 @@ impl Recall {
             let fetched = fetch(keeping.conditions());
             let flying = async move {
                 let reply = fetched.await;
-                let joined = departure.map_or(0, Departure::land);
-                keeping.landed(reply, joined)
+                keeping.landed(reply, departure)
             };
             // Who polls it may be anybody: an error of ours must leave nobody waiting.
             let flying = AssertUnwindSafe(flying).catch_unwind();

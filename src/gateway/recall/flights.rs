@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared, WeakShared};
+use futures_util::future::{BoxFuture, Shared, WeakShared, ready};
 use http::StatusCode;
 use tokio::time::Instant;
 
@@ -86,6 +86,16 @@ struct Aloft {
     joined: usize,
     landing: WeakShared<BoxFuture<'static, Landed>>,
     is_seen_through: Arc<AtomicBool>,
+    /// Its answer, while that is on its way into memory.
+    recording: Option<Weak<Recording>>,
+}
+
+impl Aloft {
+    /// What whoever joins waits for, if somebody still wants it.
+    fn landing(&self) -> Option<Landing> {
+        let recorded = self.recording.as_ref().and_then(Weak::upgrade).map(Landed::Recorded);
+        recorded.map(|landed| ready(landed).boxed().shared()).or_else(|| self.landing.upgrade())
+    }
 }
 
 /// One fetch on the board. It is taken off when it lands or is given up.
@@ -105,7 +115,7 @@ impl Flights {
     ) -> Flight {
         let mut board = lock(&self.0);
         if let Some(aloft) = board.aloft.get_mut(key).filter(|aloft| aloft.epoch == epoch)
-            && let Some(landing) = aloft.landing.upgrade()
+            && let Some(landing) = aloft.landing()
         {
             aloft.joined += 1;
             let is_seen_through = Arc::clone(&aloft.is_seen_through);
@@ -117,9 +127,10 @@ impl Flights {
         // It has not landed: nobody has asked it to fly yet.
         if let Some(landing) = flight.landing.downgrade() {
             let (begun, is_seen_through) = (flight.begun, Arc::clone(&flight.is_seen_through));
-            board
-                .aloft
-                .insert(key.clone(), Aloft { number, begun, epoch, joined: 0, landing, is_seen_through });
+            board.aloft.insert(
+                key.clone(),
+                Aloft { number, begun, epoch, joined: 0, landing, is_seen_through, recording: None },
+            );
         }
         flight
     }
@@ -139,6 +150,15 @@ impl Flight {
 }
 
 impl Departure {
+    /// Its answer is there and will be in memory. Until this is dropped, who asks the same waits for that.
+    pub(super) fn is_recorded(&self, recording: &Arc<Recording>) {
+        if let Some(aloft) = lock(&self.board).aloft.get_mut(&self.key)
+            && aloft.number == self.number
+        {
+            aloft.recording = Some(Arc::downgrade(recording));
+        }
+    }
+
     /// From now on nobody joins. How many have.
     pub(super) fn land(self) -> usize {
         self.strike()

@@ -9,7 +9,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, request};
 use http_cache_semantics::{BeforeRequest, CachePolicy};
 
-use super::flights::{Landed, One};
+use super::flights::{Departure, Landed, One};
 use super::recording::Recording;
 use super::semantics::{self, Varied, initial_age, is_keepable, is_never_stale, says, tells_of_error};
 use super::stored::{Found, Stored};
@@ -108,8 +108,8 @@ impl Keeping {
         self.former.as_ref().map(|(_, conditions)| conditions.clone()).unwrap_or_default()
     }
 
-    /// The reply is there, and so many wait for it beside who began.
-    pub(super) fn landed(self, reply: Result<Reply, Fault>, joined: usize) -> Landed {
+    /// The reply is there. Whoever joined until `departure` is over gets it too.
+    pub(super) fn landed(self, reply: Result<Reply, Fault>, departure: Option<Departure>) -> Landed {
         let response = match reply {
             Err(fault) => return Landed::Failed(fault),
             Ok(Reply::Passed(response)) => response,
@@ -133,23 +133,35 @@ impl Keeping {
         let (status, question) = (response.status(), &self.question);
         let keeps =
             self.recall.keeps(question) && question.is_kept && is_keepable(status, question.freshness);
-        let is_shared = joined > 0 && status == StatusCode::OK;
-        if !is_shareable(&self.hop, response.headers()) || !(is_shared || keeps) {
+        if !is_shareable(&self.hop, response.headers()) || !(keeps || status == StatusCode::OK) {
+            return one(Reply::Passed(response));
+        }
+        // Where it is on its way into memory, the fetch stays open to all until it is there.
+        let (joined, departure) =
+            if keeps { (0, departure) } else { (departure.map_or(0, Departure::land), None) };
+        if !keeps && joined == 0 {
             return one(Reply::Passed(response));
         }
         let (head, body) = response.into_parts();
         let told = Arc::new(Told { status: head.status, headers: head.headers });
         let varied = Varied::of(&self.asked, &told.headers);
         let draft = if keeps { self.draft(&told) } else { None };
+        let departure = departure.map(Arc::new);
         let key = self.question.key.clone();
         let (recall, epoch) = (Arc::clone(&self.recall), self.epoch);
+        let aloft = departure.clone();
         let keep = draft.map(|draft| {
             move |body: &Bytes| {
+                let _until_it_is_there = aloft;
                 let is_good = !tells_of_error(&draft.told.headers, body, draft.policy.is_some());
                 is_good && recall.keep(epoch, key, &Arc::new(draft.with(body)))
             }
         });
-        Landed::Recorded(Recording::begin(told, varied, body, keep))
+        let recording = Recording::begin(told, varied, body, keep);
+        if let Some(departure) = departure {
+            departure.is_recorded(&recording);
+        }
+        Landed::Recorded(recording)
     }
 
     /// What would be remembered of this answer, but for its body.

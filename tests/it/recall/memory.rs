@@ -7,7 +7,7 @@ use http::Method;
 use keyward::twin::egauge::{Egauge, EgaugeSettings};
 
 use super::ok;
-use crate::support::{Act, Ask, Device, Lab, Reply, Scripted, pass};
+use crate::support::{Act, Ask, Device, Door, Lab, Reply, Scripted, pass, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -213,4 +213,18 @@ async fn memory_has_a_bound() {
     }
     // 16 MiB hold 32 of them at the most.
     assert!(memory.asked() - asked >= 68, "{}", memory.asked() - asked);
+}
+
+#[tokio::test]
+async fn an_answer_on_its_way_into_memory_is_everybodys() {
+    let door = Door::with("acts_on_get = []\ncache = \"1h\"\n").await;
+    let ask = Ask::get("/meter/twin/bytes?n=100000&ms=20&by=10000");
+    let mut first = door.lab.connect().await;
+    first.begin(&ask).await;
+    // The device has begun to answer, and takes a fifth of a second for it.
+    until(|| door.device.twin.arrivals().iter().any(|arrival| arrival.status == 200)).await;
+    let second = door.lab.send(&ask).await;
+    assert_eq!(second.body, first.reply(&Method::GET).await.unwrap().body);
+    assert!(second.header("cache-status").contains("collapsed"), "{:?}", second.headers);
+    assert_eq!(door.arrived(), 1);
 }
