@@ -69,7 +69,7 @@ impl Going {
     }
 }
 
-/// The fetches that may still be joined: the head of their answer is not there yet.
+/// The fetches that may still be joined: the head of their answer is not there yet, or its body is on its way into memory.
 #[derive(Default)]
 pub(super) struct Flights(Arc<Mutex<Board>>);
 
@@ -106,7 +106,7 @@ pub(super) struct Departure {
 }
 
 impl Flights {
-    /// Joins the fetch under way, or begins one that others may join. `fly` is told how many did when it lands.
+    /// Joins the fetch under way, or begins one that others may join until the departure that `fly` gets is over.
     pub(super) fn board(
         &self,
         key: &Key,

@@ -70,9 +70,10 @@ impl Recall {
         let is_fresh = match &stored.policy {
             None => stored.is_fresh(now) && question.most_age.is_none_or(|most| stored.age(now) <= most),
             Some(policy) => {
-                let before =
-                    policy.before_request(&semantics::seen(hop, asked), semantics::wall(self.clock.now()));
-                matches!(before, BeforeRequest::Fresh(_))
+                let now = semantics::wall(self.clock.now());
+                let before = policy.before_request(&semantics::seen(hop, asked), now);
+                // By `max-stale` the library would give even what says that it is never to be given stale.
+                matches!(before, BeforeRequest::Fresh(_)) && !policy.is_stale(now)
             }
         };
         if is_fresh { Found::Fresh(stored) } else { Found::Stale(stored) }

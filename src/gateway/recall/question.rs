@@ -25,6 +25,7 @@ const PARTICULAR: [HeaderName; 8] = [
 ];
 
 /// Words in the names of headers by which a device may know its caller, or take a GET for something else.
+/// `Authorization` reaches none.
 const TELLING: [&str; 6] = ["auth", "key", "method", "secret", "session", "token"];
 
 /// What a caller may nominate without keeping a header from the device.
@@ -65,7 +66,9 @@ pub(in crate::gateway) struct Question {
 /// What this request asks for, if it is a GET like others: what changes something or is particular is left alone.
 pub(in crate::gateway) fn question(hop: &Hop, asked: &request::Parts) -> Option<Question> {
     let headers = &asked.headers;
-    let is_telling = |name: &HeaderName| TELLING.iter().any(|word| name.as_str().contains(word));
+    let is_telling = |name: &HeaderName| {
+        *name != header::AUTHORIZATION && TELLING.iter().any(|word| name.as_str().contains(word))
+    };
     let is_particular = |name: &HeaderName| PARTICULAR.contains(name) || is_telling(name);
     // On a site of its own a device may know the caller by a cookie.
     let is_personal = || hop.is_own_site() && headers.contains_key(header::COOKIE);

@@ -208,9 +208,9 @@ impl Body for Playback {
             Course::Running => tape.wait(context),
             Course::Whole(..) => Poll::Ready(None),
             Course::Broken(trouble) => Poll::Ready(Some(Err(trouble.clone()))),
-            Course::TooLong(rest) => match rest.take().filter(|_| this.has_rest) {
+            Course::TooLong(rest) => match if this.has_rest { rest.take() } else { None } {
                 Some(rest) => Pin::new(this.rest.insert(rest)).poll_frame(context),
-                // The one who has it is another, which cannot be where lengths are what they are said to be.
+                // It is another's, which cannot be where lengths are what they are said to be.
                 None => Poll::Ready(Some(Err(Trouble::BrokeOff(
                     "the answer is too long to be shared".to_owned(),
                 )))),

@@ -145,6 +145,7 @@ async fn who_asks_for_something_else_asks_alone() {
         ("nothing, in old words", plain.clone(), plain.clone().with("Pragma", "no-cache")),
         ("a part", plain.clone(), plain.clone().with("Range", "bytes=0-1")),
         ("on a condition", plain.clone(), plain.clone().with("If-None-Match", "\"a\"")),
+        ("under a name of its own", plain.clone(), plain.clone().with("X-Auth-Token", "theirs")),
         ("with a body", plain.clone(), Ask::post("/meter/x", "a").by(Method::GET)),
         ("two of them in particular", plain.clone().with("Range", "a=1"), plain.clone().with("Range", "a=1")),
         ("what changes something", Ask::get("/meter/act"), Ask::get("/meter/act")),
@@ -152,7 +153,8 @@ async fn who_asks_for_something_else_asks_alone() {
         assert_eq!(held.fetches(&[one, other], "fine").await, 2, "{what}");
     }
     // What does not matter does not part them.
-    let named = plain.clone().with("User-Agent", "a").with("X-Other", "b");
+    let named =
+        plain.clone().with("User-Agent", "a").with("X-Other", "b").with("Authorization", "Bearer theirs");
     assert_eq!(held.fetches(&[plain, named], "fine").await, 1);
 }
 

@@ -114,3 +114,14 @@ async fn a_cookie_that_comes_with_a_confirmation_is_for_one_alone() {
     assert!(!reply.headers.contains_key("set-cookie"), "{:?}", reply.headers);
     assert_eq!(device.heard().len(), 3);
 }
+
+#[tokio::test]
+async fn no_caller_may_have_stale_what_is_never_to_be_given_so() {
+    let (device, lab) =
+        lab(|nth| ok("Cache-Control: no-cache\r\nETag: \"a\"\r\n", &format!("{{\"nth\":{nth}}}"))).await;
+    let ask = Ask::get("/meter/x").with("Cache-Control", "max-stale");
+    for nth in 0..2 {
+        assert_eq!(lab.send(&ask).await.json()["nth"], nth);
+    }
+    assert_eq!(device.heard().len(), 2);
+}
