@@ -10,6 +10,7 @@
 mod admin;
 pub mod admit;
 mod authorise;
+mod call;
 mod connection;
 pub mod fault;
 mod forward;
@@ -36,19 +37,21 @@ use std::sync::atomic::AtomicBool;
 use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, StatusCode, request};
+use http::{Method, StatusCode, request};
+use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use admit::{Admitted, Peer};
+use admit::Admitted;
+pub use admit::Arrival;
+use call::{Call, Fetch};
 use fault::{Fault, Kind};
 pub use house::{Device, House};
 use patience::{Blemish, Patient};
 pub use problem::{RequestId, refuse};
-use recall::{Answered, Fetch};
+use recall::Answered;
 use reply::{Line, Reply};
 pub use respite::Respite;
 use route::{Hop, Route};
@@ -56,7 +59,7 @@ use route::{Hop, Route};
 use crate::clock::Clock;
 use crate::keeper::Finding;
 use crate::metrics::Metrics;
-use crate::upstream::{Caller, Replay};
+use crate::upstream::Replay;
 use crate::vendor::{Asked, Verdict};
 
 /// Bodies up to this many bytes are kept for a second attempt.
@@ -81,14 +84,6 @@ pub struct Gateway {
     pub via: String,
 }
 
-/// One request on its way.
-struct Call {
-    head: Arc<request::Parts>,
-    body: Replay,
-    deadline: Instant,
-    caller: Caller,
-}
-
 impl Gateway {
     /// A gateway for this house.
     pub fn new(house: House, metrics: Arc<Metrics>, clock: Clock) -> Arc<Self> {
@@ -103,29 +98,36 @@ impl Gateway {
     }
 
     /// Answers a request to a device.
-    pub async fn answer(self: &Arc<Self>, request: Request<Body>) -> Response {
+    async fn answer(
+        self: &Arc<Self>,
+        house: &House,
+        (mut head, body): (request::Parts, Body),
+        arrival: &Arrival,
+        admitted: &Admitted,
+    ) -> Response {
         let begun = Instant::now();
-        let house = self.house.load_full();
-        let (mut head, body) = request.into_parts();
-        let id = RequestId::of(&head);
         let upgrade = head.extensions.remove::<OnUpgrade>();
-        let admitted = head.extensions.remove::<Admitted>();
-        let ending = head.extensions.get::<Arc<Peer>>().map(|peer| peer.ending.clone()).unwrap_or_default();
-        let caller = admit::caller(&head, admitted.as_ref());
-        let hop = match self.find(&house, &head, admitted) {
+        let caller = admit::caller(arrival, admitted);
+        let hop = match self.find(house, &head, admitted) {
             Ok(Route::Hop(hop)) => Arc::new(hop),
             Ok(Route::Slash { to, .. }) => return redirect(&to),
-            Err(fault) => return refuse(&fault, &head, &id),
+            Err(fault) => return refuse(&fault, &head, arrival),
         };
         let device = Arc::clone(&hop.device);
         let _waiting = device.figures.begun();
-        let bare = authorise::bare_trailers(&hop, &head);
-        let patient = Patient::new(body, bare, house.caller_idle, device.max_body);
-        let verdict = patient.verdict();
-        let body = Replay::hold(Body::new(patient), REPLAYED);
+        let mut verdict = None;
+        let body = if body.is_end_stream() {
+            Replay::empty()
+        } else {
+            let bare = authorise::bare_trailers(&hop, &head);
+            let patient = Patient::new(body, bare, house.caller_idle, device.max_body);
+            verdict = Some(patient.verdict());
+            Replay::hold(Body::new(patient), REPLAYED)
+        };
         let call = Call { head: Arc::new(head), body, deadline: begun + device.timeout, caller };
-        let outcome = self.pass(&hop, &call, Line { upgrade, ending }).await;
-        let outcome = outcome.map_err(|fault| match (fault.kind, verdict.blemish()) {
+        let line = Line { upgrade, ending: &arrival.peer.ending };
+        let outcome = self.pass(&hop, &call, line).await;
+        let outcome = outcome.map_err(|fault| match (fault.kind, verdict.and_then(|it| it.blemish())) {
             (Kind::CallerLeft, Some(Blemish::TooLarge)) => {
                 permit::too_large(&device.name, device.max_body.unwrap_or_default())
             }
@@ -135,12 +137,12 @@ impl Gateway {
         let response = outcome.unwrap_or_else(|fault| {
             let fault = fault.at(&device.name);
             device.figures.fault(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
-            refuse(&fault, &call.head, &id)
+            refuse(&fault, &call.head, arrival)
         });
         let took = begun.elapsed();
         device.figures.answered(&call.head.method, response.status().as_u16(), took);
         tracing::debug!(
-            request = %id,
+            request = %arrival.id,
             device = device.name,
             method = %call.head.method,
             path = hop.path,
@@ -151,21 +153,14 @@ impl Gateway {
         response
     }
 
-    fn find(
-        &self,
-        house: &House,
-        asked: &request::Parts,
-        admitted: Option<Admitted>,
-    ) -> Result<Route, Fault> {
-        let admitted =
-            admitted.ok_or_else(|| Fault::new(Kind::Internal, "a request that nobody admitted"))?;
+    fn find(&self, house: &House, asked: &request::Parts, admitted: &Admitted) -> Result<Route, Fault> {
         if authorise::is_loop(asked, &self.via) {
             return Err(Fault::new(
                 Kind::Loop,
                 "this request has already been through keyward: the `url` of a device leads back to it",
             ));
         }
-        let route = route::find(house, asked, &admitted)?;
+        let route = route::find(house, asked, admitted)?;
         let (Route::Hop(Hop { device, .. }) | Route::Slash { device, .. }) = &route;
         let permitted = admitted.shown.permit(&device.name, &asked.method);
         permitted.map_err(|fault| fault.at(&device.name))?;
@@ -173,7 +168,7 @@ impl Gateway {
     }
 
     /// One request on one screen.
-    async fn pass(self: &Arc<Self>, hop: &Arc<Hop>, call: &Call, line: Line) -> Result<Response, Fault> {
+    async fn pass(self: &Arc<Self>, hop: &Arc<Hop>, call: &Call, line: Line<'_>) -> Result<Response, Fault> {
         let (device, asked) = (&hop.device, &call.head);
         for path in hop.paths() {
             let asked = Asked { method: &asked.method, path, headers: &asked.headers };
@@ -183,28 +178,16 @@ impl Gateway {
         }
         permit::permit(hop, asked)?;
         let answered = match recall::question(hop, asked) {
-            Some(question) => device.recall.answer(&question, hop, asked, self.fetch(hop, call)).await?,
+            Some(question) => {
+                device.recall.answer(&question, hop, asked, &Fetch::new(self, hop, call)).await?
+            }
             None => {
                 let _writing = permit::may_act(hop, asked).then(|| device.recall.write());
-                let reply = self.carry(hop, call).await?;
+                let reply = Box::pin(self.carry(hop, call)).await?;
                 Answered { reply, status: device.recall.bypassed(asked.method == Method::GET) }
             }
         };
         reply::respond(hop, asked, answered, line)
-    }
-
-    /// Asks for what this call asks for, as often as need be and whether its caller waits or not.
-    fn fetch(self: &Arc<Self>, hop: &Arc<Hop>, call: &Call) -> Fetch {
-        let (gateway, hop) = (Arc::clone(self), Arc::clone(hop));
-        let (head, deadline, caller) = (Arc::clone(&call.head), call.deadline, call.caller);
-        Arc::new(move |conditions| {
-            let (gateway, hop, mut head) = (Arc::clone(&gateway), Arc::clone(&hop), Arc::clone(&head));
-            if !conditions.is_empty() {
-                Arc::make_mut(&mut head).headers.extend(conditions);
-            }
-            let call = Call { head, body: Replay::hold(Body::empty(), 0), deadline, caller };
-            async move { gateway.carry(&hop, &call).await }.boxed()
-        })
     }
 
     /// Takes a request to its device, with a session that is good if there is any.

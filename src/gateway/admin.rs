@@ -13,11 +13,20 @@ use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::admit::Admitted;
+use super::admit::{Admitted, Arrival};
 use super::fault::Fault;
 use super::problem::with_type;
-use super::{Device, Gateway, RequestId, page, refuse};
+use super::{Device, Gateway, page, refuse};
 use crate::metrics::Last;
+
+/// Where they are.
+const PATHS: [&str; 7] =
+    ["/", "/-/devices", "/favicon.ico", "/healthz", "/metrics", "/readyz", "/robots.txt"];
+
+/// Whether a path is one of ours.
+pub(super) fn has(path: &str) -> bool {
+    PATHS.contains(&path)
+}
 
 /// Our endpoints. Who asks for them has been admitted.
 pub(super) fn endpoints() -> Router<Arc<Gateway>> {
@@ -35,17 +44,22 @@ pub(super) fn endpoints() -> Router<Arc<Gateway>> {
 
 /// A route that knows GET and HEAD.
 fn own(route: MethodRouter<Arc<Gateway>>) -> MethodRouter<Arc<Gateway>> {
-    route.fallback(async |request: Request| {
+    route.fallback(async |Extension(arrival): Extension<Arrival>, request: Request| {
         let (head, _) = request.into_parts();
-        refuse(&Fault::method("GET, HEAD"), &head, &RequestId::of(&head))
+        refuse(&Fault::method("GET, HEAD"), &head, &arrival)
     })
 }
 
 /// A key may open less than what tells of all devices.
-async fn permit(Extension(admitted): Extension<Admitted>, request: Request, next: Next) -> Response {
+async fn permit(
+    Extension(admitted): Extension<Admitted>,
+    Extension(arrival): Extension<Arrival>,
+    request: Request,
+    next: Next,
+) -> Response {
     if let Err(fault) = admitted.shown.permit_own(request.method()) {
         let (head, _) = request.into_parts();
-        return refuse(&fault, &head, &RequestId::of(&head));
+        return refuse(&fault, &head, &arrival);
     }
     next.run(request).await
 }

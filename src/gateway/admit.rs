@@ -5,7 +5,6 @@ mod key;
 mod network;
 mod origin;
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{Fault, Kind};
-use super::{Device, House};
+use super::{Device, House, RequestId};
 use crate::config::Address;
 use crate::upstream::Caller;
 pub use key::Key;
@@ -34,6 +33,15 @@ pub struct Peer {
     pub secure: bool,
     /// Cancelled when the door closes.
     pub ending: CancellationToken,
+}
+
+/// A request that has come in: by whom, and what it is called.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// Who asks.
+    pub peer: Arc<Peer>,
+    /// What it is called.
+    pub id: RequestId,
 }
 
 /// Whose requests are answered.
@@ -122,11 +130,8 @@ pub(super) fn admit(
 }
 
 /// Who asks, as far as that is to be told: whoever shows another key or comes from another address is another.
-pub(super) fn caller(asked: &request::Parts, admitted: Option<&Admitted>) -> Caller {
-    let mut hasher = DefaultHasher::new();
-    asked.extensions.get::<Arc<Peer>>().map(|peer| peer.remote.ip().to_canonical()).hash(&mut hasher);
-    admitted.and_then(|admitted| admitted.shown.name()).hash(&mut hasher);
-    Caller(hasher.finish())
+pub(super) fn caller(arrival: &Arrival, admitted: &Admitted) -> Caller {
+    Caller { address: arrival.peer.remote.ip().to_canonical(), key: admitted.shown.tag() }
 }
 
 /// The device that this door, or the name that is asked for, is from its root on, if it is one's.

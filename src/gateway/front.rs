@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -14,9 +15,9 @@ use http::uri::Scheme;
 use http::{Method, StatusCode, request};
 use tower::ServiceExt;
 
-use super::admit::{self, Admitted, Peer};
+use super::admit::{self, Admitted, Arrival};
 use super::fault::{Fault, Kind};
-use super::{Gateway, House, RequestId, admin, refuse, route};
+use super::{Gateway, House, admin, refuse};
 
 /// What a device may be asked by; a tunnel and an echo are nobody's business.
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -30,60 +31,53 @@ pub struct Front(Arc<Parts>);
 
 struct Parts {
     gateway: Arc<Gateway>,
-    /// Our endpoints, and a refusal for what is nobody's.
+    /// Our endpoints.
     own: Router,
 }
 
 /// The front of this gateway.
 pub fn front(gateway: Arc<Gateway>) -> Front {
-    let devices = Arc::clone(&gateway);
-    let own = admin::endpoints()
-        .fallback(async move |request: Request| devices.answer(request).await)
-        .with_state(Arc::clone(&gateway));
+    let own = admin::endpoints().with_state(Arc::clone(&gateway));
     Front(Arc::new(Parts { gateway, own }))
 }
 
 impl Front {
     /// Answers a request. An error of ours costs that one alone.
-    pub async fn answer(&self, request: Request) -> Response {
-        let answered = AssertUnwindSafe(let_in(&self.0, request)).catch_unwind().await;
+    pub async fn answer(&self, request: Request, arrival: &Arrival) -> Response {
+        let answered = AssertUnwindSafe(let_in(&self.0, request, arrival)).catch_unwind().await;
         answered.unwrap_or_else(|_| {
             // What it says may hold anything; the panic hook has told the log where it was.
             let fault = Fault::new(Kind::Internal, "an error of keyward's own; the log says where");
-            let asked = http::Request::new(()).into_parts().0;
-            refuse(&fault, &asked, &RequestId::new())
+            refuse(&fault, &http::Request::new(()).into_parts().0, arrival)
         })
     }
 }
 
 /// Nobody gets past here who may not ask.
-async fn let_in(front: &Parts, request: Request) -> Response {
+async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Response {
     let (mut head, body) = request.into_parts();
     let house = front.gateway.house.load_full();
-    let Some(peer) = head.extensions.get::<Arc<Peer>>().cloned() else {
-        let fault = Fault::new(Kind::Internal, "a request without a connection");
-        return refuse(&fault, &head, &RequestId::of(&head));
-    };
-    let door = house.door(&peer);
-    let own = door.and_then(|door| admit::own(&house, &head, door));
+    let peer = &arrival.peer;
+    let door = house.door(peer);
     // What is asked for by another protocol than HTTP is nothing that is here (RFC 9110 section 4.2).
     if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
         return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
     }
+    let own = door.and_then(|door| admit::own(&house, &head, door));
     // A container's health check need not know how it is called, nor show a key.
     if door.is_some() && own.is_none() && head.uri.path() == "/healthz" {
-        return ask_router(front, Request::from_parts(head, body)).await;
+        return ask_own(front, (head, body), arrival, None).await;
     }
     if !names_one_host(&head.headers) {
         return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
     }
-    let mut answered = match admit::admit(&house, &mut head, door, &peer, own) {
-        Err(fault) => refuse(&fault, &head, &RequestId::of(&head)),
+    let mut answered = match admit::admit(&house, &mut head, door, peer, own) {
+        Err(fault) => refuse(&fault, &head, arrival),
         Ok(admitted) => {
             let guest = admitted.guest.clone();
             let answered = match guest.as_ref().and_then(|_| preflight(&head)) {
                 Some(granted) => granted,
-                None => go_on(front, &house, admitted, Request::from_parts(head, body)).await,
+                None => go_on(front, &house, admitted, (head, body), arrival).await,
             };
             match guest {
                 Some(origin) => readable_by(origin, answered),
@@ -98,37 +92,54 @@ async fn let_in(front: &Parts, request: Request) -> Response {
     answered
 }
 
-/// With its key a request goes on to our endpoints, or to the device whose own the door or the host name is.
-async fn go_on(front: &Parts, house: &House, admitted: Admitted, request: Request) -> Response {
-    let (mut head, body) = request.into_parts();
+/// With its key a request goes on to our endpoints, or to the device that its door, host name or path names.
+async fn go_on(
+    front: &Parts,
+    house: &House,
+    admitted: Admitted,
+    (mut head, body): (request::Parts, Body),
+    arrival: &Arrival,
+) -> Response {
     // No key opens these.
     if [Method::CONNECT, Method::TRACE].contains(&head.method) {
-        return refuse(&Fault::method(METHODS), &head, &RequestId::of(&head));
+        return refuse(&Fault::method(METHODS), &head, arrival);
     }
-    let is_free = admitted.own.is_none() && head.uri.path() == "/readyz";
+    let is_own = admitted.own.is_none() && admin::has(head.uri.path());
+    let is_free = is_own && head.uri.path() == "/readyz";
     if let Err(fault) = admitted.shown.suffices()
         && !is_free
     {
-        return refuse(&fault, &head, &RequestId::of(&head));
+        return refuse(&fault, &head, arrival);
     }
     if head.uri.path() == "*" {
         return match head.method {
             Method::OPTIONS => (StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response(),
-            _ => refuse(&Fault::method("OPTIONS"), &head, &RequestId::of(&head)),
+            _ => refuse(&Fault::method("OPTIONS"), &head, arrival),
         };
     }
     if !house.admission.keys.is_empty() {
         admit::strip(&mut head);
     }
-    // The router costs as much as the rest of the way, so that it is asked for what is not a device's alone.
-    let is_devices = admitted.own.is_some() || route::names_device(house, head.uri.path());
-    head.extensions.insert(admitted);
-    let request = Request::from_parts(head, body);
-    if is_devices { front.gateway.answer(request).await } else { ask_router(front, request).await }
+    if is_own {
+        ask_own(front, (head, body), arrival, Some(admitted)).await
+    } else {
+        front.gateway.answer(house, (head, body), arrival, &admitted).await
+    }
 }
 
-async fn ask_router(front: &Parts, request: Request) -> Response {
-    match front.own.clone().oneshot(request).await {
+/// The router costs as much as the rest of the way, so that it stands before our own endpoints alone.
+async fn ask_own(
+    front: &Parts,
+    (mut head, body): (request::Parts, Body),
+    arrival: &Arrival,
+    admitted: Option<Admitted>,
+) -> Response {
+    head.extensions.insert(arrival.clone());
+    if let Some(admitted) = admitted {
+        head.extensions.insert(admitted);
+    }
+    // On the heap, so that a request for a device takes no room for it.
+    match Box::pin(front.own.clone().oneshot(Request::from_parts(head, body))).await {
         Ok(response) => response,
         Err(never) => match never {},
     }

@@ -1,7 +1,6 @@
 //! How a fault is told: problem details for programs, a small page for people.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -10,23 +9,23 @@ use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, request};
 use serde_json::json;
 
-use super::admit::Peer;
+use super::admit::Arrival;
 use super::fault::{Fault, Kind};
 
 /// So many letters of what is said fit into a header that nobody stumbles over; the answer has all of it.
 const LONGEST_DETAILS: usize = 1000;
 
 /// Refuses a request, and says so once in the log.
-pub fn refuse(fault: &Fault, asked: &request::Parts, id: &RequestId) -> Response {
+pub fn refuse(fault: &Fault, asked: &request::Parts, arrival: &Arrival) -> Response {
     tracing::warn!(
-        request = %id,
-        caller = asked.extensions.get::<Arc<Peer>>().map(|peer| display(peer.remote.ip().to_canonical())),
+        request = %arrival.id,
+        caller = %arrival.peer.remote.ip().to_canonical(),
         device = fault.device.as_deref(),
         fault = fault.kind.name(),
         "{}",
         fault.detail
     );
-    fault.answer(asked, &id.to_string())
+    fault.answer(asked, &arrival.id.to_string())
 }
 
 /// What a request is called in the log and in an answer of ours.
@@ -37,11 +36,6 @@ impl RequestId {
     /// A new one.
     pub fn new() -> Self {
         Self(rand::random())
-    }
-
-    /// That of this request.
-    pub(super) fn of(head: &request::Parts) -> Self {
-        head.extensions.get::<Self>().copied().unwrap_or_default()
     }
 }
 

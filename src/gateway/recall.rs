@@ -14,24 +14,23 @@ mod source;
 mod status;
 mod stored;
 
-use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, request};
 use tokio::time::timeout_at;
 
+use super::Fetch;
 use super::fault::{Fault, Kind};
 use super::reply::Reply;
 use super::route::Hop;
 use crate::clock::Clock;
 use crate::config::Cache;
 use crate::metrics::DeviceFigures;
-use flights::{Departure, Flight, Flights, Going, Landed};
+use flights::{Departure, Flight, Flights, Landed};
 use keeping::Keeping;
 use landing::{Got, ask};
 pub(super) use question::{Question, question};
@@ -80,9 +79,6 @@ pub(super) struct Answered {
     pub(super) status: Option<Status>,
 }
 
-/// Asks the device: as the caller did, but for these headers more.
-pub(super) type Fetch = Arc<dyn Fn(HeaderMap) -> BoxFuture<'static, Result<Reply, Fault>> + Send + Sync>;
-
 /// While this is there, something may change the device.
 pub(super) struct Writing(Arc<Recall>);
 
@@ -130,7 +126,7 @@ impl Recall {
         question: &Question,
         hop: &Arc<Hop>,
         asked: &Arc<request::Parts>,
-        fetch: Fetch,
+        fetch: &Fetch,
     ) -> Result<Answered, Fault> {
         let found = self.find(question, hop, asked);
         if let Found::Fresh(stored) = &found {
@@ -138,17 +134,19 @@ impl Recall {
         }
         let why = found.why(question, self.keeps(question));
         let former = found.stand_in(self.clock.instant());
-        let flight = self.board(question, hop, asked, found, &fetch);
-        let (slow_at, going) = (flight.begun + self.rules.stale_after, flight.going());
-        let mut asking = pin!(ask(flight, asked, &fetch, former.is_some()));
+        let mut flight = self.board(question, hop, asked, found, fetch);
         let may_stand_in = |stored: &Arc<Stored>| stored.may_stand_in(self.clock.instant());
         let got = match &former {
-            None => asking.await,
-            Some(stored) => match timeout_at(slow_at, &mut asking).await {
-                Ok(got) => got,
-                Err(_) if may_stand_in(stored) => Err(Fault::new(Kind::DeviceTimeout, SLOW)),
-                Err(_) => asking.await,
-            },
+            None => ask(&mut flight, asked, fetch, false).await,
+            Some(stored) => {
+                let slow_at = flight.begun + self.rules.stale_after;
+                let mut asking = pin!(ask(&mut flight, asked, fetch, true));
+                match timeout_at(slow_at, &mut asking).await {
+                    Ok(got) => got,
+                    Err(_) if may_stand_in(stored) => Err(Fault::new(Kind::DeviceTimeout, SLOW)),
+                    Err(_) => asking.await,
+                }
+            }
         };
         match got {
             Ok(Got { reply, is_stored, is_collapsed }) => {
@@ -159,7 +157,7 @@ impl Recall {
             Err(fault) => match former.filter(may_stand_in).filter(|_| fault.kind.is_failure()) {
                 Some(stored) => {
                     let answered = self.remembered(&stored, Some(&fault));
-                    self.see_through(going);
+                    self.see_through(flight);
                     Ok(answered)
                 }
                 None => Err(fault),
@@ -196,16 +194,10 @@ impl Recall {
         fetch: &Fetch,
     ) -> Flight {
         let keeping = Keeping::of(self, question, hop, asked, found);
-        let fetch = Arc::clone(fetch);
-        let fly = move |departure: Option<Departure>| {
-            let fetched = fetch(keeping.conditions());
-            let flying = async move {
-                let reply = fetched.await;
-                keeping.landed(reply, departure)
-            };
-            // Who polls it may be anybody: an error of ours must leave nobody waiting.
-            let flying = AssertUnwindSafe(flying).catch_unwind();
-            flying.map(|landed| landed.unwrap_or_else(|_| Landed::Failed(internal()))).boxed()
+        let fetched = fetch.ask(keeping.conditions());
+        // On the heap, since it may outlive its caller.
+        let fly = |departure: Option<Departure>| -> BoxFuture<'static, Landed> {
+            Box::pin(async move { keeping.landed(fetched.await, departure) })
         };
         if question.shares {
             let epoch = self.epoch.load(Ordering::Relaxed);
@@ -216,11 +208,13 @@ impl Recall {
     }
 
     /// A fetch that its caller no longer waits for goes on, so that memory has its answer.
-    fn see_through(&self, going: Going) {
-        let Some(landing) = going.take() else { return };
+    fn see_through(&self, mut flight: Flight) {
+        if !flight.is_to_be_seen_through() {
+            return;
+        }
         let figures = Arc::clone(&self.figures);
         tokio::spawn(async move {
-            match landing.await {
+            match flight.landed().await {
                 Landed::Failed(fault) if fault.kind.is_of_device() => {
                     figures.stood_in(fault.kind.name(), &fault.detail);
                 }
@@ -236,10 +230,6 @@ impl Recall {
 }
 
 const SLOW: &str = "the device is slow to answer; what it said before stands in meanwhile";
-
-fn internal() -> Fault {
-    Fault::new(Kind::Internal, "an error of keyward's own; the log says where")
-}
 
 impl Drop for Writing {
     fn drop(&mut self) {

@@ -15,10 +15,10 @@ use super::{Device, forward, respond};
 use crate::upstream::Inbound;
 
 /// What becomes of the caller's connection.
-pub(super) struct Line {
+pub(super) struct Line<'a> {
     pub(super) upgrade: Option<OnUpgrade>,
     /// Cancelled when the door closes that it came by: what never ends by itself ends then.
-    pub(super) ending: CancellationToken,
+    pub(super) ending: &'a CancellationToken,
 }
 
 /// What a device said, before it is made fit for a caller.
@@ -57,7 +57,7 @@ pub(super) fn respond(
     hop: &Hop,
     asked: &request::Parts,
     answered: Answered,
-    line: Line,
+    line: Line<'_>,
 ) -> Result<Response, Fault> {
     let Answered { reply, status } = answered;
     let mut response = match reply {
@@ -66,10 +66,10 @@ pub(super) fn respond(
         }
         Reply::Passed(response) => {
             let (head, body) = response.into_parts();
-            respond::pass(hop, asked, (head.status, &head.headers), Source::Device(body), &line.ending)
+            respond::pass(hop, asked, (head.status, &head.headers), Source::Device(body), line.ending)
         }
         Reply::Shared(told, body) => {
-            respond::pass(hop, asked, (told.status, &told.headers), body, &line.ending)
+            respond::pass(hop, asked, (told.status, &told.headers), body, line.ending)
         }
         Reply::Rights(refused) => respond::rights(hop, asked, refused),
     };
@@ -83,7 +83,7 @@ fn switch(
     hop: &Hop,
     asked: &request::Parts,
     mut response: http::Response<Inbound>,
-    line: Line,
+    line: Line<'_>,
 ) -> Result<Response, Fault> {
     let Some(caller_side) = line.upgrade else {
         return Err(Fault::new(
@@ -93,6 +93,6 @@ fn switch(
     };
     let device_side = hyper::upgrade::on(&mut response);
     let (head, held) = response.into_parts();
-    forward::tunnel(caller_side, device_side, held, line.ending);
+    forward::tunnel(caller_side, device_side, held, line.ending.clone());
     Ok(respond::switch(hop, asked, (head.status, &head.headers)))
 }

@@ -87,12 +87,6 @@ pub(super) fn find(house: &House, asked: &request::Parts, admitted: &Admitted) -
     hop(device, format!("/{name}"), rest, read)
 }
 
-/// Whether a path leads to a device by its prefix.
-pub(super) fn names_device(house: &House, path: &str) -> bool {
-    let name = path.strip_prefix('/').unwrap_or(path).split('/').next();
-    house.devices.iter().any(|device| name == Some(device.name.as_str()))
-}
-
 /// Nobody is told of devices that the key `shown` does not open.
 fn unknown(house: &House, name: &str, shown: &Shown) -> Fault {
     let known = house.devices.iter().filter(|device| shown.opens(&device.name));

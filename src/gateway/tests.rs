@@ -8,8 +8,8 @@ use axum::body::Body;
 use http::{Method, Request};
 use proptest::prelude::*;
 
-use super::admit::Peer;
-use super::{Gateway, House, front, promise};
+use super::admit::{Arrival, Peer};
+use super::{Gateway, House, RequestId, front, promise};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::metrics::Metrics;
@@ -125,8 +125,9 @@ async fn a_stranger_who_wants_a_tunnel_or_an_echo_is_told_that_it_is_one() {
                 ending: gateway.closing.clone(),
             };
             let asked = Request::builder().method(method).uri(target).header("host", "localhost");
-            let asked = asked.extension(Arc::new(peer)).body(Body::empty()).unwrap();
-            let answered = front::front(Arc::clone(&gateway)).answer(asked).await;
+            let asked = asked.body(Body::empty()).unwrap();
+            let arrival = Arrival { peer: Arc::new(peer), id: RequestId::new() };
+            let answered = front::front(Arc::clone(&gateway)).answer(asked, &arrival).await;
             assert_eq!(answered.status(), status, "{caller:?} {target}");
         }
     }

@@ -10,7 +10,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -27,7 +27,7 @@ use super::accept::Entrance;
 use super::doorman::{Phase, Seat};
 use super::watched::{Watched, Wire};
 use crate::gateway::RequestId;
-use crate::gateway::admit::Peer;
+use crate::gateway::admit::{Arrival, Peer};
 use crate::gateway::front::Front;
 use crate::upstream::{is_coded_oddly, keep_alive};
 
@@ -137,10 +137,9 @@ async fn answer(
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         return Ok(response.map(|body| Guarded { body, seat, knows_chunks }));
     }
-    let mut request = request.map(Body::new);
-    request.extensions_mut().insert(peer);
-    request.extensions_mut().insert(RequestId::new());
-    let response = front.answer(request).await;
+    // Of an empty body nothing is kept.
+    let request = request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
+    let response = front.answer(request, &Arrival { peer, id: RequestId::new() }).await;
     seat.for_good = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     Ok(response.map(|body| Guarded { body, seat, knows_chunks }))
 }

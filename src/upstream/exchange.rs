@@ -66,7 +66,8 @@ impl Upstream {
             let is_kept = kept.is_some();
             let connection = match kept {
                 Some(connection) => connection,
-                None => timeout_at(order.deadline, self.connector.open(epoch))
+                // On the heap, since it is rare and takes more room than all the rest.
+                None => timeout_at(order.deadline, Box::pin(self.connector.open(epoch)))
                     .await
                     .unwrap_or_else(|_| Err(self.late()))?,
             };

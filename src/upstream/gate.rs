@@ -4,6 +4,7 @@
 mod tests;
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
@@ -19,7 +20,12 @@ pub enum Urgency {
 
 /// Who asks: requests of one caller stand in one line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Caller(pub u64);
+pub struct Caller {
+    /// Where it is.
+    pub address: IpAddr,
+    /// By what its key is told from others, if it has shown one.
+    pub key: Option<u64>,
+}
 
 /// A bounded number of slots and a bounded queue before them.
 #[derive(Debug)]

@@ -18,7 +18,7 @@ type Incoming = axum::body::Body;
 /// Only one [`Copy`](Self::copy) is read at a time: the former one is gone, or is never polled again, when the
 /// next is asked for.
 #[derive(Debug)]
-pub struct Replay(Arc<Mutex<State>>);
+pub struct Replay(Option<Arc<Mutex<State>>>);
 
 #[derive(Debug)]
 struct State {
@@ -40,12 +40,26 @@ pub struct Outbound {
 }
 
 /// Whether a body was read to its end.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Sent(Arc<AtomicBool>);
+#[derive(Clone, Debug)]
+pub(super) enum Sent {
+    /// It has no bytes, so that it is never asked for them.
+    Empty,
+    /// Whether the last of it was.
+    Whole(Arc<AtomicBool>),
+}
 
 impl Sent {
     pub(super) fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        match self {
+            Self::Empty => true,
+            Self::Whole(whole) => whole.load(Ordering::Relaxed),
+        }
+    }
+
+    fn set(&self) {
+        if let Self::Whole(whole) = self {
+            whole.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -58,27 +72,33 @@ enum Source {
 impl Replay {
     /// Remembers up to `limit` bytes of `body`.
     pub fn hold(body: Incoming, limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(State {
+        Self(Some(Arc::new(Mutex::new(State {
             rest: body,
             read: Some(VecDeque::new()),
             ended: false,
             length: 0,
             limit,
             turn: 0,
-        })))
+        }))))
+    }
+
+    /// A body of no bytes.
+    pub fn empty() -> Self {
+        Self(None)
     }
 
     /// The body from its first byte, or `None` when too much of it is gone by. Copies made before it come to an
     /// error when they are read: two readers would tear the body apart.
     pub fn copy(&self) -> Option<Outbound> {
-        let mut state = lock(&self.0);
+        let Some(held) = &self.0 else { return Some(Outbound::from(Bytes::new())) };
+        let mut state = lock(held);
         state.read.as_ref()?;
         state.turn += 1;
         if state.length == 0 && state.rest.is_end_stream() {
             return Some(Outbound::from(Bytes::new()));
         }
-        let source = Source::Replay { state: Arc::clone(&self.0), next: 0, turn: state.turn };
-        Some(Outbound { source, sent: Sent::default() })
+        let source = Source::Replay { state: Arc::clone(held), next: 0, turn: state.turn };
+        Some(Outbound { source, sent: Sent::Whole(Arc::default()) })
     }
 }
 
@@ -99,8 +119,7 @@ impl Outbound {
 
 impl From<Bytes> for Outbound {
     fn from(bytes: Bytes) -> Self {
-        // An empty body is never asked for its frames.
-        let sent = Sent(Arc::new(AtomicBool::new(bytes.is_empty())));
+        let sent = if bytes.is_empty() { Sent::Empty } else { Sent::Whole(Arc::default()) };
         Self { source: Source::Known(bytes), sent }
     }
 }
@@ -116,7 +135,7 @@ impl Body for Outbound {
         let frame = ready!(self.poll_source(context));
         let is_last = |frame: &Result<Frame<Bytes>, _>| frame.as_ref().is_ok_and(Frame::is_trailers);
         if frame.as_ref().is_none_or(is_last) || self.is_end_stream() {
-            self.sent.0.store(true, Ordering::Relaxed);
+            self.sent.set();
         }
         Poll::Ready(frame)
     }

@@ -21,6 +21,8 @@ const HEADER: &str = "x-api-key";
 pub struct Key {
     /// What the configuration calls it.
     name: String,
+    /// By what it is told from others.
+    tag: u64,
     /// What is compared: in this form neither the key nor its length can be learnt from how long that takes.
     digest: [u8; 32],
     /// `None`: all, and our own pages.
@@ -37,7 +39,8 @@ impl Key {
         devices: Option<Vec<String>>,
         methods: Option<Vec<Method>>,
     ) -> Arc<Self> {
-        Arc::new(Self { name, digest: digest(key.expose().as_bytes()), devices, methods })
+        let digest = digest(key.expose().as_bytes());
+        Arc::new(Self { name, tag: rand::random(), digest, devices, methods })
     }
 
     fn permit_method(&self, method: &Method) -> Result<(), Fault> {
@@ -84,10 +87,10 @@ pub(in crate::gateway) enum Shown {
 }
 
 impl Shown {
-    /// What the configuration calls the key.
-    pub(super) fn name(&self) -> Option<&str> {
+    /// By what the key is told from others.
+    pub(super) fn tag(&self) -> Option<u64> {
         match self {
-            Self::Key(key) => Some(&key.name),
+            Self::Key(key) => Some(key.tag),
             Self::Unasked | Self::Nothing | Self::Wrong => None,
         }
     }

@@ -1,19 +1,18 @@
 //! What is being asked for right now, so that whoever asks the same waits for the same answer.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, Shared, WeakShared, ready};
+use futures_util::future::BoxFuture;
 use http::StatusCode;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::question::Key;
 use super::recording::Recording;
 use super::stored::Stored;
 use crate::gateway::Reply;
-use crate::gateway::fault::Fault;
+use crate::gateway::fault::{Fault, Kind};
 
 /// How a fetch ended, for all who waited for it.
 #[derive(Clone)]
@@ -44,64 +43,55 @@ impl One {
     }
 }
 
-/// A fetch under way. It is everybody's who waits for it, so it goes on whoever leaves, and ends with the last.
+/// A fetch under way, as one caller has it. Who began it drives it; if they leave and others wait, it goes on in a task
+/// of its own, and ends with the last of them.
 pub(super) struct Flight {
     pub(super) begun: Instant,
     /// Whether this is who began it.
     pub(super) is_first: bool,
-    pub(super) landing: Landing,
-    is_seen_through: Arc<AtomicBool>,
+    course: Course,
+    /// Where others find it, and by which number.
+    listed: Option<(Arc<Mutex<Board>>, u64)>,
 }
 
-type Landing = Shared<BoxFuture<'static, Landed>>;
-
-/// A fetch that is under way as long as somebody waits for it.
-pub(super) struct Going {
-    landing: Option<WeakShared<BoxFuture<'static, Landed>>>,
-    is_seen_through: Arc<AtomicBool>,
+enum Course {
+    /// As far as it is driven here.
+    Driven(BoxFuture<'static, Landed>),
+    /// It is driven elsewhere.
+    Awaited(watch::Receiver<Option<Landed>>),
+    /// Its answer is there, and on its way into memory.
+    Known(Landed),
+    Over,
 }
 
-impl Going {
-    /// For the first who asks, if it is still under way.
-    pub(super) fn take(self) -> Option<Landing> {
-        let landing = self.landing?.upgrade()?;
-        (!self.is_seen_through.swap(true, Ordering::Relaxed)).then_some(landing)
-    }
-}
+/// Whoever waits for a fetch that another drives.
+pub(super) type Followers = Arc<watch::Sender<Option<Landed>>>;
 
 /// The fetches that may still be joined: the head of their answer is not there yet, or its body is on its way into memory.
 #[derive(Default)]
 pub(super) struct Flights(Arc<Mutex<Board>>);
 
+/// They are as few as the requests that a device is asked at once, so that looking through them costs less than a hash.
 #[derive(Default)]
 struct Board {
-    aloft: HashMap<Key, Aloft>,
+    aloft: Vec<Aloft>,
     count: u64,
 }
 
 struct Aloft {
     number: u64,
+    key: Key,
     begun: Instant,
     epoch: u64,
-    joined: usize,
-    landing: WeakShared<BoxFuture<'static, Landed>>,
-    is_seen_through: Arc<AtomicBool>,
+    followers: Option<Followers>,
     /// Its answer, while that is on its way into memory.
     recording: Option<Weak<Recording>>,
-}
-
-impl Aloft {
-    /// What whoever joins waits for, if somebody still wants it.
-    fn landing(&self) -> Option<Landing> {
-        let recorded = self.recording.as_ref().and_then(Weak::upgrade).map(Landed::Recorded);
-        recorded.map(|landed| ready(landed).boxed().shared()).or_else(|| self.landing.upgrade())
-    }
+    is_seen_through: bool,
 }
 
 /// One fetch on the board. It is taken off when it lands or is given up.
 pub(super) struct Departure {
     board: Arc<Mutex<Board>>,
-    key: Key,
     number: u64,
 }
 
@@ -114,72 +104,144 @@ impl Flights {
         fly: impl FnOnce(Departure) -> BoxFuture<'static, Landed>,
     ) -> Flight {
         let mut board = lock(&self.0);
-        if let Some(aloft) = board.aloft.get_mut(key).filter(|aloft| aloft.epoch == epoch)
-            && let Some(landing) = aloft.landing()
+        let aloft = board.aloft.iter_mut().find(|aloft| aloft.epoch == epoch && aloft.key == *key);
+        if let Some(aloft) = aloft
+            && let Some(course) = aloft.join()
         {
-            aloft.joined += 1;
-            let is_seen_through = Arc::clone(&aloft.is_seen_through);
-            return Flight { begun: aloft.begun, is_first: false, landing, is_seen_through };
+            let listed = Some((Arc::clone(&self.0), aloft.number));
+            return Flight { begun: aloft.begun, is_first: false, course, listed };
         }
         board.count += 1;
-        let number = board.count;
-        let flight = Flight::alone(fly(Departure { board: Arc::clone(&self.0), key: key.clone(), number }));
-        // It has not landed: nobody has asked it to fly yet.
-        if let Some(landing) = flight.landing.downgrade() {
-            let (begun, is_seen_through) = (flight.begun, Arc::clone(&flight.is_seen_through));
-            board.aloft.insert(
-                key.clone(),
-                Aloft { number, begun, epoch, joined: 0, landing, is_seen_through, recording: None },
-            );
+        let (number, key, begun) = (board.count, key.clone(), Instant::now());
+        let (followers, recording, is_seen_through) = (None, None, false);
+        board.aloft.push(Aloft { number, key, begun, epoch, followers, recording, is_seen_through });
+        let course = Course::Driven(fly(Departure { board: Arc::clone(&self.0), number }));
+        Flight { begun, is_first: true, course, listed: Some((Arc::clone(&self.0), number)) }
+    }
+}
+
+impl Aloft {
+    /// What whoever joins waits for. Nothing: its answer was given up, and it is as good as over.
+    fn join(&mut self) -> Option<Course> {
+        match &self.recording {
+            Some(recording) => recording.upgrade().map(|it| Course::Known(Landed::Recorded(it))),
+            None => {
+                let followers = self.followers.get_or_insert_with(|| Arc::new(watch::Sender::new(None)));
+                Some(Course::Awaited(followers.subscribe()))
+            }
         }
-        flight
+    }
+}
+
+impl Board {
+    fn get(&mut self, number: u64) -> Option<&mut Aloft> {
+        self.aloft.iter_mut().find(|aloft| aloft.number == number)
+    }
+
+    fn strike(&mut self, number: u64) -> Option<Followers> {
+        let at = self.aloft.iter().position(|aloft| aloft.number == number)?;
+        self.aloft.swap_remove(at).followers
+    }
+
+    /// Takes it off if nobody waits for it; else gives who does.
+    fn wanted(&mut self, number: u64) -> Option<Followers> {
+        let waiting = |followers: &&Followers| followers.receiver_count() > 0;
+        let followers = self.get(number).and_then(|aloft| aloft.followers.as_ref()).filter(waiting).cloned();
+        if followers.is_none() {
+            drop(self.strike(number));
+        }
+        followers
     }
 }
 
 impl Flight {
     /// A fetch that nobody may join.
     pub(super) fn alone(flying: BoxFuture<'static, Landed>) -> Self {
-        let is_seen_through = Arc::default();
-        Self { begun: Instant::now(), is_first: true, landing: flying.shared(), is_seen_through }
+        Self { begun: Instant::now(), is_first: true, course: Course::Driven(flying), listed: None }
     }
 
-    /// A way to go on with it that does not hold it.
-    pub(super) fn going(&self) -> Going {
-        Going { landing: self.landing.downgrade(), is_seen_through: Arc::clone(&self.is_seen_through) }
+    /// Waits for it. Whoever stops waiting may come back.
+    pub(super) async fn landed(&mut self) -> Landed {
+        let landed = match &mut self.course {
+            Course::Driven(flying) => flying.await,
+            // Whoever drove it met an error of ours.
+            Course::Awaited(landing) => match landing.wait_for(Option::is_some).await.as_deref() {
+                Ok(Some(landed)) => landed.clone(),
+                Ok(None) | Err(_) => Landed::Failed(internal()),
+            },
+            Course::Known(landed) => landed.clone(),
+            Course::Over => Landed::Failed(internal()),
+        };
+        self.course = Course::Over;
+        landed
+    }
+
+    /// Whether nobody else has yet seen to it that it goes on without a caller.
+    pub(super) fn is_to_be_seen_through(&self) -> bool {
+        if matches!(self.course, Course::Over) {
+            return false;
+        }
+        let Some((board, number)) = &self.listed else { return true };
+        let mut board = lock(board);
+        board.get(*number).is_some_and(|aloft| !std::mem::replace(&mut aloft.is_seen_through, true))
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        let Course::Driven(flying) = std::mem::replace(&mut self.course, Course::Over) else { return };
+        let Some((board, number)) = self.listed.take() else { return };
+        let Some(followers) = lock(&board).wanted(number) else { return };
+        // Without a runtime everything ends.
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(go_on(flying, followers, board, number));
+        }
+    }
+}
+
+/// Drives a fetch for as long as somebody waits for it.
+async fn go_on(
+    mut flying: BoxFuture<'static, Landed>,
+    followers: Followers,
+    board: Arc<Mutex<Board>>,
+    number: u64,
+) {
+    loop {
+        tokio::select! {
+            _ = &mut flying => return,
+            () = followers.closed() => {}
+        }
+        if lock(&board).wanted(number).is_none() {
+            return;
+        }
     }
 }
 
 impl Departure {
-    /// Its answer is there and will be in memory. Until this is dropped, who asks the same waits for that.
-    pub(super) fn is_recorded(&self, recording: &Arc<Recording>) {
-        if let Some(aloft) = lock(&self.board).aloft.get_mut(&self.key)
-            && aloft.number == self.number
-        {
-            aloft.recording = Some(Arc::downgrade(recording));
-        }
-    }
-
-    /// From now on nobody joins. How many have.
-    pub(super) fn land(self) -> usize {
-        self.strike()
-    }
-
-    fn strike(&self) -> usize {
+    /// Its answer is there and will be in memory. Until this is dropped, who asks the same waits for that. Those who have
+    /// waited so far are to be told.
+    pub(super) fn is_recorded(&self, recording: &Arc<Recording>) -> Option<Followers> {
         let mut board = lock(&self.board);
-        match board.aloft.get(&self.key) {
-            Some(aloft) if aloft.number == self.number => {
-                board.aloft.remove(&self.key).map_or(0, |aloft| aloft.joined)
-            }
-            // Another has taken its place, since this one is of an earlier time.
-            _ => usize::MAX,
-        }
+        let aloft = board.get(self.number)?;
+        aloft.recording = Some(Arc::downgrade(recording));
+        aloft.followers.take()
+    }
+
+    /// From now on nobody joins. Those who have, and still wait, are to be told.
+    pub(super) fn land(self) -> Option<Followers> {
+        let followers = lock(&self.board).strike(self.number);
+        followers.filter(|followers| followers.receiver_count() > 0)
     }
 }
 
 impl Drop for Departure {
     fn drop(&mut self) {
-        self.strike();
+        drop(lock(&self.board).strike(self.number));
     }
+}
+
+pub(super) fn internal() -> Fault {
+    Fault::new(Kind::Internal, "an error of keyward's own; the log says where")
 }
 
 fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {

@@ -9,7 +9,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, request};
 use http_cache_semantics::{BeforeRequest, CachePolicy};
 
-use super::flights::{Departure, Landed, One};
+use super::flights::{Departure, Followers, Landed, One};
 use super::recording::Recording;
 use super::semantics::{self, Varied, initial_age, is_keepable, is_never_stale, says, tells_of_error};
 use super::stored::{Found, Stored};
@@ -112,14 +112,14 @@ impl Keeping {
     /// The reply is there. Whoever joined until `departure` is over gets it too.
     pub(super) fn landed(self, reply: Result<Reply, Fault>, departure: Option<Departure>) -> Landed {
         let response = match reply {
-            Err(fault) => return Landed::Failed(fault),
+            Err(fault) => return tell(land(departure), Landed::Failed(fault)),
             Ok(Reply::Passed(response)) => response,
-            Ok(reply) => return one(reply),
+            Ok(reply) => return tell(land(departure), one(reply)),
         };
         if response.status() == StatusCode::NOT_MODIFIED
             && let Some((former, _)) = &self.former
         {
-            return match self.confirmed(former, response.headers()) {
+            let landed = match self.confirmed(former, response.headers()) {
                 Some(stored) => {
                     let is_stored = self.recall.keep(self.epoch, self.question.key.clone(), &stored);
                     Landed::Confirmed(stored, is_stored)
@@ -130,17 +130,17 @@ impl Keeping {
                     Landed::One(One::new(StatusCode::NOT_MODIFIED, None))
                 }
             };
+            return tell(land(departure), landed);
         }
         let (status, question) = (response.status(), &self.question);
         let keeps =
             self.recall.keeps(question) && question.is_kept && is_keepable(status, question.freshness);
         if !is_shareable(&self.hop, response.headers()) || !(keeps || status == StatusCode::OK) {
-            return one(Reply::Passed(response));
+            return tell(land(departure), one(Reply::Passed(response)));
         }
         // Where it is on its way into memory, the fetch stays open to all until it is there.
-        let (joined, departure) =
-            if keeps { (0, departure) } else { (departure.map_or(0, Departure::land), None) };
-        if !keeps && joined == 0 {
+        let (followers, departure) = if keeps { (None, departure) } else { (land(departure), None) };
+        if !keeps && followers.is_none() {
             return one(Reply::Passed(response));
         }
         let (head, body) = response.into_parts();
@@ -159,10 +159,11 @@ impl Keeping {
             }
         });
         let recording = Recording::begin(told, varied, body, keep);
-        if let Some(departure) = departure {
-            departure.is_recorded(&recording);
-        }
-        Landed::Recorded(recording)
+        let followers = match departure {
+            Some(departure) => departure.is_recorded(&recording),
+            None => followers,
+        };
+        tell(followers, Landed::Recorded(recording))
     }
 
     /// What would be remembered of this answer, but for its body.
@@ -270,6 +271,18 @@ impl Stored {
         let conditions: HeaderMap = conditions.collect();
         (!conditions.is_empty()).then_some(conditions)
     }
+}
+
+fn land(departure: Option<Departure>) -> Option<Followers> {
+    departure.and_then(Departure::land)
+}
+
+/// Whoever waits learns how it ended.
+fn tell(followers: Option<Followers>, landed: Landed) -> Landed {
+    if let Some(followers) = followers {
+        followers.send_replace(Some(landed.clone()));
+    }
+    landed
 }
 
 fn one(reply: Reply) -> Landed {

@@ -6,10 +6,10 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode, request};
 use tokio::time::timeout;
 
-use super::Fetch;
 use super::flights::{Flight, Landed};
 use super::recording::{Recording, Settled};
 use super::source::Source;
+use crate::gateway::Fetch;
 use crate::gateway::fault::{Fault, Kind};
 use crate::gateway::reply::{Reply, is_failure};
 
@@ -33,14 +33,14 @@ fn fails(status: StatusCode) -> Fault {
 /// What one caller gets, of the fetch or alone; a failing answer is a fault where another can stand in for it. Nothing
 /// of the fetch is held while one asks alone: it may have the only connection.
 pub(super) async fn ask(
-    flight: Flight,
+    flight: &mut Flight,
     asked: &request::Parts,
     fetch: &Fetch,
     can_stand_in: bool,
 ) -> Result<Got, Fault> {
     let got = match land(flight, asked, can_stand_in).await? {
         Some(got) => got,
-        None => Got { reply: fetch(HeaderMap::new()).await?, is_stored: false, is_collapsed: false },
+        None => Got { reply: fetch.ask(HeaderMap::new()).await?, is_stored: false, is_collapsed: false },
     };
     match got.reply.status() {
         status if can_stand_in && is_failure(status) => Err(fails(status)),
@@ -48,10 +48,10 @@ pub(super) async fn ask(
     }
 }
 
-async fn land(flight: Flight, asked: &request::Parts, can_stand_in: bool) -> Result<Option<Got>, Fault> {
+async fn land(flight: &mut Flight, asked: &request::Parts, can_stand_in: bool) -> Result<Option<Got>, Fault> {
     let is_first = flight.is_first;
     let got = |reply, is_stored| Ok(Some(Got { reply, is_stored, is_collapsed: !is_first }));
-    match flight.landing.await {
+    match flight.landed().await {
         Landed::Failed(fault) => Err(fault),
         Landed::One(one) if is_first => match one.take() {
             Some(reply) => got(reply, false),

@@ -1,11 +1,13 @@
 //! Whose turn is next.
 
+use std::net::Ipv4Addr;
+
 use futures_util::FutureExt;
 
 use super::*;
 
-const MANY: Caller = Caller(1);
-const FEW: Caller = Caller(2);
+const MANY: Caller = Caller { address: IpAddr::V4(Ipv4Addr::LOCALHOST), key: Some(1) };
+const FEW: Caller = Caller { address: IpAddr::V4(Ipv4Addr::LOCALHOST), key: Some(2) };
 
 /// Waits in line; what it waits for is given by whoever drops a slot.
 type Waiting = std::pin::Pin<Box<dyn Future<Output = Result<Slot, Full>> + Send>>;
