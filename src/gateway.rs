@@ -30,6 +30,7 @@ mod respond;
 mod route;
 #[cfg(test)]
 mod tests;
+mod via;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -55,6 +56,7 @@ use recall::Answered;
 use reply::{Line, Reply};
 pub use respite::Respite;
 use route::{Hop, Route};
+use via::Via;
 
 use crate::clock::Clock;
 use crate::keeper::Finding;
@@ -80,8 +82,8 @@ pub struct Gateway {
     pub closing: CancellationToken,
     /// Whether every door is open.
     pub is_open: AtomicBool,
-    /// Our name in `Via`, another in every process.
-    pub via: String,
+    /// Our name in `Via`.
+    via: Via,
 }
 
 impl Gateway {
@@ -93,7 +95,7 @@ impl Gateway {
             clock,
             closing: CancellationToken::new(),
             is_open: AtomicBool::new(true),
-            via: format!("keyward-{}", hex::encode(rand::random::<[u8; 4]>())),
+            via: Via::new(),
         })
     }
 
@@ -145,7 +147,7 @@ impl Gateway {
             request = %arrival.id,
             device = device.name,
             method = %call.head.method,
-            path = hop.path,
+            path = hop.path(),
             status = response.status().as_u16(),
             took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
             "answered"
@@ -154,7 +156,7 @@ impl Gateway {
     }
 
     fn find(&self, house: &House, asked: &request::Parts, admitted: &Admitted) -> Result<Route, Fault> {
-        if authorise::is_loop(asked, &self.via) {
+        if self.via.is_in(asked) {
             return Err(Fault::new(
                 Kind::Loop,
                 "this request has already been through keyward: the `url` of a device leads back to it",
@@ -193,7 +195,7 @@ impl Gateway {
     /// Takes a request to its device, with a session that is good if there is any.
     async fn carry(&self, hop: &Hop, call: &Call) -> Result<Reply, Fault> {
         let device = &hop.device;
-        let asked = Asked { method: &call.head.method, path: &hop.path, headers: &call.head.headers };
+        let asked = Asked { method: &call.head.method, path: hop.path(), headers: &call.head.headers };
         device.respite.respect(hop, &call.head, self.clock)?;
         let (mut replayed, mut challenges, mut superseded, mut signed_anew) = (false, 0, false, false);
         let mut own = None;
@@ -215,7 +217,7 @@ impl Gateway {
                 passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
                     device.figures.fine();
                     if response.status().is_success() {
-                        device.keeper.accepted(&lease, &hop.path);
+                        device.keeper.accepted(&lease, hop.path());
                     }
                     match passed {
                         Verdict::Rotated(session) => device.keeper.rotate(&lease, session),

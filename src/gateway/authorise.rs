@@ -11,12 +11,15 @@ use super::admit;
 use super::connection::{becomes_websocket, nominated};
 use super::fault::Fault;
 use super::route::{self, Hop};
+use super::via::Via;
 use crate::keeper::Lease;
 use crate::vendor::{Cookies, cookie_name};
 
-/// Headers that concern one connection (RFC 9110 section 7.6.1), the framing of a message, or who asked whom.
-const NOT_FORWARDED: [&str; 14] = [
+/// Headers that concern one connection (RFC 9110 section 7.6.1), the framing of a message, or who asked whom. What some
+/// of them say is said anew.
+const NOT_FORWARDED: [&str; 17] = [
     "authorization",
+    "close",
     "connection",
     "content-length",
     "cookie",
@@ -25,6 +28,8 @@ const NOT_FORWARDED: [&str; 14] = [
     "forwarded",
     "host",
     "keep-alive",
+    "origin",
+    "referer",
     "te",
     "transfer-encoding",
     "upgrade",
@@ -38,7 +43,7 @@ pub(super) fn dress(
     hop: &Hop,
     asked: &request::Parts,
     lease: &Lease,
-    via: &str,
+    via: &Via,
 ) -> Result<request::Parts, Fault> {
     let mut head = bare(asked);
     head.uri = hop.target.clone();
@@ -107,18 +112,18 @@ fn bare(asked: &request::Parts) -> request::Parts {
     head
 }
 
-/// Whether a caller's header goes to the device. A name with underscores is the same name to many servers.
+/// Whether a caller's header goes to the device.
 fn is_for_device(name: &HeaderName, carriers: &[&str]) -> bool {
-    let plain;
-    let name = if name.as_str().contains('_') {
-        plain = name.as_str().replace('_', "-");
-        plain.as_str()
-    } else {
-        name.as_str()
-    };
-    !NOT_FORWARDED.contains(&name)
-        && !NOT_FORWARDED_FAMILIES.iter().any(|family| name.starts_with(family))
-        && !carriers.iter().any(|carrier| name == *carrier || name == carrier.replace('_', "-"))
+    let name = name.as_str();
+    let begins_like = |family: &&str| name.get(..family.len()).is_some_and(|begin| are_alike(begin, family));
+    !(NOT_FORWARDED.iter().chain(carriers).any(|other| are_alike(name, other))
+        || NOT_FORWARDED_FAMILIES.iter().any(begins_like))
+}
+
+/// A name with underscores is the same name to many servers.
+fn are_alike(name: &str, other: &str) -> bool {
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    name.len() == other.len() && name.bytes().map(dashed).eq(other.bytes().map(dashed))
 }
 
 /// Where a device is a site of its own, its pages have cookies of their own beside those of its scheme.
@@ -136,8 +141,9 @@ fn keep_cookies(scheme: &Cookies<'_>, asked: &HeaderMap, headers: &mut HeaderMap
 
 /// `Origin` and `Referer` of this door become the device's; others are nobody's business there.
 fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
-    headers.remove(header::ORIGIN);
-    headers.remove(header::REFERER);
+    if !asked.contains_key(header::ORIGIN) && !asked.contains_key(header::REFERER) {
+        return;
+    }
     let device = hop.device.origin();
     let is_ours = |origin: &HeaderValue| admit::is_own_origin(asked, hop.secure, origin.as_bytes());
     if asked.get(header::ORIGIN).is_some_and(is_ours)
@@ -149,7 +155,7 @@ fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
     let Some(referer) = asked.get(header::REFERER).filter(is_ours) else { return };
     let after_scheme = referer.to_str().ok().and_then(|it| it.split_once("://")).map(|(_, rest)| rest);
     let path = after_scheme.and_then(|rest| rest.get(rest.find('/')?..)).unwrap_or_default();
-    let below = path.strip_prefix(hop.prefix.as_str()).filter(|rest| rest.starts_with('/')).unwrap_or("/");
+    let below = path.strip_prefix(hop.prefix()).filter(|rest| rest.starts_with('/')).unwrap_or("/");
     let (page, query) = below.split_once('?').unwrap_or((below, ""));
     // The caller's own credential is no more for the device here than where it asks.
     let query = route::without(query, &hop.device.vendor.carriers().query);
@@ -179,22 +185,9 @@ fn keep_connection_wishes(asked: &request::Parts, headers: &mut HeaderMap) {
 }
 
 /// RFC 9110 section 7.6.3, with a name by which we know our own.
-fn append_via(asked: &request::Parts, via: &str, headers: &mut HeaderMap) {
+fn append_via(asked: &request::Parts, via: &Via, headers: &mut HeaderMap) {
     for former in asked.headers.get_all(header::VIA) {
         headers.append(header::VIA, former.clone());
     }
-    let version = if asked.version == Version::HTTP_10 { "1.0" } else { "1.1" };
-    if let Ok(ours) = HeaderValue::from_str(&format!("{version} {via}")) {
-        headers.append(header::VIA, ours);
-    }
-}
-
-/// Whether this request has been here before.
-pub(super) fn is_loop(asked: &request::Parts, via: &str) -> bool {
-    asked.headers.get_all(header::VIA).iter().any(|value| {
-        value
-            .as_bytes()
-            .split(|byte| matches!(byte, b',' | b' '))
-            .any(|word| word.eq_ignore_ascii_case(via.as_bytes()))
-    })
+    headers.append(header::VIA, via.line(asked.version));
 }

@@ -3,11 +3,15 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Version, request};
 
+/// What `Connection` says that names no header.
+const WORDS: [&[u8]; 2] = [b"close", b"keep-alive"];
+
 /// Header names that `Connection` nominates as the sender's own.
 pub(super) fn nominated(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).into_iter().map(HeaderValue::as_bytes);
-    let names = values.flat_map(|value| value.split(|byte| *byte == b','));
-    names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect()
+    let names = values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let names = names.filter(|name| !WORDS.iter().any(|word| name.eq_ignore_ascii_case(word)));
+    names.filter_map(|name| HeaderName::from_bytes(name).ok()).collect()
 }
 
 /// Whether a request asks for a WebSocket (RFC 6455) in a way that is passed on. Other protocols are not: they would

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::fault::{Fault, Kind};
 use super::route::Hop;
+use super::via::Via;
 use super::{authorise, permit};
 use crate::keeper::{Finding, Lease};
 use crate::upstream::{Caller, Inbound, Order, Replay, Trouble, Urgency};
@@ -26,7 +27,7 @@ pub(super) async fn lease(hop: &Hop, deadline: Instant) -> Result<Lease, Fault> 
 
 /// What the device says of a session that it seems to refuse.
 pub(super) async fn doubt(hop: &Hop, lease: &Lease, deadline: Instant) -> Result<Finding, Fault> {
-    match timeout_at(deadline, hop.device.keeper.doubt(lease, &hop.path)).await {
+    match timeout_at(deadline, hop.device.keeper.doubt(lease, hop.path())).await {
         Ok(finding) => Ok(finding?),
         Err(_) => Err(no_session_yet(hop)),
     }
@@ -58,7 +59,7 @@ pub(super) async fn send(
     body: &Replay,
     lease: &Lease,
     (deadline, caller): (Instant, Caller),
-    via: &str,
+    via: &Via,
 ) -> Result<Option<Response<Inbound>>, Fault> {
     let repeatable = asked.method.is_safe() && !permit::is_acting_get(hop, asked);
     let order = Order { deadline, urgency: Urgency::Request(caller), repeatable, path: hop.target.path() };

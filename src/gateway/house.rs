@@ -54,6 +54,8 @@ impl House {
 pub struct Device {
     /// Its prefix without slashes.
     pub name: String,
+    /// Its prefix with the slash before it.
+    pub prefix: String,
     /// Its table in the configuration, to tell whether another configuration changes it.
     pub source: Secret,
     /// Its make.

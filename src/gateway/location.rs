@@ -30,7 +30,7 @@ fn at_door(hop: &Hop, asked: &request::Parts, told: &str) -> Option<String> {
     let led =
         doors.iter().find_map(|door| door.join(told).ok().filter(|led| led.origin() == door.origin()))?;
     // Another device of this door is not this one's to send anybody to.
-    below(led.path(), &hop.prefix).is_none().then(|| beside(hop, &led))
+    below(led.path(), hop.prefix()).is_none().then(|| beside(hop, &led))
 }
 
 /// To a browser a backslash is a slash, to others a letter: encoded it is a letter to all.
@@ -62,7 +62,7 @@ fn below_prefix(hop: &Hop, meant: &Url) -> Option<String> {
     let before = match rest {
         // Two slashes at the start would make a host of what follows (RFC 3986 section 4.2).
         host if hop.is_own_site() && host.starts_with("//") => "/.",
-        _ => hop.prefix.as_str(),
+        _ => hop.prefix(),
     };
     let slash = if rest.is_empty() { "/" } else { "" };
     Some(format!("{before}{rest}{slash}{}", after_path(hop, meant)))

@@ -48,7 +48,7 @@ pub(crate) fn route(house: &House, target: &[u8]) {
     let named = house.devices.iter().find(|device| device.name == first);
     match route::find(house, &asked, &admitted(None)) {
         Ok(Route::Hop(hop)) => {
-            assert_eq!((&hop.prefix, hop.device.name.as_str()), (&format!("/{first}"), first));
+            assert_eq!((hop.prefix(), hop.device.name.as_str()), (format!("/{first}").as_str(), first));
             is_below(&hop, path, query);
         }
         Ok(Route::Slash { to, .. }) => {
@@ -69,13 +69,13 @@ fn admitted(own: Option<&Arc<Device>>) -> Admitted {
 
 /// The target is the base path and what the caller sent below the prefix, byte for byte, and climbs nowhere.
 fn is_below(hop: &Hop, path: &str, query: Option<&str>) {
-    let rest = path.strip_prefix(&hop.prefix);
+    let rest = path.strip_prefix(hop.prefix());
     let rest =
         rest.filter(|rest| rest.starts_with('/')).unwrap_or_else(|| unreachable!("{path} is not below"));
     assert_eq!(hop.target.path(), format!("{}{rest}", hop.device.url.path()));
     assert_eq!(hop.target.authority(), None);
     climbs_nowhere(rest.as_bytes());
-    climbs_nowhere(hop.path.as_bytes());
+    climbs_nowhere(hop.path().as_bytes());
     let carriers = hop.device.vendor.carriers().query;
     if carriers.is_empty() {
         assert_eq!(hop.target.query(), query);
@@ -146,7 +146,7 @@ fn is_not_led_astray(hop: &Hop, asked: &request::Parts, page: &str, told: &Heade
     // As a browser would follow it.
     let Ok(followed) = page.join(&String::from_utf8_lossy(passed.as_bytes())) else { return };
     if followed.origin() == page.origin() {
-        let below = followed.path().strip_prefix(&hop.prefix);
+        let below = followed.path().strip_prefix(hop.prefix());
         assert!(
             below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
             "{told:?} leads from {page} to {followed}"

@@ -66,10 +66,10 @@ pub(super) fn respond(
         }
         Reply::Passed(response) => {
             let (head, body) = response.into_parts();
-            respond::pass(hop, asked, (head.status, &head.headers), Source::Device(body), line.ending)
+            respond::pass(hop, asked, (head.status, head.headers), Source::Device(body), line.ending)
         }
         Reply::Shared(told, body) => {
-            respond::pass(hop, asked, (told.status, &told.headers), body, line.ending)
+            respond::pass(hop, asked, (told.status, told.headers.clone()), body, line.ending)
         }
         Reply::Rights(refused) => respond::rights(hop, asked, refused),
     };
@@ -94,5 +94,5 @@ fn switch(
     let device_side = hyper::upgrade::on(&mut response);
     let (head, held) = response.into_parts();
     forward::tunnel(caller_side, device_side, held, line.ending.clone());
-    Ok(respond::switch(hop, asked, (head.status, &head.headers)))
+    Ok(respond::switch(hop, asked, (head.status, head.headers)))
 }

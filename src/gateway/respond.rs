@@ -30,11 +30,12 @@ const MAX_REFUSAL: usize = 64 * 1024;
 
 /// What concerns one connection, what carries the device's credentials, and what a device would have browsers
 /// do with an address that is not its own.
-const NOT_PASSED: [&str; 21] = [
+const NOT_PASSED: [&str; 22] = [
     "access-control-allow-credentials",
     "alt-svc",
     "authentication-info",
     "clear-site-data",
+    "close",
     "connection",
     "content-length",
     "keep-alive",
@@ -82,25 +83,24 @@ pub(super) struct Refused {
 pub(super) fn pass(
     hop: &Hop,
     asked: &request::Parts,
-    (status, told): (StatusCode, &HeaderMap),
+    (status, told): (StatusCode, HeaderMap),
     body: Source,
     closing: &CancellationToken,
 ) -> Response {
-    let endless = is_event_stream(told);
-    let mut passed = Response::new(Body::empty());
-    *passed.status_mut() = status;
-    *passed.headers_mut() = headers(hop, asked, status, told);
-    *passed.body_mut() = match body {
+    let body = match body {
         Source::Whole(body) => Body::from(body),
         body => Body::new(Passing {
             body,
             // hyper would say that it is of no bytes, which is not what a GET would get.
             is_of_unknown_length: asked.method == Method::HEAD && !told.contains_key(header::CONTENT_LENGTH),
-            closing: endless.then(|| Box::pin(closing.clone().cancelled_owned())),
+            closing: is_event_stream(&told).then(|| Box::pin(closing.clone().cancelled_owned())),
             device: Arc::clone(&hop.device),
-            nominated: nominated(told),
+            nominated: nominated(&told),
         }),
     };
+    let mut passed = Response::new(body);
+    *passed.status_mut() = status;
+    *passed.headers_mut() = headers(hop, asked, status, told);
     passed
 }
 
@@ -115,11 +115,7 @@ pub(super) fn tell(status: &Status, headers: &mut HeaderMap) {
 }
 
 /// Tells the caller that its connection is another protocol's from now on.
-pub(super) fn switch(
-    hop: &Hop,
-    asked: &request::Parts,
-    (status, told): (StatusCode, &HeaderMap),
-) -> Response {
+pub(super) fn switch(hop: &Hop, asked: &request::Parts, (status, told): (StatusCode, HeaderMap)) -> Response {
     let mut passed = Response::new(Body::empty());
     *passed.status_mut() = status;
     *passed.headers_mut() = headers(hop, asked, status, told);
@@ -139,7 +135,7 @@ pub(super) async fn take_in(response: http::Response<Inbound>, deadline: Instant
 /// The session is good and has no right to this: 403 in the device's own words.
 pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Response {
     let mut response = Response::new(Body::empty());
-    *response.headers_mut() = headers(hop, asked, refused.head.status, &refused.head.headers);
+    *response.headers_mut() = headers(hop, asked, refused.head.status, refused.head.headers);
     response.headers_mut().remove(header::WWW_AUTHENTICATE);
     match refused.body {
         Some(body) => *response.body_mut() = Body::from(body),
@@ -153,37 +149,41 @@ pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Res
     response
 }
 
-fn headers(hop: &Hop, asked: &request::Parts, status: StatusCode, told: &HeaderMap) -> HeaderMap {
-    let nominated = nominated(told);
-    let mut passed = HeaderMap::with_capacity(told.len() + 4);
-    for (name, value) in told {
-        if nominated.contains(name) || !is_for_caller(hop, name) {
-            continue;
+/// What a device told, as far as the caller may have it: what stays is not copied.
+fn headers(hop: &Hop, asked: &request::Parts, status: StatusCode, mut told: HeaderMap) -> HeaderMap {
+    let (length, protocol) = (told.remove(header::CONTENT_LENGTH), told.remove(header::UPGRADE));
+    let nominated = nominated(&told);
+    let is_going = |name: &&HeaderName| nominated.contains(name) || !is_for_caller(hop, name);
+    let going: Vec<_> = told.keys().filter(is_going).cloned().collect();
+    for name in going {
+        told.remove(name);
+    }
+    for (name, value) in &mut told {
+        if [header::LOCATION, header::CONTENT_LOCATION].contains(name) {
+            *value = location::rewrite(hop, asked, value);
         }
-        let value = match *name {
-            header::LOCATION | header::CONTENT_LOCATION => Some(location::rewrite(hop, asked, value)),
-            header::SET_COOKIE => own_cookie(hop, value),
-            _ => Some(value.clone()),
-        };
-        passed.extend(value.map(|value| (name.clone(), value)));
+    }
+    if told.contains_key(header::SET_COOKIE) {
+        let cookies: Vec<_> =
+            told.get_all(header::SET_COOKIE).iter().map(|line| own_cookie(hop, line)).collect();
+        told.remove(header::SET_COOKIE);
+        told.extend(cookies.into_iter().flatten().map(|cookie| (header::SET_COOKIE, cookie)));
     }
     if asked.method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
         // It tells of a body that does not follow; else hyper frames what does.
-        if let Some(length) = told.get(header::CONTENT_LENGTH) {
-            passed.insert(header::CONTENT_LENGTH, length.clone());
-        }
+        told.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
     }
     if status == StatusCode::SWITCHING_PROTOCOLS
-        && let Some(protocol) = told.get(header::UPGRADE)
+        && let Some(protocol) = protocol
     {
-        passed.insert(header::UPGRADE, protocol.clone());
-        passed.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        told.insert(header::UPGRADE, protocol);
+        told.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     // What is left of it counts: a type that the device nominated as its own does not arrive.
-    if !hop.is_own_site() && is_document(&passed) {
-        confine(&mut passed);
+    if !hop.is_own_site() && is_document(&told) {
+        confine(&mut told);
     }
-    passed
+    told
 }
 
 fn is_for_caller(hop: &Hop, name: &HeaderName) -> bool {

@@ -1,5 +1,6 @@
 //! Which device a request is for, byte for byte.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
@@ -30,34 +31,73 @@ pub(super) enum Route {
 /// One request's way to its device.
 pub(super) struct Hop {
     pub(super) device: Arc<Device>,
-    /// Where the device is behind this door: `/<name>`, or nothing where all of the door or the host name is its own.
-    pub(super) prefix: String,
+    /// Whether all of the door or the host name is the device's own.
+    is_own_site: bool,
     /// Whether the caller came by TLS.
     pub(super) secure: bool,
     /// What the device is asked for: its base path and the caller's bytes.
     pub(super) target: Uri,
-    /// The path below the base path as a device may read it: decoded, with backslashes for slashes, without
-    /// parameters, empty segments and a slash at the end.
-    pub(super) path: String,
-    /// The same with the base path before it, which may be a part of the device's API or of a proxy before it.
-    whole: String,
+    read: Read,
+}
+
+/// A path as a device may read it: decoded, with backslashes for slashes, without parameters, empty segments and a slash
+/// at the end.
+enum Read {
+    /// It is written so, but for slashes at its end.
+    Plain,
+    /// It reads so below the base path, and with the base path before it.
+    Other { below: String, whole: String },
 }
 
 impl Hop {
     /// Whether a browser takes this device for a site of its own.
     pub(super) fn is_own_site(&self) -> bool {
-        self.prefix.is_empty()
+        self.is_own_site
+    }
+
+    /// Where the device is behind this door: `/<name>`, or nothing where all of it is its own.
+    pub(super) fn prefix(&self) -> &str {
+        if self.is_own_site { "" } else { &self.device.prefix }
+    }
+
+    /// The path below the base path as a device may read it.
+    pub(super) fn path(&self) -> &str {
+        match &self.read {
+            Read::Plain => trimmed(self.target.path().get(self.device.url.path().len()..).unwrap_or("/")),
+            Read::Other { below, .. } => below,
+        }
+    }
+
+    /// The same with the base path before it, which may be a part of the device's API or of a proxy before it.
+    fn whole(&self) -> &str {
+        match &self.read {
+            Read::Plain if self.device.url.path().is_empty() => self.path(),
+            Read::Plain => match self.path() {
+                // A base path is asked for with its slash.
+                "/" => self.target.path(),
+                _ => trimmed(self.target.path()),
+            },
+            Read::Other { whole, .. } => whole,
+        }
     }
 
     /// Whether the path falls under this pattern, wherever the device's API begins.
     pub(super) fn falls_under(&self, pattern: &PathPattern) -> bool {
-        pattern.matches(&self.path) || pattern.matches(&self.whole)
+        self.paths().any(|path| pattern.matches(path))
     }
 
     /// The paths that this may be to the device.
     pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
-        let whole = Some(self.whole.as_str()).filter(|whole| *whole != self.path);
-        std::iter::once(self.path.as_str()).chain(whole)
+        let whole = Some(self.whole()).filter(|_| !self.device.url.path().is_empty());
+        std::iter::once(self.path()).chain(whole)
+    }
+}
+
+/// Without slashes at its end, unless it is one.
+fn trimmed(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" => "/",
+        path => path,
     }
 }
 
@@ -65,26 +105,31 @@ impl Hop {
 pub(super) fn find(house: &House, asked: &request::Parts, admitted: &Admitted) -> Result<Route, Fault> {
     let path = asked.uri.path();
     let read = readable(path)?;
-    let hop = |device: &Arc<Device>, prefix, rest, path| -> Result<Route, Fault> {
-        let target = target(device, rest, asked.uri.query()).map_err(|fault| fault.at(&device.name))?;
-        let whole = format!("{}{path}", device.url.path());
-        let device = Arc::clone(device);
-        Ok(Route::Hop(Hop { device, prefix, secure: admitted.secure, target, path, whole }))
+    let (device, rest) = match &admitted.own {
+        Some(device) => (device, path),
+        None => {
+            let named = path.strip_prefix('/').unwrap_or(path);
+            let (name, rest) = named.find('/').map_or((named, ""), |at| named.split_at(at));
+            let device = house.devices.iter().find(|device| device.name == name);
+            let device = device.ok_or_else(|| unknown(house, name, &admitted.shown))?;
+            if rest.is_empty() {
+                let query = asked.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+                return Ok(Route::Slash { device: Arc::clone(device), to: format!("/{name}/{query}") });
+            }
+            (device, rest)
+        }
     };
-    if let Some(device) = &admitted.own {
-        return hop(device, String::new(), path, read);
-    }
-    let named = path.strip_prefix('/').unwrap_or(path);
-    let (name, rest) = named.find('/').map_or((named, ""), |at| named.split_at(at));
-    let device = house.devices.iter().find(|device| device.name == name);
-    let device = device.ok_or_else(|| unknown(house, name, &admitted.shown))?;
-    if rest.is_empty() {
-        let query = asked.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-        return Ok(Route::Slash { device: Arc::clone(device), to: format!("/{name}/{query}") });
-    }
-    let read = read.strip_prefix('/').and_then(|read| read.strip_prefix(name)).unwrap_or_default();
-    let read = if read.is_empty() { "/" } else { read }.to_owned();
-    hop(device, format!("/{name}"), rest, read)
+    let is_own_site = admitted.own.is_some();
+    let read = match read {
+        None => Read::Plain,
+        Some(read) => {
+            let below = if is_own_site { Some(read.as_str()) } else { read.strip_prefix(&device.prefix) };
+            let below = below.filter(|below| !below.is_empty()).unwrap_or("/").to_owned();
+            Read::Other { whole: format!("{}{below}", device.url.path()), below }
+        }
+    };
+    let target = target(device, rest, asked.uri.query()).map_err(|fault| fault.at(&device.name))?;
+    Ok(Route::Hop(Hop { device: Arc::clone(device), is_own_site, secure: admitted.secure, target, read }))
 }
 
 /// Nobody is told of devices that the key `shown` does not open.
@@ -100,11 +145,14 @@ fn unknown(house: &House, name: &str, shown: &Shown) -> Fault {
 }
 
 fn target(device: &Device, rest: &str, query: Option<&str>) -> Result<Uri, Fault> {
-    let mut target = format!("{}{rest}", device.url.path());
-    let query = query.map(|query| without(query, &device.vendor.carriers().query));
+    let base = device.url.path();
+    let mut target =
+        String::with_capacity(base.len() + rest.len() + query.map_or(0, |query| query.len() + 1));
+    target.push_str(base);
+    target.push_str(rest);
     if let Some(query) = query {
         target.push('?');
-        target.push_str(&query);
+        target.push_str(&without(query, &device.vendor.carriers().query));
     }
     PathAndQuery::try_from(target).map(Uri::from).map_err(|_| {
         Fault::new(Kind::BadPath, "this path holds characters that no path may; percent-encode them")
@@ -113,9 +161,9 @@ fn target(device: &Device, rest: &str, query: Option<&str>) -> Result<Uri, Fault
 
 /// The query without the parameters that carry a credential, however their names are encoded. All other bytes
 /// stay as they are.
-pub(super) fn without(query: &str, carriers: &[&str]) -> String {
+pub(super) fn without<'a>(query: &'a str, carriers: &[&str]) -> Cow<'a, str> {
     if carriers.is_empty() {
-        return query.to_owned();
+        return Cow::Borrowed(query);
     }
     let carries = |parameter: &str| {
         let name = parameter.split('=').next().unwrap_or_default().replace('+', " ");
@@ -123,15 +171,20 @@ pub(super) fn without(query: &str, carriers: &[&str]) -> String {
         carriers.iter().any(|carrier| name.trim() == *carrier)
     };
     // Some servers split at semicolons too.
-    query.split('&').filter(|parameter| !parameter.split(';').any(carries)).collect::<Vec<_>>().join("&")
+    let kept = query.split('&').filter(|parameter| !parameter.split(';').any(carries));
+    Cow::Owned(kept.collect::<Vec<_>>().join("&"))
 }
 
-/// The path decoded until nothing is left to decode.
+/// The path decoded until nothing is left to decode; nothing where it is written as it reads.
 ///
 /// # Errors
 /// [`Kind::BadPath`] when any reader could find a dot segment in it: decoded once or twice, with backslashes
 /// for slashes, or with parameters cut off.
-fn readable(path: &str) -> Result<String, Fault> {
+fn readable(path: &str) -> Result<Option<String>, Fault> {
+    let is_odd = |byte: u8| matches!(byte, b'%' | b'\\' | b';') || !byte.is_ascii_graphic();
+    if !path.bytes().any(is_odd) && !path.contains("//") && !path.contains("/.") && path.starts_with('/') {
+        return Ok(None);
+    }
     let mut bytes = path.as_bytes().to_vec();
     for _ in 0..MAX_DECODED {
         check_segments(&bytes)?;
@@ -140,7 +193,7 @@ fn readable(path: &str) -> Result<String, Fault> {
             let text = String::from_utf8_lossy(&bytes).replace('\\', "/");
             let bare = |segment: &'_ str| segment.split(';').next().unwrap_or_default().to_owned();
             let segments: Vec<_> = text.split('/').map(bare).filter(|segment| !segment.is_empty()).collect();
-            return Ok(format!("/{}", segments.join("/")));
+            return Ok(Some(format!("/{}", segments.join("/"))));
         }
         bytes = decoded;
     }

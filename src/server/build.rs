@@ -215,6 +215,7 @@ impl Builder {
         let patterns =
             |paths: &[&str]| paths.iter().filter_map(|path| path.parse().ok()).collect::<Vec<PathPattern>>();
         Ok(Device {
+            prefix: format!("/{}", device.name),
             name: device.name,
             source: device.source,
             hosts: device.hosts,

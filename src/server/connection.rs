@@ -33,8 +33,6 @@ use crate::upstream::{is_coded_oddly, keep_alive};
 
 /// Largest head of a request.
 const MAX_HEAD: usize = 32 * 1024;
-/// Most header lines of a request.
-const MAX_HEADERS: usize = 100;
 /// So much is held for a caller who does not read: hyper's own bound is a multiple of it.
 const MAX_BUFFER: usize = 64 * 1024;
 /// Longest request target.
@@ -105,7 +103,7 @@ async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Front, end
         .timer(TokioTimer::new())
         // The deadlines are those of `Watched`, which tells a head that does not come from a rest between requests.
         .header_read_timeout(None)
-        .max_headers(MAX_HEADERS)
+        // Of header lines it takes a hundred: to be told a number costs it an allocation for each head.
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER)
         .keep_alive(!is_late);

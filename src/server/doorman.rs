@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -22,10 +22,9 @@ pub(super) struct Doorman {
 
 #[derive(Default)]
 struct State {
-    open: usize,
     next: u64,
-    /// Connections without a complete request head, the one that has waited longest first.
-    waiting: BTreeMap<u64, CancellationToken>,
+    /// Those who are connected.
+    seats: BTreeMap<u64, Weak<Seat>>,
 }
 
 /// What a connection is doing.
@@ -44,14 +43,16 @@ pub(super) enum Phase {
 pub(super) struct Stage {
     pub(super) phase: Phase,
     pub(super) turn: u64,
+    /// Since when the next request is waited for; it is no news that a part of it has come.
+    waiting_since: Instant,
     pub(super) since: Instant,
 }
 
 /// One connection's place.
 pub(super) struct Seat {
     doorman: Arc<Doorman>,
+    number: u64,
     stage: Mutex<Stage>,
-    key: AtomicU64,
     /// Cancelled when this connection has to give way.
     pub(super) leave: CancellationToken,
     /// Set when an answer broke off that only the end of the connection would end.
@@ -78,21 +79,22 @@ impl Doorman {
     }
 
     fn free_seat(self: &Arc<Self>) -> Option<Arc<Seat>> {
+        let now = Instant::now();
         let mut state = self.lock();
-        if state.open >= self.limits.connections {
+        if state.seats.len() >= self.limits.connections {
             return None;
         }
-        state.open += 1;
-        drop(state);
-        self.metrics.connection(1);
+        state.next += 1;
         let seat = Arc::new(Seat {
             doorman: Arc::clone(self),
-            stage: Mutex::new(Stage { phase: Phase::Waiting, turn: 0, since: Instant::now() }),
-            key: AtomicU64::new(u64::MAX),
+            number: state.next,
+            stage: Mutex::new(Stage { phase: Phase::Waiting, turn: 0, waiting_since: now, since: now }),
             leave: CancellationToken::new(),
             torn: AtomicBool::new(false),
         });
-        seat.enter(Phase::Waiting);
+        state.seats.insert(seat.number, Arc::downgrade(&seat));
+        drop(state);
+        self.metrics.connection(1);
         Some(seat)
     }
 
@@ -105,9 +107,13 @@ impl Doorman {
     }
 
     fn give_way(&self) {
-        let slowest = self.lock().waiting.pop_first();
-        if let Some((_, slowest)) = slowest {
-            slowest.cancel();
+        let seats: Vec<_> = self.lock().seats.values().filter_map(Weak::upgrade).collect();
+        let waiting = seats.iter().filter(|seat| !seat.leave.is_cancelled()).filter_map(|seat| {
+            let stage = seat.stage();
+            (stage.phase != Phase::Serving).then_some((stage.waiting_since, seat))
+        });
+        if let Some((_, slowest)) = waiting.min_by_key(|(since, _)| *since) {
+            slowest.leave.cancel();
         }
     }
 
@@ -119,19 +125,10 @@ impl Doorman {
 impl Seat {
     /// The connection goes on to another phase.
     pub(super) fn enter(&self, phase: Phase) {
-        {
-            let mut state = self.doorman.lock();
-            if phase == Phase::Waiting {
-                let key = state.next;
-                state.next += 1;
-                state.waiting.insert(key, self.leave.clone());
-                self.key.store(key, Ordering::Relaxed);
-            } else if phase == Phase::Serving {
-                state.waiting.remove(&self.key.load(Ordering::Relaxed));
-            }
-        }
+        let now = Instant::now();
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        *stage = Stage { phase, turn: stage.turn + 1, since: Instant::now() };
+        let waiting_since = if phase == Phase::Waiting { now } else { stage.waiting_since };
+        *stage = Stage { phase, turn: stage.turn + 1, waiting_since, since: now };
     }
 
     /// What the connection is doing, and since when.
@@ -146,10 +143,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut state = self.doorman.lock();
-        state.waiting.remove(&self.key.load(Ordering::Relaxed));
-        state.open -= 1;
-        drop(state);
+        self.doorman.lock().seats.remove(&self.number);
         self.doorman.metrics.connection(-1);
         self.doorman.left.notify_waiters();
     }

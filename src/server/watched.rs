@@ -67,7 +67,7 @@ impl<S: Wire> Watched<S> {
         let limits = self.seat.limits();
         // Nobody wakes us when an answer is done and rest begins, so we look again after the shorter time.
         let shorter = limits.keep_alive.min(limits.head_timeout);
-        let Stage { phase, turn, since } = self.seat.stage();
+        let Stage { phase, turn, since, .. } = self.seat.stage();
         let limit = match phase {
             Phase::Serving => shorter,
             // A new connection has to say something soon, one that has been served may rest.

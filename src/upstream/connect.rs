@@ -29,8 +29,6 @@ use super::{Answer, MAX_ANSWER};
 
 /// Most bytes of a response head; a device that sends more is broken or hostile.
 const MAX_HEAD: usize = 64 * 1024;
-/// Most header lines of a response.
-const MAX_HEADERS: usize = 200;
 /// So many peers are remembered; a device has one key, or a few one after the other.
 const MOST_MET: usize = 16;
 /// After so long a silence the kernel asks whether the peer is still there.
@@ -67,21 +65,12 @@ pub(super) struct Connection {
     pub(super) sender: SendRequest<Outbound>,
     /// See [`Idle`](super::idle::Idle).
     pub(super) epoch: u64,
-    received: Arc<Received>,
+    /// What the device has sent on it.
+    pub(super) received: Arc<Received>,
     task: AbortOnDropHandle<()>,
 }
 
 impl Connection {
-    /// How many bytes the device has sent on it.
-    pub(super) fn received(&self) -> u64 {
-        self.received.bytes()
-    }
-
-    /// How what the device has sent on it begins.
-    pub(super) fn beginning(&self) -> Beginning {
-        self.received.beginning()
-    }
-
     /// Closes it and waits until the socket is gone, so that the next one does not stand beside it.
     pub(super) async fn close(self) {
         self.task.abort();
@@ -210,7 +199,8 @@ impl Connector {
             .map_err(|_| Trouble::Garbled(format!("{path} can't be asked for below this `url`")))?;
         let exchange = async {
             let answered = connection.sender.send_request(request).await;
-            let answered = answered.map_err(|error| self.http_trouble(connection.beginning(), &error))?;
+            let answered =
+                answered.map_err(|error| self.http_trouble(connection.received.beginning(), &error))?;
             let (head, body) = answered.into_parts();
             let body = Limited::new(body, MAX_ANSWER).collect().await;
             let body = body.map_err(|error| Trouble::incomplete(&self.label, &*error))?;
@@ -231,7 +221,8 @@ impl Connector {
         let received = Arc::<Received>::default();
         let stream = TokioIo::new(Counted::new(stream, Arc::clone(&received)));
         let mut builder = http1::Builder::new();
-        builder.max_header_size(MAX_HEAD).max_headers(MAX_HEADERS);
+        // Of header lines it takes a hundred: to be told a number costs it an allocation for each head.
+        builder.max_header_size(MAX_HEAD);
         // What is read ahead for one who does not take it; hyper's own bound is a multiple of it.
         builder.max_buf_size(MAX_HEAD);
         let (sender, connection) =

@@ -15,11 +15,23 @@ use super::trouble::Beginning;
 /// How every answer in HTTP begins (RFC 9112 section 4).
 const HTTP: &[u8] = b"HTTP/";
 
+/// Of so many bytes the head of an answer is one: a device that sends more before it floods us with interim ones (1xx).
+/// It is four times the largest head.
+const MOST_BEFORE_ANSWER: u64 = 256 * 1024;
+
 /// What was received.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Received {
     bytes: AtomicU64,
     is_other: AtomicBool,
+    /// So many bytes at the most are there before something is answered.
+    most: AtomicU64,
+}
+
+impl Default for Received {
+    fn default() -> Self {
+        Self { bytes: AtomicU64::new(0), is_other: AtomicBool::new(false), most: AtomicU64::new(u64::MAX) }
+    }
 }
 
 impl Received {
@@ -35,6 +47,21 @@ impl Received {
             (_, false) => Beginning::Http,
             (_, true) => Beginning::Other,
         }
+    }
+
+    /// From now on it is the head of an answer that comes.
+    pub(super) fn expect_answer(&self) {
+        self.most.store(self.bytes() + MOST_BEFORE_ANSWER, Ordering::Relaxed);
+    }
+
+    /// Its head is there; what follows may be as long as it likes.
+    pub(super) fn answered(&self) {
+        self.most.store(u64::MAX, Ordering::Relaxed);
+    }
+
+    /// Whether more came than any head is long.
+    pub(super) fn is_flood(&self) -> bool {
+        self.bytes() > self.most.load(Ordering::Relaxed)
     }
 
     fn take(&self, bytes: &[u8]) {
@@ -71,6 +98,9 @@ impl<S: AsyncRead> AsyncRead for Counted<S> {
         let before = buffer.filled().len();
         ready!(this.stream.poll_read(context, buffer))?;
         this.received.take(buffer.filled().get(before..).unwrap_or_default());
+        if this.received.is_flood() {
+            return Poll::Ready(Err(io::Error::other("no answer comes")));
+        }
         Poll::Ready(Ok(()))
     }
 }

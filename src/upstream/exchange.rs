@@ -1,11 +1,9 @@
 //! One exchange with a device: a place in the queue, a connection, a request and the head of its response.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use super::Upstream;
 use super::connect::Connection;
@@ -14,9 +12,6 @@ use super::inbound::{Held, Inbound};
 use super::pace::Turn;
 use super::replay::{Outbound, Sent};
 use super::trouble::Trouble;
-
-/// More interim answers (1xx) than this to one request are no answer.
-const MAX_INTERIM: usize = 32;
 
 /// How one request is to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +30,17 @@ pub struct Order<'a> {
 struct Failed {
     trouble: Trouble,
     reached: Reached,
+}
+
+/// What a request waits for.
+enum Stage {
+    /// Its turn among others.
+    Queue,
+    Connection,
+    /// The time after the request before it.
+    Pace,
+    /// That the device takes it, as far as it has not yet, and answers.
+    Answer(Sent),
 }
 
 /// How far a failed request got.
@@ -56,23 +62,35 @@ impl Upstream {
     pub async fn send<E: From<Trouble>>(
         self: &Arc<Self>,
         order: Order<'_>,
-        mut make: impl FnMut() -> Result<Request<Outbound>, E>,
+        make: impl FnMut() -> Result<Request<Outbound>, E>,
     ) -> Result<Response<Inbound>, E> {
-        let slot = self.slot(order).await?;
+        let mut stage = Stage::Queue;
+        match timeout_at(order.deadline, self.carry_out(order, make, &mut stage)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.overdue(&stage).into()),
+        }
+    }
+
+    async fn carry_out<E: From<Trouble>>(
+        self: &Arc<Self>,
+        order: Order<'_>,
+        mut make: impl FnMut() -> Result<Request<Outbound>, E>,
+        stage: &mut Stage,
+    ) -> Result<Response<Inbound>, E> {
+        let slot = self.gate.enter(order.urgency).await.map_err(|Full| self.full())?;
         let mut repeatable = order.repeatable;
         loop {
+            *stage = Stage::Connection;
             let epoch = self.idle.epoch();
-            let kept = timeout_at(order.deadline, self.idle.take()).await.map_err(|_| self.late())?;
+            let kept = self.idle.take().await;
             let is_kept = kept.is_some();
             let connection = match kept {
                 Some(connection) => connection,
                 // On the heap, since it is rare and takes more room than all the rest.
-                None => timeout_at(order.deadline, Box::pin(self.connector.open(epoch)))
-                    .await
-                    .unwrap_or_else(|_| Err(self.late()))?,
+                None => Box::pin(self.connector.open(epoch)).await?,
             };
-            let turns = timeout_at(order.deadline, self.pace.turn(order.path));
-            let turns = turns.await.map_err(|_| self.too_soon())?;
+            *stage = Stage::Pace;
+            let turns = self.pace.turn(order.path).await;
             let request = match make() {
                 Ok(request) => request,
                 Err(error) => {
@@ -82,7 +100,8 @@ impl Upstream {
             };
             turns.into_iter().flatten().for_each(Turn::take);
             let sent = request.body().sent();
-            match self.exchange(connection, request, order.deadline).await {
+            *stage = Stage::Answer(sent.clone());
+            match self.exchange(connection, request).await {
                 Ok((response, connection)) => return Ok(self.receive(response, connection, slot, sent)?),
                 Err(Failed { reached: Reached::Nobody, .. }) if is_kept => self.idle.clear().await,
                 Err(Failed { reached: Reached::Silence, .. }) if is_kept && repeatable => {
@@ -94,6 +113,31 @@ impl Upstream {
         }
     }
 
+    /// What a request is told that had come so far at its deadline.
+    fn overdue(&self, stage: &Stage) -> Trouble {
+        match stage {
+            Stage::Queue => Trouble::Busy(format!(
+                "every connection to {} (`max_connections`, {}) was in use until `timeout`: ask less often, or raise one of \
+                 them",
+                self.label(),
+                self.settings.max_connections
+            )),
+            Stage::Pace => Trouble::Busy(format!(
+                "requests to {} are {:?} apart, and this one's turn did not come until `timeout`: ask less often, or raise \
+                 `timeout` (or lower `min_interval`, if it is set)",
+                self.label(),
+                self.settings.min_interval.max(self.settings.path_interval)
+            )),
+            Stage::Answer(sent) if !sent.is_set() => Trouble::RequestTimeout(format!(
+                "the request was not sent to {} in time (`timeout`, {:?}): its body came too slowly, or the device \
+                 does not take it",
+                self.label(),
+                self.settings.timeout
+            )),
+            Stage::Connection | Stage::Answer(_) => self.late(),
+        }
+    }
+
     pub(super) fn late(&self) -> Trouble {
         Trouble::ResponseTimeout(format!(
             "{} has not begun to answer in time (`timeout`, {:?}): if it is only slow, raise it",
@@ -102,81 +146,49 @@ impl Upstream {
         ))
     }
 
-    fn too_soon(&self) -> Trouble {
+    fn full(&self) -> Trouble {
         Trouble::Busy(format!(
-            "requests to {} are {:?} apart, and this one's turn did not come until `timeout`: ask less often, or raise \
-             `timeout` (or lower `min_interval`, if it is set)",
-            self.label(),
-            self.settings.min_interval.max(self.settings.path_interval)
+            "as many requests as may ({}, `max_waiting`) already wait for a connection to {}: ask less often, or \
+             raise it",
+            self.settings.max_waiting,
+            self.label()
         ))
-    }
-
-    async fn slot(&self, order: Order<'_>) -> Result<Slot, Trouble> {
-        match timeout_at(order.deadline, self.gate.enter(order.urgency)).await {
-            Ok(Ok(slot)) => Ok(slot),
-            Ok(Err(Full)) => Err(Trouble::Busy(format!(
-                "as many requests as may ({}, `max_waiting`) already wait for a connection to {}: ask less often, or \
-                 raise it",
-                self.settings.max_waiting,
-                self.label()
-            ))),
-            Err(_) => Err(Trouble::Busy(format!(
-                "every connection to {} (`max_connections`, {}) was in use until `timeout`: ask less often, or raise one of \
-                 them",
-                self.label(),
-                self.settings.max_connections
-            ))),
-        }
     }
 
     async fn exchange(
         &self,
         mut connection: Connection,
-        mut request: Request<Outbound>,
-        deadline: Instant,
+        request: Request<Outbound>,
     ) -> Result<(Response<hyper::body::Incoming>, Connection), Failed> {
         let wanted = request.headers().get(header::UPGRADE).cloned();
-        let received = connection.received();
-        let (flooded, sent) = (bound_interim(&mut request), request.body().sent());
-        let answering = timeout_at(deadline, connection.sender.try_send_request(request));
-        let Some(answered) = flooded.run_until_cancelled(answering).await else {
-            let trouble = Trouble::Garbled(format!(
-                "{} sends one interim answer after the other and never the answer",
-                self.label()
-            ));
-            return Err(Failed { trouble, reached: Reached::Device });
+        let before = connection.received.bytes();
+        connection.received.expect_answer();
+        let answered = connection.sender.try_send_request(request).await;
+        let garbled = |why: &str| {
+            let trouble = Trouble::Garbled(format!("{} {why}", self.label()));
+            Failed { trouble, reached: Reached::Device }
         };
         let response = match answered {
-            Err(_) if !sent.is_set() => {
-                let trouble = Trouble::RequestTimeout(format!(
-                    "the request was not sent to {} in time (`timeout`, {:?}): its body came too slowly, or the device \
-                     does not take it",
-                    self.label(),
-                    self.settings.timeout
-                ));
-                return Err(Failed { trouble, reached: Reached::Device });
+            Ok(response) => response,
+            Err(_) if connection.received.is_flood() => {
+                return Err(garbled("sends one interim answer after the other and never the answer"));
             }
-            Err(_) => return Err(Failed { trouble: self.late(), reached: Reached::Device }),
-            Ok(Ok(response)) => response,
-            Ok(Err(failed)) => {
-                let trouble = self.connector.http_trouble(connection.beginning(), failed.error());
+            Err(failed) => {
+                let trouble = self.connector.http_trouble(connection.received.beginning(), failed.error());
                 let broke_off = matches!(trouble, Trouble::BrokeOff(_));
                 let reached = match failed.message() {
                     Some(_) => Reached::Nobody,
-                    None if broke_off && connection.received() == received => Reached::Silence,
+                    None if broke_off && connection.received.bytes() == before => Reached::Silence,
                     None => Reached::Device,
                 };
                 return Err(Failed { trouble, reached });
             }
         };
-        if let Some(why) = flaw(response.status(), response.headers(), wanted.as_ref()) {
-            let trouble = Trouble::Garbled(format!(
-                "{} {why}: update its firmware, or ask for another path",
-                self.label()
-            ));
-            return Err(Failed { trouble, reached: Reached::Device });
+        connection.received.answered();
+        match flaw(response.status(), response.headers(), wanted.as_ref()) {
+            Some(why) => Err(garbled(&format!("{why}: update its firmware, or ask for another path"))),
+            None => Ok((response, connection)),
         }
-        Ok((response, connection))
     }
 
     /// An endless answer gives its slot back: ordinary requests go on beside it.
@@ -210,18 +222,6 @@ impl Upstream {
             most + 1
         ))
     }
-}
-
-/// Cancelled when there are too many interim answers to this request.
-fn bound_interim(request: &mut Request<Outbound>) -> CancellationToken {
-    let flooded = CancellationToken::new();
-    let (count, enough) = (AtomicUsize::new(0), flooded.clone());
-    hyper::ext::on_informational(request, move |_| {
-        if count.fetch_add(1, Ordering::Relaxed) == MAX_INTERIM {
-            enough.cancel();
-        }
-    });
-    flooded
 }
 
 /// Whether two readers could see two different messages (RFC 9112 section 6.3), or a protocol nobody asked for.

@@ -1,5 +1,6 @@
 //! The names that keyward answers to.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, Ipv6Addr};
 
 use http::header::{self, HeaderValue};
@@ -49,7 +50,7 @@ pub(super) fn admit(house: &House, asked: &mut request::Parts) -> Result<(), Fau
 
 /// The host that a request names, whether it is ours or not: that of its target, if one is in there (RFC 9112 section
 /// 3.2.2), or of its `Host`.
-pub(super) fn named(asked: &request::Parts) -> Option<String> {
+pub(super) fn named(asked: &request::Parts) -> Option<Cow<'_, str>> {
     let target = asked.uri.authority().map(http::uri::Authority::as_str);
     host_of(target.unwrap_or_else(|| field(asked)))
 }
@@ -72,7 +73,7 @@ fn knows(house: &House, host: &str) -> bool {
 
 /// The host of `host[:port]` in lower case, without brackets and without a dot at its end; `None` where it is
 /// anything else.
-fn host_of(authority: &str) -> Option<String> {
+fn host_of(authority: &str) -> Option<Cow<'_, str>> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (address, port) = rest.split_once(']')?;
@@ -87,9 +88,11 @@ fn host_of(authority: &str) -> Option<String> {
     let port = port?;
     let is_port =
         port.is_empty() || (port.bytes().all(|digit| digit.is_ascii_digit()) && port.parse::<u16>().is_ok());
-    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    let host = host.strip_suffix('.').unwrap_or(host);
     let is_name = !host.is_empty()
         && host.len() <= LONGEST
         && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':'));
-    (is_port && is_name).then_some(host)
+    let is_lower = !host.bytes().any(|byte| byte.is_ascii_uppercase());
+    (is_port && is_name)
+        .then(|| if is_lower { Cow::Borrowed(host) } else { Cow::Owned(host.to_ascii_lowercase()) })
 }

@@ -12,8 +12,10 @@ use crate::gateway::connection::nominated;
 use crate::gateway::permit;
 use crate::gateway::route::Hop;
 
-/// What makes a request one of its kind: it asks for a part, on a condition, for another protocol, for trailers.
-const PARTICULAR: [HeaderName; 8] = [
+/// What makes a request one of its kind: it has a body, asks for a part, on a condition, for another protocol, for
+/// trailers.
+const PARTICULAR: [HeaderName; 10] = [
+    header::CONTENT_LENGTH,
     header::IF_MATCH,
     header::IF_MODIFIED_SINCE,
     header::IF_NONE_MATCH,
@@ -21,15 +23,25 @@ const PARTICULAR: [HeaderName; 8] = [
     header::IF_UNMODIFIED_SINCE,
     header::RANGE,
     header::TE,
+    header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
 
 /// Words in the names of headers by which a device may know its caller, or take a GET for something else.
-/// `Authorization` reaches none.
+/// `Authorization`, which is among the usual, reaches none.
 const TELLING: [&str; 6] = ["auth", "key", "method", "secret", "session", "token"];
 
-/// What a caller may nominate without keeping a header from the device.
-const OF_THE_CONNECTION: [&str; 2] = ["close", "keep-alive"];
+/// What every client sends, so that its name need not be looked through.
+const USUAL: [HeaderName; 8] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::CONNECTION,
+    header::HOST,
+    header::USER_AGENT,
+];
 
 /// What may change an answer without the device saying so.
 const ACCEPTS: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_ENCODING, header::ACCEPT_LANGUAGE];
@@ -66,17 +78,14 @@ pub(in crate::gateway) struct Question {
 /// What this request asks for, if it is a GET like others: what changes something or is particular is left alone.
 pub(in crate::gateway) fn question(hop: &Hop, asked: &request::Parts) -> Option<Question> {
     let headers = &asked.headers;
-    let is_telling = |name: &HeaderName| {
-        *name != header::AUTHORIZATION && TELLING.iter().any(|word| name.as_str().contains(word))
-    };
-    let is_particular = |name: &HeaderName| PARTICULAR.contains(name) || is_telling(name);
+    let is_telling = |name: &HeaderName| TELLING.iter().any(|word| name.as_str().contains(word));
+    let is_particular =
+        |name: &HeaderName| !USUAL.contains(name) && (PARTICULAR.contains(name) || is_telling(name));
     // On a site of its own a device may know the caller by a cookie.
     let is_personal = || hop.is_own_site() && headers.contains_key(header::COOKIE);
     if asked.method != Method::GET
-        || headers.contains_key(header::CONTENT_LENGTH)
-        || headers.contains_key(header::TRANSFER_ENCODING)
         || headers.keys().any(is_particular)
-        || nominated(headers).iter().any(|name| !OF_THE_CONNECTION.contains(&name.as_str()))
+        || !nominated(headers).is_empty()
         || hop.device.private.iter().any(|pattern| hop.falls_under(pattern))
         || is_personal()
         || permit::is_acting_get(hop, asked)

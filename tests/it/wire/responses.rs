@@ -112,8 +112,8 @@ async fn what_can_be_read_in_two_ways_or_in_none_is_garbled_and_its_connection_d
             "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\nbytes".to_owned(),
         ),
         ("a 101 to nothing", socket(), "HTTP/1.1 101 Switching Protocols\r\n\r\nbytes".to_owned()),
-        ("interim answers without end", get(), "HTTP/1.1 100 Continue\r\n\r\n".repeat(100)),
-        ("hints without end", get(), "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(100)),
+        ("interim answers without end", get(), "HTTP/1.1 100 Continue\r\n\r\n".repeat(20_000)),
+        ("hints without end", get(), "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n".repeat(20_000)),
     ];
     for (what, ask, answer) in rows {
         println!("{what}");
