@@ -103,12 +103,12 @@ impl Gateway {
     async fn answer(
         self: &Arc<Self>,
         house: &House,
-        (mut head, body): (request::Parts, Body),
+        (mut head, body): (Arc<request::Parts>, Body),
         arrival: &Arrival,
         admitted: &Admitted,
     ) -> Response {
         let begun = Instant::now();
-        let upgrade = head.extensions.remove::<OnUpgrade>();
+        let upgrade = Arc::make_mut(&mut head).extensions.remove::<OnUpgrade>();
         let caller = admit::caller(arrival, admitted);
         let hop = match self.find(house, &head, admitted) {
             Ok(Route::Hop(hop)) => Arc::new(hop),
@@ -126,7 +126,7 @@ impl Gateway {
             verdict = Some(patient.verdict());
             Replay::hold(Body::new(patient), REPLAYED)
         };
-        let call = Call { head: Arc::new(head), body, deadline: begun + device.timeout, caller };
+        let call = Call { head, body, deadline: begun + device.timeout, caller };
         let line = Line { upgrade, ending: &arrival.peer.ending };
         let outcome = self.pass(&hop, &call, line).await;
         let outcome = outcome.map_err(|fault| match (fault.kind, verdict.and_then(|it| it.blemish())) {

@@ -55,7 +55,9 @@ impl Front {
 
 /// Nobody gets past here who may not ask.
 async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Response {
-    let (mut head, body) = request.into_parts();
+    let (head, body) = request.into_parts();
+    // On the heap from the beginning: it goes a long way.
+    let mut head = Arc::new(head);
     let house = front.gateway.house.load_full();
     let peer = &arrival.peer;
     let door = house.door(peer);
@@ -71,7 +73,7 @@ async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Response 
     if !names_one_host(&head.headers) {
         return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
     }
-    let mut answered = match admit::admit(&house, &mut head, door, peer, own) {
+    let mut answered = match admit::admit(&house, Arc::make_mut(&mut head), door, peer, own) {
         Err(fault) => refuse(&fault, &head, arrival),
         Ok(admitted) => {
             let guest = admitted.guest.clone();
@@ -97,7 +99,7 @@ async fn go_on(
     front: &Parts,
     house: &House,
     admitted: Admitted,
-    (mut head, body): (request::Parts, Body),
+    (mut head, body): (Arc<request::Parts>, Body),
     arrival: &Arrival,
 ) -> Response {
     // No key opens these.
@@ -118,7 +120,7 @@ async fn go_on(
         };
     }
     if !house.admission.keys.is_empty() {
-        admit::strip(&mut head);
+        admit::strip(Arc::make_mut(&mut head));
     }
     if is_own {
         ask_own(front, (head, body), arrival, Some(admitted)).await
@@ -130,10 +132,11 @@ async fn go_on(
 /// The router costs as much as the rest of the way, so that it stands before our own endpoints alone.
 async fn ask_own(
     front: &Parts,
-    (mut head, body): (request::Parts, Body),
+    (head, body): (Arc<request::Parts>, Body),
     arrival: &Arrival,
     admitted: Option<Admitted>,
 ) -> Response {
+    let mut head = Arc::unwrap_or_clone(head);
     head.extensions.insert(arrival.clone());
     if let Some(admitted) = admitted {
         head.extensions.insert(admitted);

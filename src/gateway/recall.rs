@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, request};
 use tokio::time::timeout_at;
@@ -197,7 +198,7 @@ impl Recall {
         let fetched = fetch.ask(keeping.conditions());
         // On the heap, since it may outlive its caller.
         let fly = |departure: Option<Departure>| -> BoxFuture<'static, Landed> {
-            Box::pin(async move { keeping.landed(fetched.await, departure) })
+            fetched.map(|reply| keeping.landed(reply, departure)).boxed()
         };
         if question.shares {
             let epoch = self.epoch.load(Ordering::Relaxed);

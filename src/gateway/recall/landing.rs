@@ -40,7 +40,11 @@ pub(super) async fn ask(
 ) -> Result<Got, Fault> {
     let got = match land(flight, asked, can_stand_in).await? {
         Some(got) => got,
-        None => Got { reply: fetch.ask(HeaderMap::new()).await?, is_stored: false, is_collapsed: false },
+        None => {
+            // On the heap, as whatever may not be needed.
+            let reply = Box::pin(fetch.ask(HeaderMap::new())).await?;
+            Got { reply, is_stored: false, is_collapsed: false }
+        }
     };
     match got.reply.status() {
         status if can_stand_in && is_failure(status) => Err(fails(status)),
