@@ -34,17 +34,26 @@ impl Fetch {
         Self { gateway, hop, head, deadline: call.deadline, caller: call.caller }
     }
 
-    /// Asks the device as the caller did, but for these headers more.
-    pub(super) fn ask(
-        &self,
-        conditions: HeaderMap,
-    ) -> impl Future<Output = Result<Reply, Fault>> + Send + use<> {
-        let (gateway, hop, mut head) =
-            (Arc::clone(&self.gateway), Arc::clone(&self.hop), Arc::clone(&self.head));
+    /// To ask the device as the caller did, but for these headers more.
+    pub(super) fn with(&self, conditions: HeaderMap) -> Errand {
+        let mut head = Arc::clone(&self.head);
         if !conditions.is_empty() {
             Arc::make_mut(&mut head).headers.extend(conditions);
         }
         let call = Call { head, body: Replay::empty(), deadline: self.deadline, caller: self.caller };
-        async move { gateway.carry(&hop, &call).await }
+        Errand { gateway: Arc::clone(&self.gateway), hop: Arc::clone(&self.hop), call }
+    }
+}
+
+/// One such request, which nobody need wait for.
+pub(super) struct Errand {
+    gateway: Arc<Gateway>,
+    hop: Arc<Hop>,
+    call: Call,
+}
+
+impl Errand {
+    pub(super) async fn run(&self) -> Result<Reply, Fault> {
+        self.gateway.carry(&self.hop, &self.call).await
     }
 }

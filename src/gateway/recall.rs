@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode, request};
 use tokio::time::timeout_at;
@@ -195,10 +194,10 @@ impl Recall {
         fetch: &Fetch,
     ) -> Flight {
         let keeping = Keeping::of(self, question, hop, asked, found);
-        let fetched = fetch.ask(keeping.conditions());
+        let errand = fetch.with(keeping.conditions());
         // On the heap, since it may outlive its caller.
         let fly = |departure: Option<Departure>| -> BoxFuture<'static, Landed> {
-            fetched.map(|reply| keeping.landed(reply, departure)).boxed()
+            Box::pin(async move { keeping.landed(errand.run().await, departure) })
         };
         if question.shares {
             let epoch = self.epoch.load(Ordering::Relaxed);

@@ -225,9 +225,11 @@ fn confine(headers: &mut HeaderMap) {
 fn is_document(headers: &HeaderMap) -> bool {
     let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(kind), None) = (kinds.next(), kinds.next()) else { return true };
-    let Ok(kind) = kind.to_str() else { return true };
-    let bare = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    kind.contains(',') || !(INERT.contains(&bare.as_str()) || bare.ends_with("+json"))
+    let kind = kind.as_bytes();
+    let bare = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+    let is_inert = INERT.iter().any(|inert| bare.eq_ignore_ascii_case(inert.as_bytes()))
+        || bare.len().checked_sub(5).is_some_and(|at| bare.split_at(at).1.eq_ignore_ascii_case(b"+json"));
+    !kind.is_ascii() || kind.contains(&b',') || !is_inert
 }
 
 /// A body on its way to the caller.

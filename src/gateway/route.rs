@@ -182,7 +182,8 @@ pub(super) fn without<'a>(query: &'a str, carriers: &[&str]) -> Cow<'a, str> {
 /// for slashes, or with parameters cut off.
 fn readable(path: &str) -> Result<Option<String>, Fault> {
     let is_odd = |byte: u8| matches!(byte, b'%' | b'\\' | b';') || !byte.is_ascii_graphic();
-    if !path.bytes().any(is_odd) && !path.contains("//") && !path.contains("/.") && path.starts_with('/') {
+    let is_segment_odd = |pair: &[u8]| matches!(pair, [b'/', b'/' | b'.']);
+    if path.starts_with('/') && !path.bytes().any(is_odd) && !path.as_bytes().windows(2).any(is_segment_odd) {
         return Ok(None);
     }
     let mut bytes = path.as_bytes().to_vec();

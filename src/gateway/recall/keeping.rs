@@ -135,13 +135,11 @@ impl Keeping {
         let (status, question) = (response.status(), &self.question);
         let keeps =
             self.recall.keeps(question) && question.is_kept && is_keepable(status, question.freshness);
-        if !is_shareable(&self.hop, response.headers()) || !(keeps || status == StatusCode::OK) {
-            return tell(land(departure), one(Reply::Passed(response)));
-        }
         // Where it is on its way into memory, the fetch stays open to all until it is there.
         let (followers, departure) = if keeps { (None, departure) } else { (land(departure), None) };
-        if !keeps && followers.is_none() {
-            return one(Reply::Passed(response));
+        let is_for_several = keeps || (followers.is_some() && status == StatusCode::OK);
+        if !is_for_several || !is_shareable(&self.hop, response.headers()) {
+            return tell(followers.or_else(|| land(departure)), one(Reply::Passed(response)));
         }
         let (head, body) = response.into_parts();
         let told = Arc::new(Told { status: head.status, headers: head.headers });

@@ -42,7 +42,7 @@ pub(super) async fn ask(
         Some(got) => got,
         None => {
             // On the heap, as whatever may not be needed.
-            let reply = Box::pin(fetch.ask(HeaderMap::new())).await?;
+            let reply = Box::pin(fetch.with(HeaderMap::new()).run()).await?;
             Got { reply, is_stored: false, is_collapsed: false }
         }
     };
