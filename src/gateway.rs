@@ -179,17 +179,18 @@ impl Gateway {
             }
         }
         permit::permit(hop, asked)?;
+        let acts = permit::may_act(hop, asked) || connection::becomes_websocket(asked);
+        let writing = acts.then(|| device.recall.write());
         let answered = match recall::question(hop, asked) {
             Some(question) => {
                 device.recall.answer(&question, hop, asked, &Fetch::new(self, hop, call)).await?
             }
             None => {
-                let _writing = permit::may_act(hop, asked).then(|| device.recall.write());
                 let reply = Box::pin(self.carry(hop, call)).await?;
                 Answered { reply, status: device.recall.bypassed(asked.method == Method::GET) }
             }
         };
-        reply::respond(hop, asked, answered, line)
+        reply::respond(hop, asked, answered, (line, writing))
     }
 
     /// Takes a request to its device, with a session that is good if there is any.
@@ -204,9 +205,15 @@ impl Gateway {
                 Some(lease) => lease,
                 None => forward::lease(hop, call.deadline).await?,
             };
-            let sent =
-                forward::send(hop, &call.head, &call.body, &lease, (call.deadline, call.caller), &self.via)
-                    .await;
+            let sent = forward::send(
+                hop,
+                &call.head,
+                &call.body,
+                &lease,
+                (call.deadline, call.caller),
+                (&self.via, self.clock),
+            )
+            .await;
             // What the device handed out for this request outlives it.
             let sent = sent.inspect_err(|_| device.keeper.share(&lease))?;
             let Some(response) = sent else { continue };

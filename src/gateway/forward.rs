@@ -8,9 +8,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{Fault, Kind};
+use super::recall::Writing;
 use super::route::Hop;
 use super::via::Via;
 use super::{authorise, permit};
+use crate::clock::Clock;
 use crate::keeper::{Finding, Lease};
 use crate::upstream::{Caller, Inbound, Order, Replay, Trouble, Urgency};
 
@@ -59,7 +61,7 @@ pub(super) async fn send(
     body: &Replay,
     lease: &Lease,
     (deadline, caller): (Instant, Caller),
-    via: &Via,
+    (via, clock): (&Via, Clock),
 ) -> Result<Option<Response<Inbound>>, Fault> {
     let repeatable = asked.method.is_safe() && !permit::is_acting_get(hop, asked);
     let order = Order { deadline, urgency: Urgency::Request(caller), repeatable, path: hop.target.path() };
@@ -71,6 +73,8 @@ pub(super) async fn send(
             if !hop.device.keeper.is_in_force(lease) {
                 return Err(Unsent::Superseded);
             }
+            // While it waited, the device may have asked for its peace.
+            hop.device.respite.respect(hop, asked, clock).map_err(Unsent::Failed)?;
             let mut head = authorise::dress(hop, asked, lease, via).map_err(Unsent::Failed)?;
             let body = body.copy().ok_or_else(|| Unsent::Failed(not_replayed(hop)))?;
             authorise::frame(asked, &body, &mut head.headers);
@@ -100,7 +104,12 @@ pub(super) fn not_replayed(hop: &Hop) -> Fault {
 }
 
 /// Joins the two sides of an upgraded connection until one of them ends, or keyward does.
-pub(super) fn tunnel(caller: OnUpgrade, device: OnUpgrade, held: Inbound, closing: CancellationToken) {
+pub(super) fn tunnel(
+    caller: OnUpgrade,
+    device: OnUpgrade,
+    held: (Inbound, Option<Writing>),
+    closing: CancellationToken,
+) {
     tokio::spawn(async move {
         let joined = async {
             let (caller, device): (Upgraded, Upgraded) = tokio::try_join!(caller, device)?;

@@ -8,7 +8,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{Fault, Kind};
-use super::recall::{Answered, Source, Told};
+use super::recall::{Answered, Source, Told, Writing};
 use super::respond::Refused;
 use super::route::Hop;
 use super::{Device, forward, respond};
@@ -57,12 +57,12 @@ pub(super) fn respond(
     hop: &Hop,
     asked: &request::Parts,
     answered: Answered,
-    line: Line<'_>,
+    (line, writing): (Line<'_>, Option<Writing>),
 ) -> Result<Response, Fault> {
     let Answered { reply, status } = answered;
     let mut response = match reply {
         Reply::Passed(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            return switch(hop, asked, response, line);
+            return switch(hop, asked, response, (line, writing));
         }
         Reply::Passed(response) => {
             let (head, body) = response.into_parts();
@@ -83,7 +83,7 @@ fn switch(
     hop: &Hop,
     asked: &request::Parts,
     mut response: http::Response<Inbound>,
-    line: Line<'_>,
+    (line, writing): (Line<'_>, Option<Writing>),
 ) -> Result<Response, Fault> {
     let Some(caller_side) = line.upgrade else {
         return Err(Fault::new(
@@ -93,6 +93,6 @@ fn switch(
     };
     let device_side = hyper::upgrade::on(&mut response);
     let (head, held) = response.into_parts();
-    forward::tunnel(caller_side, device_side, held, line.ending.clone());
+    forward::tunnel(caller_side, device_side, (held, writing), line.ending.clone());
     Ok(respond::switch(hop, asked, (head.status, head.headers)))
 }

@@ -77,6 +77,10 @@ impl Upstream {
         mut make: impl FnMut() -> Result<Request<Outbound>, E>,
         stage: &mut Stage,
     ) -> Result<Response<Inbound>, E> {
+        // Nobody's connection is held by who waits for a path.
+        *stage = Stage::Pace;
+        let mut path_turn = self.pace.path_turn(order.path).await;
+        *stage = Stage::Queue;
         let slot = self.gate.enter(order.urgency).await.map_err(|Full| self.full())?;
         let mut repeatable = order.repeatable;
         loop {
@@ -90,7 +94,10 @@ impl Upstream {
                 None => Box::pin(self.connector.open(epoch)).await?,
             };
             *stage = Stage::Pace;
-            let turns = self.pace.turn(order.path).await;
+            if path_turn.is_none() {
+                path_turn = self.pace.path_turn(order.path).await;
+            }
+            let turn = self.pace.turn().await;
             let request = match make() {
                 Ok(request) => request,
                 Err(error) => {
@@ -98,7 +105,7 @@ impl Upstream {
                     return Err(error);
                 }
             };
-            turns.into_iter().flatten().for_each(Turn::take);
+            [path_turn.take(), turn].into_iter().flatten().for_each(Turn::take);
             let sent = request.body().sent();
             *stage = Stage::Answer(sent.clone());
             match self.exchange(connection, request).await {

@@ -27,24 +27,32 @@ impl Pace {
         Self { interval, path_interval, last: Last::default(), paths: StdMutex::default() }
     }
 
-    /// Waits until a request for this path may go out. Nobody else may until what this returns is dropped.
-    pub(super) async fn turn(&self, path: &str) -> [Option<Turn>; 2] {
-        let mut turns = [None, None];
-        if !self.path_interval.is_zero() {
-            turns[0] = Some(Turn::come(self.path(path), self.path_interval).await);
+    /// Waits until a request may go out. Nobody else's may until what this returns is dropped.
+    pub(super) async fn turn(&self) -> Option<Turn> {
+        if self.interval.is_zero() {
+            return None;
         }
-        if !self.interval.is_zero() {
-            turns[1] = Some(Turn::come(Arc::clone(&self.last), self.interval).await);
+        Some(Turn::come(Arc::clone(&self.last), self.interval).await)
+    }
+
+    /// Waits until a request for this path may go out.
+    pub(super) async fn path_turn(&self, path: &str) -> Option<Turn> {
+        if self.path_interval.is_zero() {
+            return None;
         }
-        turns
+        Some(Turn::come(self.path(path), self.path_interval).await)
     }
 
     fn path(&self, path: &str) -> Last {
         let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         if paths.len() >= MAX_PATHS {
-            paths.retain(|_, last| Arc::strong_count(last) > 1);
+            paths.retain(|_, last| Arc::strong_count(last) > 1 || self.is_recent(last));
         }
         Arc::clone(paths.entry(path.to_owned()).or_default())
+    }
+
+    fn is_recent(&self, last: &Last) -> bool {
+        last.try_lock().is_ok_and(|last| last.is_some_and(|last| last.elapsed() < self.path_interval))
     }
 }
 

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use keyward::twin::enlighted::{Enlighted, EnlightedSettings};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::ok;
-use crate::support::{Act, Ask, Device, Lab, Scripted, pass};
+use crate::support::{Act, Ask, Device, Lab, Scripted, pass, until};
 
 #[tokio::test]
 async fn requests_are_as_far_apart_as_the_device_wants_them() {
@@ -75,4 +76,26 @@ async fn one_who_is_busy_without_saying_for_how_long_is_asked_again() {
         assert_eq!(lab.get("/meter/a").await.status, 503);
         assert_eq!(device.heard().len(), nth);
     }
+}
+
+#[tokio::test]
+async fn who_waited_in_line_while_a_device_asked_for_peace_does_not_disturb_it_either() {
+    let (answer, may_answer) = watch::channel(false);
+    let busy = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n";
+    let device = Scripted::new(move |_| Act::Held(may_answer.clone(), busy.as_bytes().to_vec())).await;
+    let lab = Lab::new(&device.table("meter", "acts_on_get = []\nmax_connections = 1\n")).await;
+    let first = lab.get("/meter/a");
+    let rest = async {
+        until(|| device.heard().len() == 1).await;
+        let waiting = join_all(["/meter/b", "/meter/c"].map(|path| lab.get(path)));
+        let telling = async {
+            until(|| lab.figures().contains("keyward_requests_in_flight{device=\"meter\"} 3")).await;
+            answer.send_replace(true);
+        };
+        futures_util::future::join(waiting, telling).await.0
+    };
+    let (first, rest) = futures_util::future::join(first, rest).await;
+    assert_eq!(first.status, 503);
+    assert!(rest.iter().all(|refused| refused.fault() == "device_busy"), "{rest:?}");
+    assert_eq!(device.heard().len(), 1);
 }

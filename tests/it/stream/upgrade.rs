@@ -52,6 +52,22 @@ async fn a_tunnel_leaves_the_only_connection_to_others_and_counts_as_a_stream() 
 }
 
 #[tokio::test]
+async fn what_may_go_through_a_tunnel_makes_memory_forget() {
+    let door = Door::with("acts_on_get = []\ncache = \"1h\"\n").await;
+    let status = async || door.lab.get("/meter/twin/sample").await.header("cache-status").to_owned();
+    assert!(status().await.ends_with("; stored"));
+    assert!(status().await.starts_with("keyward; hit"));
+    let line = tunnel(&door).await;
+    assert!(status().await.ends_with("; stored"), "its beginning");
+    let before = status().await;
+    assert!(before.starts_with("keyward; hit"), "in the midst of it: {before}");
+    drop(line);
+    timeout(Duration::from_secs(5), async { while !status().await.ends_with("; stored") {} })
+        .await
+        .expect("its end");
+}
+
+#[tokio::test]
 async fn a_tunnel_ends_on_both_sides_when_one_leaves() {
     let mut door = Door::new().await;
     let line = tunnel(&door).await;

@@ -119,6 +119,11 @@ impl Lab {
         front(Arc::clone(&self.running().reloader.gateway))
     }
 
+    /// What `/metrics` would say, but for what it asks of the keepers.
+    pub(crate) fn figures(&self) -> String {
+        self.running().reloader.gateway.metrics.text().unwrap()
+    }
+
     /// Where its doors listen, the first one first.
     pub(crate) fn doors(&self) -> Vec<SocketAddr> {
         self.running().reloader.doors.addresses().into_iter().map(|(address, _)| address).collect()
