@@ -6,6 +6,7 @@ mod health;
 mod log;
 mod process;
 mod run;
+mod service;
 mod trust;
 
 use std::io::Write;

@@ -5,6 +5,7 @@ mod health;
 mod limits;
 mod log;
 mod run;
+mod service;
 
 use keyward::twin::generic::{Generic, Scheme};
 
