@@ -44,12 +44,13 @@ const HANDSHAKE: u8 = 22;
 const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
     content-length: 29\r\n\r\nThis door speaks https alone\n";
 
-/// One connection, from its handshake to its end.
+/// One connection, from its handshake to its end, or until `gone`.
 pub(super) fn connection(
     stream: TcpStream,
     seat: Arc<Seat>,
     front: Front,
     entrance: &Entrance,
+    gone: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let (door, tls, ending) = (Arc::clone(&entrance.id), entrance.tls.load_full(), entrance.ending.clone());
     async move {
@@ -60,20 +61,37 @@ pub(super) fn connection(
         keep_alive(&stream);
         let peer = Peer { remote, local, door, secure: tls.is_some(), ending: ending.clone() };
         let leave = seat.leave.clone();
+        // A future that is moved takes its room twice, and there is one for each caller who stays. So this one is
+        // waited for where it is made, and what few callers need is on the heap.
         let served = async {
             match tls {
                 None => speak(stream, peer, seat, front, ending).await,
-                Some(tls) => {
-                    let limit = seat.limits().head_timeout;
-                    match timeout(limit, handshake(stream, tls)).await {
-                        Ok(Ok(stream)) => speak(stream, peer, seat, front, ending).await,
-                        Ok(Err(error)) => tracing::debug!(%error, %remote, "no TLS"),
-                        Err(_) => tracing::debug!(%remote, "no TLS in time"),
-                    }
-                }
+                Some(tls) => Box::pin(speak_tls(stream, tls, peer, seat, front, ending)).await,
             }
         };
-        leave.run_until_cancelled(served).await;
+        tokio::select! {
+            biased;
+            () = gone.cancelled() => {}
+            () = leave.cancelled() => {}
+            () = served => {}
+        }
+    }
+}
+
+/// HTTP by TLS, if there is a handshake in time.
+async fn speak_tls(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    peer: Peer,
+    seat: Arc<Seat>,
+    front: Front,
+    ending: CancellationToken,
+) {
+    let (limit, remote) = (seat.limits().head_timeout, peer.remote);
+    match timeout(limit, handshake(stream, tls)).await {
+        Ok(Ok(stream)) => speak(stream, peer, seat, front, ending).await,
+        Ok(Err(error)) => tracing::debug!(%error, %remote, "no TLS"),
+        Err(_) => tracing::debug!(%remote, "no TLS in time"),
     }
 }
 
