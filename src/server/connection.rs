@@ -1,7 +1,8 @@
 //! One caller's connection: TLS where the door speaks it, then HTTP, request by request.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -10,13 +11,13 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
@@ -35,7 +36,7 @@ use crate::upstream::{is_coded_oddly, keep_alive};
 const MAX_HEAD: usize = 32 * 1024;
 /// Most header lines of a request.
 const MAX_HEADERS: usize = 100;
-/// So much is held for a caller who does not read: hyper's own bound is a multiple of it.
+/// So much is held for a caller who does not read, and a head has room: hyper's own bound is a multiple of it.
 const MAX_BUFFER: usize = 64 * 1024;
 /// Longest request target.
 const MAX_TARGET: usize = 8 * 1024;
@@ -111,13 +112,46 @@ async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<
 /// HTTP on one connection.
 async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: CancellationToken) {
     let (remote, peer) = (peer.remote, Arc::new(peer));
-    let watched = Watched::new(stream, Arc::clone(&seat));
-    let service = service_fn(move |request| {
-        // On the heap, so that a connection that rests takes no room for it.
-        Box::pin(answer(request, Arc::clone(&peer), Arc::clone(&seat), front.clone()))
-    });
     // Who comes so late still gets one answer: /readyz has to say that this is the end.
     let is_late = ending.is_cancelled();
+    let mut stream = Watched::new(stream, Arc::clone(&seat));
+    let of_service = Arc::clone(&seat);
+    let mut service = service_fn(move |request| {
+        // On the heap, so that a connection that rests takes no room for it.
+        Box::pin(answer(request, Arc::clone(&peer), Arc::clone(&of_service), front.clone()))
+    });
+    loop {
+        let mut connection = http(is_late).serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let ended = tokio::select! {
+            ended = poll_fn(|context| until_rest(&mut connection, &seat, context)) => ended,
+            () = ending.cancelled(), if !is_late => {
+                Pin::new(&mut connection).graceful_shutdown();
+                Some((&mut connection).await)
+            }
+        };
+        if let Some(Err(error)) = &ended {
+            tracing::debug!(%error, %remote, "connection ended");
+        }
+        // While a caller rests hyper and its buffers go, which are most of what a connection takes.
+        let (None, Some(parts)) = (ended, connection.into_parts()) else { return };
+        (stream, service) = (parts.io.into_inner(), parts.service);
+        stream.put_back(parts.read_buf);
+        let mut first = [0];
+        let begins = tokio::select! {
+            read = stream.read(&mut first) => matches!(read, Ok(1..)),
+            () = ending.cancelled() => false,
+        };
+        if !begins {
+            if let Err(error) = stream.shutdown().await {
+                tracing::debug!(%error, %remote, "connection ended");
+            }
+            return;
+        }
+        stream.put_back(Bytes::copy_from_slice(&first));
+    }
+}
+
+fn http(is_late: bool) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -127,16 +161,19 @@ async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Front, end
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER)
         .keep_alive(!is_late);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(watched), service).with_upgrades());
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = ending.cancelled(), if !is_late => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %remote, "connection ended");
+    builder
+}
+
+/// How a connection ended; nothing: its caller rests.
+fn until_rest<C: Future + Unpin>(
+    connection: &mut C,
+    seat: &Seat,
+    context: &mut Context<'_>,
+) -> Poll<Option<C::Output>> {
+    match Pin::new(connection).poll(context) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        Poll::Pending if seat.is_at_rest() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
     }
 }
 
@@ -147,6 +184,7 @@ async fn answer(
     front: Front,
 ) -> Result<Response<Guarded>, std::convert::Infallible> {
     seat.enter(Phase::Serving);
+    seat.is_read.store(request.body().is_end_stream(), Ordering::Relaxed);
     let mut seat = Occupied { seat, for_good: false };
     let knows_chunks = request.version() != Version::HTTP_10;
     if let Some(status) = malformed(&request) {
