@@ -37,7 +37,7 @@ const MAX_HEAD: usize = 32 * 1024;
 /// Most header lines of a request.
 const MAX_HEADERS: usize = 100;
 /// So much is held for a caller who does not read, and a head has room: hyper's own bound is a multiple of it.
-const MAX_BUFFER: usize = 64 * 1024;
+const MAX_BUFFER: usize = MAX_HEAD;
 /// Longest request target.
 const MAX_TARGET: usize = 8 * 1024;
 /// How a TLS record begins that begins a handshake (RFC 8446 section 5.1).
