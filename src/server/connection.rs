@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -22,6 +23,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::accept::Entrance;
@@ -65,9 +67,12 @@ pub(super) fn connection(
         // A future that is moved takes its room twice, and there is one for each caller who stays. So this one is
         // waited for where it is made, and what few callers need is on the heap.
         let served = async {
-            match tls {
-                None => speak(stream, peer, seat, front, ending).await,
-                Some(tls) => Box::pin(speak_tls(stream, tls, peer, seat, front, ending)).await,
+            let stream = match tls {
+                None => Some(Either::Left(stream)),
+                Some(tls) => Box::pin(secure(stream, tls, &seat, remote)).await.map(Either::Right),
+            };
+            if let Some(stream) = stream {
+                speak(stream, peer, seat, front, ending).await;
             }
         };
         tokio::select! {
@@ -79,21 +84,19 @@ pub(super) fn connection(
     }
 }
 
-/// HTTP by TLS, if there is a handshake in time.
-async fn speak_tls(
+/// TLS, if there is a handshake in time.
+async fn secure(
     stream: TcpStream,
     tls: Arc<ServerConfig>,
-    peer: Peer,
-    seat: Arc<Seat>,
-    front: Front,
-    ending: CancellationToken,
-) {
-    let (limit, remote) = (seat.limits().head_timeout, peer.remote);
-    match timeout(limit, handshake(stream, tls)).await {
-        Ok(Ok(stream)) => speak(stream, peer, seat, front, ending).await,
+    seat: &Seat,
+    remote: SocketAddr,
+) -> Option<Box<TlsStream<TcpStream>>> {
+    match timeout(seat.limits().head_timeout, handshake(stream, tls)).await {
+        Ok(Ok(stream)) => return Some(Box::new(stream)),
         Ok(Err(error)) => tracing::debug!(%error, %remote, "no TLS"),
         Err(_) => tracing::debug!(%remote, "no TLS in time"),
     }
+    None
 }
 
 /// Who speaks plain HTTP where TLS is spoken is told so.
@@ -110,7 +113,7 @@ async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<
 }
 
 /// HTTP on one connection.
-async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: CancellationToken) {
+async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: CancellationToken) {
     let (remote, peer) = (peer.remote, Arc::new(peer));
     // Who comes so late still gets one answer: /readyz has to say that this is the end.
     let is_late = ending.is_cancelled();

@@ -17,6 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 use super::doorman::{Phase, Seat, Stage};
 
@@ -26,26 +27,11 @@ const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\nc
 /// After so long without a next request a caller rests, and much that served the last one may go.
 const REST: Duration = Duration::from_millis(100);
 
-/// What a connection goes over, TLS or not.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// The bare connection.
-    fn tcp(&self) -> &TcpStream;
-}
+/// What a connection goes over, TLS or not. It is one type, so that what is above it is compiled once.
+pub(super) type Wire = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-impl Wire for TcpStream {
-    fn tcp(&self) -> &TcpStream {
-        self
-    }
-}
-
-impl Wire for TlsStream<TcpStream> {
-    fn tcp(&self) -> &TcpStream {
-        self.get_ref().0
-    }
-}
-
-pub(super) struct Watched<S: Wire> {
-    stream: S,
+pub(super) struct Watched {
+    stream: Wire,
     seat: Arc<Seat>,
     /// See [`put_back`](Self::put_back).
     ahead: Bytes,
@@ -57,8 +43,8 @@ pub(super) struct Watched<S: Wire> {
     requests: u64,
 }
 
-impl<S: Wire> Watched<S> {
-    pub(super) fn new(stream: S, seat: Arc<Seat>) -> Self {
+impl Watched {
+    pub(super) fn new(stream: Wire, seat: Arc<Seat>) -> Self {
         Self {
             stream,
             seat,
@@ -158,18 +144,22 @@ fn arm(alarm: &mut Option<Pin<Box<Sleep>>>, deadline: Instant) {
     }
 }
 
-impl<S: Wire> Drop for Watched<S> {
+impl Drop for Watched {
     fn drop(&mut self) {
+        let tcp = match &self.stream {
+            Either::Left(tcp) => tcp,
+            Either::Right(tls) => tls.get_ref().0,
+        };
         // An ordinary end would make half an answer look whole.
         if self.seat.torn.load(Ordering::Relaxed)
-            && let Err(error) = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO))
+            && let Err(error) = SockRef::from(tcp).set_linger(Some(Duration::ZERO))
         {
             tracing::debug!(%error, "a connection ends in order that should not");
         }
     }
 }
 
-impl<S: Wire> AsyncRead for Watched<S> {
+impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -196,7 +186,7 @@ impl<S: Wire> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: Wire> AsyncWrite for Watched<S> {
+impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -14,18 +14,18 @@ use crate::config::Limits;
 use crate::metrics::Metrics;
 
 /// A caller's connection from both ends; the caller's blocks.
-async fn connection() -> (Watched<TcpStream>, std::net::TcpStream, Arc<Seat>) {
+async fn connection() -> (Watched, std::net::TcpStream, Arc<Seat>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let caller = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
     let seat = Doorman::new(Limits::default(), Arc::new(Metrics::new())).seat().await;
-    let watched = Watched::new(TcpStream::from_std(stream).unwrap(), Arc::clone(&seat));
+    let watched = Watched::new(Either::Left(TcpStream::from_std(stream).unwrap()), Arc::clone(&seat));
     (watched, caller, seat)
 }
 
 /// Writes until nobody takes any more; says how much was taken.
-async fn fill(watched: &mut Watched<TcpStream>) -> usize {
+async fn fill(watched: &mut Watched) -> usize {
     let block = [b'a'; 64 << 10];
     let mut taken = 0;
     while let Poll::Ready(written) = poll!(pin!(watched.write(&block))) {
