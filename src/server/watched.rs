@@ -25,7 +25,7 @@ use super::doorman::{Phase, Seat, Stage};
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// After so long without a next request a caller rests, and much that served the last one may go.
-const REST: Duration = Duration::from_millis(100);
+const REST: Duration = Duration::from_millis(20);
 
 /// What a connection goes over, TLS or not. It is one type, so that what is above it is compiled once.
 pub(super) type Wire = Either<TcpStream, Box<TlsStream<TcpStream>>>;
