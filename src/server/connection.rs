@@ -38,8 +38,9 @@ use crate::upstream::{is_coded_oddly, keep_alive};
 const MAX_HEAD: usize = 32 * 1024;
 /// Most header lines of a request.
 const MAX_HEADERS: usize = 100;
-/// So much is held for a caller who does not read, and a head has room: hyper's own bound is a multiple of it.
-const MAX_BUFFER: usize = MAX_HEAD;
+/// So much is held for a caller who does not read: hyper's own bound is a multiple of it. With half of it an answer of
+/// 50 KB takes two writes.
+const MAX_BUFFER: usize = 64 * 1024;
 /// Longest request target.
 const MAX_TARGET: usize = 8 * 1024;
 /// How a TLS record begins that begins a handshake (RFC 8446 section 5.1).
