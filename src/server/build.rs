@@ -20,7 +20,6 @@ use crate::gateway::{Device, House, Respite};
 use crate::keeper::store::Store;
 use crate::keeper::{self, Keeper};
 use crate::metrics::Metrics;
-use crate::upstream::cloud::Cloud;
 use crate::upstream::{self, Pin, Upstream};
 use crate::vendor::Driver;
 
@@ -46,7 +45,6 @@ impl Fixed {
 pub(super) struct Builder {
     clock: Clock,
     metrics: Arc<Metrics>,
-    cloud: Cloud,
     store: Arc<Store>,
     state: Arc<Folder>,
     certs: Arc<Folder>,
@@ -56,18 +54,17 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(config: &Config<Driver>, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, String> {
+    pub(super) fn new(config: &Config<Driver>, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let [state, certs] = folders(config);
-        Ok(Self {
+        Self {
             clock,
             metrics,
-            cloud: Cloud::new()?,
             store: Arc::new(Store::new(Arc::clone(&state))),
             state,
             certs,
             hostname: hostname().unwrap_or_default(),
             fixed: Fixed::of(config),
-        })
+        }
     }
 
     /// Makes sure that no other server has the state folder. `None`: it can't be written, so there is nothing to
@@ -202,7 +199,6 @@ impl Builder {
             address: device.url.to_string(),
             vendor: Arc::clone(&vendor),
             upstream: Arc::clone(&upstream),
-            cloud: self.cloud.clone(),
             clock: self.clock,
             store: Arc::clone(&self.store),
             figures: Arc::clone(&figures),
