@@ -33,6 +33,7 @@ use verify::Rights;
 use crate::clock::{Clock, Timestamp};
 use crate::metrics::DeviceFigures;
 use crate::upstream::Upstream;
+use crate::upstream::cloud::Cloud;
 use crate::vendor::{Session, Vendor, Visit};
 
 /// A login with all its round trips takes no longer.
@@ -51,6 +52,8 @@ pub struct Parts {
     pub vendor: Arc<dyn Vendor>,
     /// The way to it.
     pub upstream: Arc<Upstream>,
+    /// The way to clouds.
+    pub cloud: Cloud,
     /// What time it is.
     pub clock: Clock,
     /// Where sessions are saved.
@@ -260,7 +263,7 @@ impl Keeper {
     }
 
     fn visit<'a>(&'a self, refused: Option<&'a Session>) -> Visit<'a> {
-        Visit { device: &self.parts.upstream, now: self.parts.clock.now(), refused }
+        Visit { device: &self.parts.upstream, cloud: &self.parts.cloud, now: self.parts.clock.now(), refused }
     }
 
     /// Writes down what is to outlive this process.

@@ -1,7 +1,7 @@
 //! The way to a device: its connections, whose certificate they may show, and how many there are at once.
 //!
-//! Knows nothing of sessions. A cloud is reached through [`cloud`], by a way of its own that trusts public roots
-//! only, so that tolerance for a device's self-signed certificate can't reach it.
+//! Knows nothing of sessions. A cloud is reached through [`cloud`], by a client of its own that trusts public
+//! roots only, so that tolerance for a device's self-signed certificate can't reach it.
 
 mod certificate;
 mod chain;

@@ -18,6 +18,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::{SecretSource, Trust};
 use crate::disk::Folder;
 use crate::metrics::Metrics;
+use crate::upstream::cloud::Cloud;
 use crate::upstream::{Pin, Settings, Upstream};
 use crate::vendor::{Account, Asked, Refusal, Session, Stamp, Vendor, Verdict, Visit};
 
@@ -156,6 +157,7 @@ impl House {
             address: "http://127.0.0.1:9".to_owned(),
             vendor: Arc::new(Arc::clone(make)),
             upstream: Upstream::new(settings, pin, None).unwrap(),
+            cloud: Cloud::default(),
             clock: self.clock,
             store: Arc::new(Store::new(Arc::new(Folder::new(self.folder.path().join("state"), "")))),
             figures: metrics.device("meter"),

@@ -20,6 +20,7 @@ use crate::gateway::{Device, House, Respite};
 use crate::keeper::store::Store;
 use crate::keeper::{self, Keeper};
 use crate::metrics::Metrics;
+use crate::upstream::cloud::Cloud;
 use crate::upstream::{self, Pin, Upstream};
 use crate::vendor::Driver;
 
@@ -45,6 +46,7 @@ impl Fixed {
 pub(super) struct Builder {
     clock: Clock,
     metrics: Arc<Metrics>,
+    cloud: Cloud,
     store: Arc<Store>,
     state: Arc<Folder>,
     certs: Arc<Folder>,
@@ -59,6 +61,7 @@ impl Builder {
         Self {
             clock,
             metrics,
+            cloud: Cloud::default(),
             store: Arc::new(Store::new(Arc::clone(&state))),
             state,
             certs,
@@ -199,6 +202,7 @@ impl Builder {
             address: device.url.to_string(),
             vendor: Arc::clone(&vendor),
             upstream: Arc::clone(&upstream),
+            cloud: self.cloud.clone(),
             clock: self.clock,
             store: Arc::clone(&self.store),
             figures: Arc::clone(&figures),

@@ -1,72 +1,84 @@
 //! Vendors' clouds: public roots only, no redirect followed, no proxy taken from the environment.
 
-use std::sync::Arc;
+use std::error::Error;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, header};
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use rustls::ClientConfig;
 
-use super::{Answer, Pin, Settings, Trouble, Upstream};
-use crate::clock::Clock;
-use crate::config::{BaseUrl, Trust};
-use crate::disk::Folder;
+use super::{Answer, MAX_ANSWER, tls};
 
 /// For one whole exchange with a cloud.
 const TIMEOUT: Duration = Duration::from_secs(30);
-const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("keyward/", env!("CARGO_PKG_VERSION")));
 
-/// Asks one question and reads the whole answer, over a connection for that alone.
-///
-/// # Errors
-/// Says which host did not answer and why; never the address's query or the body.
-pub async fn ask(question: Request<Bytes>) -> Result<Answer, String> {
-    let host = question.uri().host().unwrap_or("the cloud").to_owned();
-    put(question).await.map_err(|trouble| {
-        tracing::debug!(host, %trouble, "a cloud can't be asked");
-        let what = match trouble {
-            Trouble::ConnectTimeout(_) | Trouble::ResponseTimeout(_) => {
-                "has not answered in time: is it down, or the internet slow here?"
-            }
-            Trouble::Garbled(_) => {
-                "answers what can't be right: is there a page before the internet here that wants a login?"
-            }
-            Trouble::BrokeOff(_) => "broke off: is the internet unsteady here?",
-            _ => "can't be reached: is there internet here, a name server, and the right time?",
+/// A client for vendors' clouds, made when it is first used: most devices have no cloud, and those that have one need it
+/// a few times a year. Cloning it is cheap.
+#[derive(Clone, Debug, Default)]
+pub struct Cloud(Arc<OnceLock<Result<reqwest::Client, String>>>);
+
+impl Cloud {
+    /// Trusts the public roots and nothing else.
+    fn client(&self) -> Result<&reqwest::Client, String> {
+        self.0.get_or_init(client).as_ref().map_err(Clone::clone)
+    }
+
+    /// Asks one question and reads the whole answer.
+    ///
+    /// # Errors
+    /// Says which host did not answer and why; never the address's query or the body.
+    pub async fn ask(&self, question: Request<Bytes>) -> Result<Answer, String> {
+        let host = question.uri().host().unwrap_or("the cloud").to_owned();
+        let trouble = |error: reqwest::Error| {
+            let error = error.without_url();
+            tracing::debug!(host, cause = innermost(&error), "a cloud can't be reached");
+            let what = match (error.is_timeout(), error.is_connect()) {
+                (true, _) => "has not answered in time: is it down, or the internet slow here?",
+                (_, true) => "can't be reached: is there internet here, a name server, and the right time?",
+                _ => "broke off: is the internet unsteady here?",
+            };
+            format!("{host} {what}")
         };
-        format!("{host} {what}")
-    })
+        let request = reqwest::Request::try_from(question).map_err(trouble)?;
+        let mut response = self.client()?.execute(request).await.map_err(trouble)?;
+        let mut head = Response::builder().status(response.status());
+        if let Some(headers) = head.headers_mut() {
+            *headers = std::mem::take(response.headers_mut());
+        }
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response.chunk().await.map_err(trouble)? {
+            if body.len() + chunk.len() > MAX_ANSWER {
+                return Err(format!("the answer of {host} is too large to be right"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        head.body(body.freeze()).map_err(|error| error.to_string())
+    }
 }
 
-async fn put(question: Request<Bytes>) -> Result<Answer, Trouble> {
-    let (mut head, body) = question.into_parts();
-    let address = head.uri.into_parts();
-    let (scheme, authority) = address.scheme.zip(address.authority).unzip();
-    let url = format!(
-        "{}://{}",
-        scheme.as_ref().map_or("", |scheme| scheme.as_str()),
-        authority.as_ref().map_or("", |authority| authority.as_str())
-    );
-    let url: BaseUrl = url.parse().map_err(|_| Trouble::NameNotFound(format!("{url} is no address")))?;
-    let settings = Settings {
-        device: url.host().to_owned(),
-        url,
-        trust: Trust::Public,
-        connect_timeout: TIMEOUT,
-        timeout: TIMEOUT,
-        idle_timeout: TIMEOUT,
-        max_connections: 1,
-        keeps_connections: false,
-        clock: Clock::system(),
-        max_waiting: 0,
-        max_streams: 0,
-        min_interval: Duration::ZERO,
-        path_interval: Duration::ZERO,
-    };
-    // Where roots decide nothing is pinned.
-    let no_pin = Arc::new(Pin::new(Arc::new(Folder::new("", "")), "", settings.clock));
-    let cloud = Upstream::new(settings, no_pin, None).map_err(Trouble::NameNotFound)?;
-    head.uri = cloud.locate(address.path_and_query.as_ref().map_or("/", |path| path.as_str()))?;
-    head.headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
-    head.headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
-    cloud.ask(Request::from_parts(head, body)).await
+fn client() -> Result<reqwest::Client, String> {
+    let tls = ClientConfig::builder_with_provider(tls::provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(tls::public_roots())
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .timeout(TIMEOUT)
+        .user_agent(concat!("keyward/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| error.to_string())
+}
+
+/// The last cause of an error: what it wraps is told by whoever asked.
+fn innermost(error: &dyn Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }

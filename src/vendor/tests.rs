@@ -18,6 +18,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::config::{Environment, parse};
 use crate::disk::Folder;
+use crate::upstream::cloud::Cloud;
 use crate::upstream::{Pin, Settings, Upstream};
 
 /// A day in 2026.
@@ -74,6 +75,7 @@ fn what_no_header_can_carry_is_a_mistake_in_the_configuration() {
 struct Device {
     vendor: Arc<dyn Vendor>,
     upstream: Arc<Upstream>,
+    cloud: Cloud,
 }
 
 impl Device {
@@ -107,11 +109,11 @@ impl Device {
         let pin =
             Arc::new(Pin::new(Arc::new(Folder::new("certs", "")), &device.name, Clock::starting_at(NOW)));
         let upstream = Upstream::new(settings, pin, None).unwrap();
-        Self { vendor: device.driver.vendor, upstream }
+        Self { vendor: device.driver.vendor, upstream, cloud: Cloud::default() }
     }
 
     fn visit(&self) -> Visit<'_> {
-        Visit { device: &self.upstream, now: NOW, refused: None }
+        Visit { device: &self.upstream, cloud: &self.cloud, now: NOW, refused: None }
     }
 
     async fn login(&self) -> Result<Session, Refusal> {

@@ -10,12 +10,15 @@ use super::{Refusal, Session};
 use crate::clock::Timestamp;
 use crate::config::SecretSource;
 use crate::secret::Secret;
-use crate::upstream::{Answer, Upstream, cloud};
+use crate::upstream::cloud::Cloud;
+use crate::upstream::{Answer, Upstream};
 
 /// What a vendor may use while it logs in, renews, verifies or logs out.
 pub struct Visit<'a> {
     /// The way to the device.
     pub device: &'a Arc<Upstream>,
+    /// The way to clouds.
+    pub cloud: &'a Cloud,
     /// What time it is.
     pub now: Timestamp,
     /// The session that the device refused last, if that is why there is a visit.
@@ -49,7 +52,7 @@ impl Visit<'_> {
     /// # Errors
     /// [`Refusal::Unavailable`] where it does not answer. What its answers mean only the make can tell.
     pub async fn cloud(&self, question: Request<Bytes>) -> Result<Answer, Refusal> {
-        cloud::ask(question).await.map_err(|detail| Refusal::Unavailable { detail, retry_after: None })
+        self.cloud.ask(question).await.map_err(|detail| Refusal::Unavailable { detail, retry_after: None })
     }
 
     /// Reads a secret where the configuration says it is, as it is now.
