@@ -13,7 +13,7 @@ use keyward::twin::enphase::{Enphase, EnphaseSettings};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, timeout};
 
 use crate::support::{Ask, Device, Lab, Line};
 
@@ -130,16 +130,17 @@ async fn egauge_async_logs_in_at_a_door_of_the_meters_own() {
 
 /// Asks until a program that has just started answers so.
 async fn answers(address: SocketAddr, target: &str, is_it: impl Fn(&str) -> bool) -> String {
+    // Another program's start is nothing that one is told of.
+    let mut again = interval(Duration::from_millis(100));
     let asking = async {
         loop {
+            again.tick().await;
             if TcpStream::connect(address).await.is_ok()
                 && let Ok(reply) = Line::to(address).await.ask(&Ask::get(target)).await
                 && is_it(reply.text())
             {
                 return reply.text().to_owned();
             }
-            // Another program's start is nothing that one is told of.
-            sleep(Duration::from_millis(100)).await;
         }
     };
     timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("{target} is never answered so"))
