@@ -21,6 +21,7 @@ mod makes;
 mod recall;
 mod request;
 mod saved;
+mod schema;
 mod secrets;
 mod stream;
 mod trust;

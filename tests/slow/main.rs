@@ -25,4 +25,5 @@ mod it {
 use it::support;
 
 mod browser;
+mod dialogue;
 mod network;
