@@ -10,7 +10,7 @@ use crate::vendor::{MAKES, Make};
 const NOTES_AT: usize = 37;
 
 /// The editor schema, as it lies beside a file of ours.
-pub(super) const SCHEMA: &str = include_str!("../../docs/proxy.schema.json");
+pub(super) const SCHEMA: &str = include_str!("../proxy.schema.json");
 /// Its name there.
 pub(super) const SCHEMA_FILE: &str = "proxy.schema.json";
 

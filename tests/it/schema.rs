@@ -12,7 +12,7 @@ use crate::house::{path_of, read};
 const ODD: &str = "qqqqqqqqqqqqqqqq";
 
 fn schema() -> Value {
-    serde_json::from_str(&read("docs/proxy.schema.json")).unwrap()
+    serde_json::from_str(&read("src/proxy.schema.json")).unwrap()
 }
 
 /// What of a value is not as a schema says. It knows the words that ours has, and no others; patterns are for editors.

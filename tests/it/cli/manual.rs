@@ -55,13 +55,13 @@ async fn there_is_a_manual_page_for_the_program_and_for_each_command() {
 async fn the_schema_is_printed_and_lies_beside_what_init_writes() {
     let process = Process::new("");
     let printed = process.carry_out(&["editor-schema"]).await;
-    assert_eq!((printed.code, printed.out), (Some(0), crate::house::read("docs/proxy.schema.json")));
+    assert_eq!((printed.code, printed.out), (Some(0), crate::house::read("src/proxy.schema.json")));
     let init = ["init", "--config", "new.toml", "--vendor", "open", "--url", "http://10.0.0.1", "--untested"];
     assert_eq!(process.carry_out(&init).await.code, Some(0));
     let written = std::fs::read_to_string(process.path("new.toml")).unwrap();
     let named = written.lines().next().unwrap().strip_prefix("#:schema ").unwrap();
     assert_eq!(
         std::fs::read_to_string(process.path(named)).unwrap(),
-        crate::house::read("docs/proxy.schema.json")
+        crate::house::read("src/proxy.schema.json")
     );
 }
