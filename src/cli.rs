@@ -34,7 +34,7 @@ use crate::vendor::{Driver, Registry};
 
 /// Keeps the keys to the devices of a home or a building.
 #[derive(Debug, Parser)]
-#[command(name = "keyward", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(name = "keyward", version, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

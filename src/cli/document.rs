@@ -10,6 +10,7 @@ use tempfile::{Builder, NamedTempFile};
 use toml_edit::{DocumentMut, Item, Table, value};
 
 use super::Exit;
+use super::secrets::hand_over;
 
 /// Who reads a new file: it has no secret in it, and the service that reads it may have another user.
 const MODE: u32 = 0o644;
@@ -34,6 +35,11 @@ impl Document {
             Exit::Usage(format!("{} is no TOML: `keyward check --offline` says where", file.display()))
         })?;
         Ok(Self { place, text, parsed })
+    }
+
+    /// Where it really is.
+    pub(super) fn place(&self) -> &Path {
+        &self.place
     }
 
     /// The names of its devices.
@@ -109,12 +115,23 @@ impl Document {
     }
 }
 
+/// Whether something can be written beside a file: to be known before somebody is asked for a lot.
+///
+/// # Errors
+/// Why not.
+pub(super) fn examine(file: &Path) -> Result<(), Exit> {
+    let tried = tempfile::tempfile_in(folder(file));
+    tried.with_context(|| format!("nothing can be written in {}", folder(file).display()))?;
+    Ok(())
+}
+
 /// Writes a file that is not there yet.
 ///
 /// # Errors
 /// When it is there by now, or can't be written.
 pub(super) fn create(place: &Path, text: &str) -> Result<(), Exit> {
     let new = written(place, text, MODE)?;
+    hand_over(new.path()).map_err(anyhow::Error::from)?;
     new.persist_noclobber(place).with_context(|| format!("{} can't be written", place.display()))?;
     settle(place);
     Ok(())

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, lchown};
 use std::path::{Path, PathBuf, absolute};
 
 use anyhow::anyhow;
 use zeroize::Zeroizing;
 
+use super::document::folder;
 use super::draft::Draft;
 use super::given::Value;
 use super::stanza::{Entry, named_from, quoted};
@@ -31,8 +32,8 @@ impl SecretFiles {
     ///
     /// # Errors
     /// What can't be read or written.
-    pub(super) fn entries(&mut self, draft: &Draft, folder: &Path) -> Result<Vec<Entry>, Exit> {
-        let place = absolute(folder).map_err(anyhow::Error::from)?;
+    pub(super) fn entries(&mut self, draft: &Draft, beside: &Path) -> Result<Vec<Entry>, Exit> {
+        let place = absolute(beside).map_err(anyhow::Error::from)?;
         let mut entries = Vec::new();
         for (key, value) in &draft.keys {
             let value = match value {
@@ -59,10 +60,10 @@ impl SecretFiles {
     }
 
     /// Writes a secret into a new file of this name, or of the next one that is free.
-    fn write(&mut self, folder: &Path, name: &str, secret: &Secret) -> Result<PathBuf, Exit> {
+    fn write(&mut self, place: &Path, name: &str, secret: &Secret) -> Result<PathBuf, Exit> {
         let names = (2..NAMES).map(|number| format!("{name}-{number}"));
         for name in std::iter::once(name.to_owned()).chain(names) {
-            let file = folder.join(name);
+            let file = place.join(name);
             // Only a file that is not there yet is made, so that no other mode and no link of somebody's counts.
             let made = File::options().write(true).create_new(true).mode(0o600).open(&file);
             let made = match made {
@@ -72,11 +73,11 @@ impl SecretFiles {
             let mut made = made.map_err(|error| anyhow!("{} can't be written: {error}", file.display()))?;
             self.made.push(file.clone());
             let written = made.write_all(secret.expose().as_bytes()).and_then(|()| made.write_all(b"\n"));
-            let written = written.and_then(|()| give_to_owner(&made, folder)).and_then(|()| made.sync_all());
+            let written = written.and_then(|()| hand_over(&file)).and_then(|()| made.sync_all());
             written.map_err(|error| anyhow!("{} can't be written: {error}", file.display()))?;
             return Ok(file);
         }
-        Err(anyhow!("{} is there already, and so are its like: move them away", folder.join(name).display())
+        Err(anyhow!("{} is there already, and so are its like: move them away", place.join(name).display())
             .into())
     }
 
@@ -100,11 +101,12 @@ impl Drop for SecretFiles {
     }
 }
 
-/// Whose folder it is, is to be able to read what is in it: the administrator may write for a service's user.
-fn give_to_owner(file: &File, folder: &Path) -> io::Result<()> {
-    let (ours, theirs) = (file.metadata()?, folder.metadata()?);
+/// Gives what the administrator has just made to whoever has the folder that it is in: a service of another user has to
+/// read it.
+pub(super) fn hand_over(made: &Path) -> io::Result<()> {
+    let (ours, theirs) = (made.symlink_metadata()?, folder(made).metadata()?);
     if ours.uid() == 0 && theirs.uid() != 0 {
-        fchown(file, Some(theirs.uid()), Some(theirs.gid()))?;
+        lchown(made, Some(theirs.uid()), Some(theirs.gid()))?;
     }
     Ok(())
 }

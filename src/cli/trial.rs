@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::Exit;
+use super::secrets::hand_over;
 use super::terminal::during;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -15,34 +16,48 @@ use crate::vendor::Driver;
 
 /// What was not there before the trial.
 pub(super) struct Traces {
-    files: Vec<PathBuf>,
+    pins: Option<PathBuf>,
     session: Option<PathBuf>,
     folders: Vec<PathBuf>,
+    /// How often a credential was refused is remembered in any case, so that a loop of attempts does not lock an account.
+    is_refused: bool,
 }
 
 impl Traces {
     /// What a trial of this device would leave.
     fn of(config: &Config<Driver>, device: &str) -> Self {
         let absent = |path: &PathBuf| path.symlink_metadata().is_err();
-        let session = config.state.join(format!("{device}.json"));
         Self {
-            files: Some(config.certs.join(format!("{device}.pem"))).filter(absent).into_iter().collect(),
-            session: Some(session).filter(absent),
+            pins: Some(config.certs.join(format!("{device}.pem"))).filter(absent),
+            session: Some(config.state.join(format!("{device}.json"))).filter(absent),
             folders: [config.certs.clone(), config.state.clone()].into_iter().filter(absent).collect(),
+            is_refused: false,
         }
     }
 
     /// They are there to stay.
     pub(super) fn keep(mut self) {
-        self.files.clear();
+        self.hand_over();
+        self.pins = None;
         self.session = None;
         self.folders.clear();
+    }
+
+    fn hand_over(&self) {
+        for made in self.folders.iter().chain(&self.pins).chain(&self.session) {
+            // What is not there was not made; what can't be handed over is told of where it is read.
+            drop(hand_over(made));
+        }
     }
 }
 
 impl Drop for Traces {
     fn drop(&mut self) {
-        for file in self.files.iter().chain(&self.session) {
+        if self.is_refused {
+            self.hand_over();
+            self.session = None;
+        }
+        for file in self.pins.iter().chain(&self.session) {
             drop(fs::remove_file(file));
         }
         for folder in &self.folders {
@@ -70,9 +85,6 @@ pub(super) async fn visit(mut config: Config<Driver>, device: &str) -> Result<(F
         // No other answer is given to this.
         _ => Findings::default(),
     };
-    // How often a credential was refused is remembered, so that a loop of attempts does not lock an account.
-    if found.fault.as_ref().is_some_and(|told| told.name == Kind::LoginRefused.name()) {
-        traces.session = None;
-    }
+    traces.is_refused = found.fault.as_ref().is_some_and(|told| told.name == Kind::LoginRefused.name());
     Ok((found, traces))
 }

@@ -62,6 +62,7 @@ impl Writing<'_> {
         if let Some(fault) = name.as_deref().and_then(|name| draft::fault_of(name, &taken)) {
             return Err(Exit::Usage(fault));
         }
+        document::examine(self.before.as_ref().map_or(self.file, Document::place))?;
         let person = Person::at_terminal();
         let stop = run::stopped(|| {}).map_err(anyhow::Error::from)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
@@ -88,9 +89,9 @@ impl Writing<'_> {
         let mut questions = Questions::Open;
         let mut search = Search::begin(person.is_some() && given.url.is_none());
         if person.is_some() {
-            let deed = if self.before.is_some() { "adds a device to" } else { "writes" };
+            let deed = if self.before.is_some() { "adds it to" } else { "writes" };
             tell(&format!(
-                "This {deed} {}, after trying it. Ctrl-C ends it without a trace.",
+                "This asks for a device, tries it and {deed} {}. Ctrl-C ends it without a trace.\n",
                 self.file.display()
             ));
         }

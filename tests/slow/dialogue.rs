@@ -1,7 +1,8 @@
 //! The commands at a terminal, which a pseudo-terminal stands for: what is asked, what is shown, and what is left when
-//! somebody leaves in the middle. Needs `python3`.
+//! somebody leaves in the middle. Needs `python3`, and root where files are given away.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::process::Output;
 
 use keyward::twin::egauge::{Egauge, EgaugeSettings};
@@ -156,6 +157,29 @@ async fn a_secret_for_standard_input_is_asked_for_where_that_is_a_terminal() {
     let told =
         at_terminal(&process, &flags, &[("password (not shown): ", &format!("{password}\n"))], &[]).await;
     assert!(told.code == Some(0) && !told.shown.contains(&password), "{}", told.shown);
+}
+
+#[tokio::test]
+async fn what_the_administrator_writes_for_a_service_belongs_to_that() {
+    const SERVICE: u32 = 12_345;
+    let (device, password) = meter();
+    let process = home().with("WORD", password);
+    chown(process.path(""), Some(SERVICE), Some(SERVICE)).unwrap();
+    let url = device.url();
+    let arguments =
+        ["init", "--vendor", "egauge", "--url", &url, "--username", "owner", "--password-file", "-"];
+    let told = at_terminal(
+        &process,
+        &arguments,
+        &[("(not shown): ", "word\n"), ("[meter]: ", "\n"), ("does not work yet", "w\n")],
+        &[],
+    )
+    .await;
+    assert_eq!(told.code, Some(0), "{}", told.shown);
+    for made in ["proxy.toml", "meter.password", "certs", "certs/meter.pem", "state", "state/meter.json"] {
+        let facts = process.path(made).metadata().unwrap();
+        assert_eq!((facts.uid(), facts.gid()), (SERVICE, SERVICE), "{made}");
+    }
 }
 
 #[tokio::test]
