@@ -40,7 +40,8 @@ impl Found {
     pub(super) fn words(&self) -> String {
         let addresses: Vec<_> = self.addresses.iter().map(ToString::to_string).collect();
         let at = if addresses.is_empty() { String::new() } else { format!(" ({})", addresses.join(", ")) };
-        format!("{} at {}{at}", self.make.product, self.host)
+        let told: String = self.keys.iter().map(|(key, value)| format!(", {key} {value}")).collect();
+        format!("{} at {}{at}{told}", self.make.product, self.host)
     }
 
     fn stanza(&self, name: &str) -> String {
@@ -65,8 +66,9 @@ pub(super) async fn discover() -> Result<(), Exit> {
     let found = during("listening for devices", look(WITHIN)).await.map_err(|why| anyhow!(why))?;
     if found.is_empty() {
         return Err(anyhow!(
-            "no device shows itself on this network by multicast DNS. Many never do: `keyward init` asks for the \
-             address. Multicast reaches neither a container on a bridge network nor through most routers."
+            "no device shows itself on this network by multicast DNS.\n\
+             Many never do: `keyward init` asks for the address. And multicast reaches neither into a container on a\n\
+             bridge network nor through most routers."
         )
         .into());
     }

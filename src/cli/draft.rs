@@ -87,7 +87,7 @@ pub(super) fn complete(given: &Given, name: Option<&str>, taken: &[String]) -> R
     }
     let (Some(make), Some(url), []) = (given.make, &given.url, missing.as_slice()) else {
         let missing = missing.join(", ");
-        return Err(Exit::Usage(format!("nobody is asked here, so this has to be said too: {missing}")));
+        return Err(Exit::Usage(format!("nothing is asked here, so flags have to say this too: {missing}")));
     };
     let name = name.map_or_else(|| free(make.called, taken), str::to_owned);
     Ok(Draft { name, make, url: url.clone(), keys: keys(make, given)? })
@@ -180,26 +180,29 @@ async fn ask_where(
     given: &mut Given,
     found: impl AsyncFnOnce() -> Vec<Found>,
 ) -> Result<(), Exit> {
-    let usual = match &given.url {
-        Some(url) => Some(url.to_string()),
-        None => {
-            let found = found().await.into_iter().find(|found| found.make.name == make.name);
-            if let Some(found) = &found {
-                tell(&format!("Found on the network: {}", found.words()));
-                for (key, value) in &found.keys {
-                    if given.of(key).is_none() {
-                        given.set(key, Value::Text(value.clone()));
-                    }
-                }
-            }
-            found.map(|found| found.url())
-        }
+    let found = match &given.url {
+        Some(_) => Vec::new(),
+        None => found().await.into_iter().filter(|found| found.make.name == make.name).collect(),
     };
+    for found in &found {
+        tell(&format!("Found on the network: {}", found.words()));
+    }
+    let known = given.url.as_ref().map(ToString::to_string);
+    let usual = known.or_else(|| found.first().map(Found::url));
     let asked = match &usual {
         Some(_) => "Address".to_owned(),
         None => format!("Address, such as {}", make.address),
     };
-    given.url = Some(person.parsed(&asked, usual.as_deref(), url).await?);
+    let chosen = person.parsed(&asked, usual.as_deref(), url).await?;
+    // What it has said of itself need not be asked, and holds for no other device.
+    if let Some(found) = found.iter().find(|found| found.url() == chosen.to_string()) {
+        for (key, value) in &found.keys {
+            if given.of(key).is_none() {
+                given.set(key, Value::Text(value.clone()));
+            }
+        }
+    }
+    given.url = Some(chosen);
     Ok(())
 }
 

@@ -65,23 +65,17 @@ pub(super) fn table(comment: &str, name: &str, entries: &[Entry]) -> String {
     text
 }
 
-/// What a product is called in the middle of a sentence.
-pub(super) fn article(make: &Make) -> String {
+/// What a device of this make is called at the beginning of a sentence.
+fn one(make: &Make) -> String {
     let product = make.product;
-    match product.split(' ').next() {
-        Some("a" | "one") => product.to_owned(),
-        _ if product.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']) => {
-            format!("an {product}")
-        }
-        _ => format!("a {product}"),
-    }
+    let is_sounded = product.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O', 'U']);
+    if is_sounded { format!("An {product}") } else { format!("A {product}") }
 }
 
 /// The table of a device that somebody was asked about, with what it may need next.
 pub(super) fn device(draft: &Draft, values: Vec<Entry>, door: &Address) -> String {
     let host = if door.is_loopback() || door.host == "0.0.0.0" { "localhost" } else { &door.host };
-    let product = article(draft.make);
-    let comment = format!("{}, at http://{host}:{}/{}/…", capital(&product), door.port, draft.name);
+    let comment = format!("{}, at http://{host}:{}/{}/…", one(draft.make), door.port, draft.name);
     let mut entries = vec![
         Entry::new("vendor", quoted(draft.make.name)),
         Entry::new("url", quoted(&draft.url.to_string())),
@@ -98,11 +92,6 @@ pub(super) fn device(draft: &Draft, values: Vec<Entry>, door: &Address) -> Strin
         entries.push(Entry::shown("cache", "\"0s\"", "\"5s\": for so long an answer may be from memory"));
     }
     table(&comment, &draft.name, &entries)
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// A whole file for its first device.

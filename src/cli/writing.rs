@@ -15,7 +15,7 @@ use super::trial::{Traces, visit};
 use super::{Exit, run, say, stanza, tell};
 use crate::config::{self, Address, Environment, whereabouts};
 use crate::server::control;
-use crate::server::operate::{Findings, Instruction, Outcome};
+use crate::server::operate::{Findings, Instruction, Outcome, Pinning};
 use crate::vendor::Registry;
 
 /// A file that gets a device.
@@ -192,7 +192,10 @@ impl Writing<'_> {
             [] => String::new(),
             names => format!(", and beside it {}, for its owner alone", names.join(" and ")),
         };
-        say(&format!("{file} is written{beside}."));
+        match self.before {
+            Some(_) => say(&format!("{} is added to {file}{beside}.", draft.name)),
+            None => say(&format!("{file} is written{beside}.")),
+        }
         let place = whereabouts(Some(self.file), self.environment);
         match control::ask(&place.state, &Instruction::Listening).await {
             Ok(Some(Outcome::Listening(address))) => {
@@ -247,6 +250,9 @@ fn describe(found: &Findings) {
     let told = found.described.iter().map(|(what, value)| (what.as_str(), value));
     for (what, value) in told.chain(session).chain(certificate) {
         say(&format!("  {what:13}  {value}"));
+    }
+    if found.pinned == Pinning::JustNow {
+        say("                 It is pinned: from now on no other is accepted.");
     }
 }
 

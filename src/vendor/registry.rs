@@ -12,7 +12,7 @@ use crate::config::{Defaults, Makes, Section};
 pub struct Make {
     /// What `vendor` says in the configuration.
     pub name: &'static str,
-    /// What it is, for a person who chooses.
+    /// What it is, for a person who chooses; an article can go before it.
     pub product: &'static str,
     /// What a person may call the first device of this make.
     pub called: &'static str,
@@ -121,28 +121,28 @@ pub static MAKES: &[Make] = &[
     },
     Make {
         name: "bearer",
-        product: "a device that takes a bearer token",
+        product: "device that takes a bearer token",
         keys: &[secret("token", "Token")],
         build: bearer::build,
         ..GENERIC
     },
     Make {
         name: "basic",
-        product: "one that takes a password (HTTP Basic)",
+        product: "device that takes a password (HTTP Basic)",
         keys: BY_PASSWORD,
         build: basic::build,
         ..GENERIC
     },
     Make {
         name: "header",
-        product: "one that takes a key in a header",
+        product: "device that takes a key in a header",
         keys: &[text("name", "Name of the header"), secret("value", "Key")],
         build: header::build,
         ..GENERIC
     },
     Make {
         name: "query",
-        product: "one that takes a key in the query",
+        product: "device that takes a key in the query",
         keys: &[text("name", "Name of the query parameter"), secret("value", "Key")],
         build: query::build,
         ..GENERIC
@@ -151,13 +151,19 @@ pub static MAKES: &[Make] = &[
     // be sent again to find out.
     Make {
         name: "digest",
-        product: "one that takes a digest (an Envoy with firmware below 7)",
+        product: "device that takes a digest (an Envoy with firmware below 7)",
         keys: BY_PASSWORD,
         build: digest::build,
         keeps_connections: false,
         ..GENERIC
     },
-    Make { name: "open", product: "one that needs no key", build: open::build, challenges: true, ..GENERIC },
+    Make {
+        name: "open",
+        product: "device that needs no key",
+        build: open::build,
+        challenges: true,
+        ..GENERIC
+    },
 ];
 
 /// [`MAKES`] as the configuration asks for them.

@@ -14,10 +14,10 @@ use crate::support::{Device, Process};
 /// the second. Prints all that was shown, then whether the terminal shows what is typed, and ends as the command did.
 const TERMINAL: &str = r#"
 import json, os, pty, select, sys, termios
-program, arguments, steps, environment = json.loads(sys.argv[1])
+words, steps, environment = json.loads(sys.argv[1])
 child, terminal = pty.fork()
 if child == 0:
-    os.execve(program, [program] + arguments, environment)
+    os.execvpe(words[0], words, environment)
 shown, seen = b"", 0
 def read():
     global shown
@@ -46,9 +46,10 @@ print("\nECHO" if termios.tcgetattr(terminal)[3] & termios.ECHO else "\nSILENCE"
 sys.exit(os.waitstatus_to_exitcode(status))
 "#;
 
-struct Told {
-    code: Option<i32>,
-    shown: String,
+/// What was shown, and how it ended.
+pub(super) struct Told {
+    pub(super) code: Option<i32>,
+    pub(super) shown: String,
 }
 
 async fn at_terminal(
@@ -57,11 +58,25 @@ async fn at_terminal(
     steps: &[(&str, &str)],
     more: &[(&str, &str)],
 ) -> Told {
-    let mut environment = serde_json::json!({ "TERM": "xterm", "KEYWARD_LISTEN": "127.0.0.1:0" });
+    after(&[], process, arguments, steps, more).await
+}
+
+/// The same, with these words before the command: those of `ip netns exec`, say.
+pub(super) async fn after(
+    words: &[&str],
+    process: &Process,
+    arguments: &[&str],
+    steps: &[(&str, &str)],
+    more: &[(&str, &str)],
+) -> Told {
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let mut environment =
+        serde_json::json!({ "TERM": "xterm", "KEYWARD_LISTEN": "127.0.0.1:0", "PATH": path });
     for (name, value) in more {
         environment[*name] = (*value).into();
     }
-    let told = serde_json::json!([env!("CARGO_BIN_EXE_keyward"), arguments, steps, environment]);
+    let words = [words, &[env!("CARGO_BIN_EXE_keyward")], arguments].concat();
+    let told = serde_json::json!([words, steps, environment]);
     let mut command = Command::new("python3");
     command.args(["-c", TERMINAL, &told.to_string()]).current_dir(process.path("")).kill_on_drop(true);
     let Output { status, stdout, stderr } = command.output().await.unwrap();

@@ -103,6 +103,17 @@ async fn what_init_writes_for_each_make_serves_without_another_login() {
         for words in ["It works", &device.certificate.sha256()[..2].to_uppercase(), "keyward run", name] {
             assert!(ended.out.contains(words), "{vendor}: {words}: {}", ended.out);
         }
+        let shown = |line: &str| {
+            line.strip_prefix('#')
+                .filter(|rest| rest.starts_with(|first: char| first.is_ascii_lowercase()))
+                .map(str::to_owned)
+        };
+        let lines: Vec<_> =
+            written.lines().map(|line| shown(line).unwrap_or_else(|| line.to_owned())).collect();
+        assert!(lines.iter().filter(|line| !written.contains(&format!("\n{line}"))).count() > 3, "{written}");
+        std::fs::write(process.path("uncommented.toml"), lines.join("\n")).unwrap();
+        let shown = process.carry_out(&["check", "--offline", "--config", "uncommented.toml"]).await;
+        assert_eq!(shown.code, Some(0), "{vendor}: what it only shows is right too: {shown:?}");
         let checked = process.carry_out(&["check", "--offline"]).await;
         assert_eq!((checked.code, checked.err.as_str()), (Some(0), ""), "{vendor}: {checked:?}");
         let logins = device.twin.logins();

@@ -7,6 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{Hosts, ip, serve};
+use crate::dialogue::after;
 
 /// A name server that hears everything. To the word `unknown` it says of each name that it does not exist.
 const NAME_SERVER: &str = r#"
@@ -163,6 +164,21 @@ async fn devices_that_show_themselves_are_found_and_others_are_not() {
     let gateway =
         ["_enphase-envoy._tcp", "envoy", "envoy", "192.168.77.2", "serialnum=121935144671,protovers=8.3"];
     let _gateway = announce(gateway).await;
+    let steps = [
+        ("Number or name: ", "enphase\n"),
+        ("Found on the network: Enphase", ""),
+        ("serial 121935144671", ""),
+        ("Address [https://envoy.local]: ", "\n"),
+        ("Enphase account: ", "owner@example.com\n"),
+        ("(not shown): ", "word\n"),
+        ("[solar]: ", "\n"),
+    ];
+    let there = ["ip", "netns", "exec", &hosts.server];
+    let init = ["init", "--untested", "--config", "found.toml"];
+    let told = after(&there, &process, &init, &steps, &[]).await;
+    assert_eq!(told.code, Some(0), "{}", told.shown);
+    let written = std::fs::read_to_string(process.path("found.toml")).unwrap();
+    assert!(written.contains("serial   = \"121935144671\""), "{written}");
     let _meter = announce(["_http._tcp", "Cellar", "egauge67385", "192.168.77.2", ""]).await;
     let _printer = announce(["_http._tcp", "Printer", "printer", "192.168.77.2", ""]).await;
     let found = process.carry_out(&["discover"]).await;
