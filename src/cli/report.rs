@@ -1,6 +1,7 @@
 //! `keyward check --report`: what a person can paste into an issue.
 
 use std::net::IpAddr;
+use std::path::{Path, absolute};
 
 use crate::config::{BaseUrl, Config, Device, Rights, Trust};
 use crate::server::operate::{Findings, Outcome, Pinning};
@@ -8,6 +9,8 @@ use crate::vendor::Driver;
 
 /// Shorter words are in every sentence, and tell nothing.
 const TELLING: usize = 3;
+/// A number of so many digits names something.
+const LONG: usize = 8;
 
 /// What is to be told of a configuration and its devices.
 pub(super) struct Report {
@@ -27,15 +30,20 @@ impl Report {
         let doors: Vec<_> =
             config.doors().iter().map(|door| door_of(&door.listen.host, door.tls.is_some())).collect();
         let head = format!(
-            "keyward {} on {} {}\ndoors: {}\ncallers: keys {}, networks {}\n",
+            "keyward {} on {} {}{}\ndoors: {}\ncallers: keys {}, networks {}\n",
             env!("CARGO_PKG_VERSION"),
             std::env::consts::OS,
             std::env::consts::ARCH,
+            // It resolves names by itself, other than the system does.
+            if cfg!(target_feature = "crt-static") { ", static" } else { "" },
             doors.join("; "),
             config.access.keys.len(),
             if config.access.allow.is_some() { "as listed" } else { "private" },
         );
-        Self { head, devices: config.devices.iter().map(Subject::of).collect() }
+        Self {
+            head,
+            devices: config.devices.iter().map(|device| Subject::of(device, &config.file)).collect(),
+        }
     }
 
     /// The report with what was found, in the order of the devices.
@@ -54,7 +62,7 @@ impl Report {
 }
 
 impl Subject {
-    fn of(device: &Device<Driver>) -> Self {
+    fn of(device: &Device<Driver>, file: &Path) -> Self {
         let url = &device.url;
         let trust = match (&device.trust, url.is_tls()) {
             (_, false) => "no TLS",
@@ -77,6 +85,10 @@ impl Subject {
             .into_iter()
             .chain(names)
             .collect();
+        // A person's name is in many a path.
+        let folder =
+            absolute(file).ok().and_then(|file| file.parent().map(|folder| folder.display().to_string()));
+        private.extend(folder.map(|folder| (folder, "<folder>")));
         // A longer one may have a shorter one in it.
         private.retain(|(text, _)| text.len() >= TELLING);
         private.sort_by_key(|(text, _)| std::cmp::Reverse(text.len()));
@@ -84,8 +96,26 @@ impl Subject {
     }
 
     fn masked(&self, text: &str) -> String {
-        self.private.iter().fold(text.to_owned(), |text, (private, mask)| text.replace(private, mask))
+        let text =
+            self.private.iter().fold(text.to_owned(), |text, (private, mask)| text.replace(private, mask));
+        without_numbers(&text)
     }
+}
+
+/// The text without the serial numbers of others: no time and no size is as long.
+fn without_numbers(text: &str) -> String {
+    let (mut told, mut digits) = (String::new(), String::new());
+    for letter in text.chars().map(Some).chain([None]) {
+        match letter {
+            Some(digit) if digit.is_ascii_digit() => digits.push(digit),
+            other => {
+                told += if digits.len() < LONG { &digits } else { "<number>" };
+                digits.clear();
+                told.extend(other);
+            }
+        }
+    }
+    told
 }
 
 /// An address by its form.

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt as _, chown};
 use std::process::Output;
+use std::time::Duration;
 
 use keyward::twin::egauge::{Egauge, EgaugeSettings};
 use tokio::process::Command;
@@ -163,6 +164,19 @@ async fn whoever_leaves_in_the_middle_leaves_nothing_and_sees_what_they_type() {
 }
 
 #[tokio::test]
+async fn who_leaves_while_the_device_is_tried_leaves_nothing_either() {
+    let settings = EgaugeSettings { login_delay: Duration::from_secs(60), ..EgaugeSettings::default() };
+    let device = Device::new(Egauge::new(settings));
+    let process = home();
+    let url = device.url();
+    let flags = ["init", "--vendor", "egauge", "--url", &url, "--username", "owner"];
+    let steps = [("(not shown): ", "word\n"), ("[meter]: ", "\n"), ("trying meter … 1 s", "\u{3}")];
+    let told = at_terminal(&process, &flags, &steps, &[]).await;
+    assert!(told.code == Some(1) && told.shown.contains("given up: nothing is written"), "{}", told.shown);
+    assert_eq!(left(&process), BTreeSet::new());
+}
+
+#[tokio::test]
 async fn a_secret_for_standard_input_is_asked_for_where_that_is_a_terminal() {
     let (device, password) = meter();
     let process = home();
@@ -212,8 +226,7 @@ async fn colours_are_for_terminals_whose_owner_wants_them() {
 
 #[tokio::test]
 async fn what_takes_longer_than_a_second_says_so_to_who_watches() {
-    let settings =
-        EgaugeSettings { login_delay: std::time::Duration::from_millis(1500), ..EgaugeSettings::default() };
+    let settings = EgaugeSettings { login_delay: Duration::from_millis(1500), ..EgaugeSettings::default() };
     let device = Device::new(Egauge::new(settings));
     let process = Process::new(&device.table("meter", ""));
     let told = at_terminal(&process, &["check"], &[("asking meter … 1 s", "")], &[]).await;

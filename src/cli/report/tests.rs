@@ -23,3 +23,9 @@ fn a_longer_name_is_masked_before_one_that_is_in_it() {
     let subject = Subject { what: String::new(), private };
     assert_eq!(subject.masked("10.0.0.1:8443 is 10.0.0.1"), "<address> is <address>");
 }
+
+#[test]
+fn the_serial_number_of_another_device_is_not_told_and_a_time_is() {
+    let told = "serial 202500000001, until 2027-11-22T14:37:10Z, status 503 12345678";
+    assert_eq!(without_numbers(told), "serial <number>, until 2027-11-22T14:37:10Z, status 503 <number>");
+}
