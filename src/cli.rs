@@ -2,12 +2,25 @@
 
 mod check;
 mod demo;
+mod discover;
+mod document;
+mod draft;
+mod given;
 mod health;
+mod init;
 mod log;
+mod man;
+mod person;
 mod process;
+mod report;
 mod run;
+mod secrets;
 mod service;
+mod stanza;
+mod terminal;
+mod trial;
 mod trust;
+mod writing;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -23,7 +36,7 @@ use crate::vendor::{Driver, Registry};
 
 /// Keeps the keys to the devices of a home or a building.
 #[derive(Debug, Parser)]
-#[command(name = "keyward", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(name = "keyward", version, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -33,34 +46,43 @@ struct Arguments {
 enum Command {
     /// Serve the devices of proxy.toml
     Run(ConfigArgument),
-    /// Serve a simulated device of every vendor, to try keyward without one
+    /// Serve simulated devices, to try keyward without one
     Demo {
-        /// Address to listen on; without it 127.0.0.1:8480, or a free port where that is taken
+        /// Without it 127.0.0.1:8480, or a free port
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<config::Address>,
     },
-    /// Say what is wrong with proxy.toml, then whether each device can be reached and logged in to
-    Check {
-        #[command(flatten)]
-        config: ConfigArgument,
-        /// Only read proxy.toml, ask no device
-        #[arg(long)]
-        offline: bool,
-    },
+    /// Ask for a first device, try it, and write proxy.toml
+    Init(init::InitArguments),
+    /// Ask for one more device, try it, and write it into proxy.toml
+    Add(init::AddArguments),
+    /// Find devices on the network, as stanzas to paste
+    Discover,
+    /// Say what is wrong with proxy.toml or a device, and what to do
+    Check(check::Arguments),
     /// Accept the certificate that a device shows now
     Trust(trust::Arguments),
-    /// Ask the running keyward whether it serves; for a container's health check
+    /// Ask the running keyward whether it serves, as a container does
     Health(ConfigArgument),
     /// Print a completion script for a shell
     Completions {
         /// The shell
         shell: Shell,
     },
+    /// Print the manual page of keyward, or of one of its commands
+    #[command(hide = true)]
+    Man {
+        /// The command
+        command: Option<String>,
+    },
+    /// Print the JSON Schema of proxy.toml, for editors
+    #[command(hide = true)]
+    EditorSchema,
 }
 
 #[derive(Debug, clap::Args)]
 struct ConfigArgument {
-    /// Configuration file [default: $KEYWARD_CONFIG, ./proxy.toml or /etc/keyward/proxy.toml]
+    /// In place of $KEYWARD_CONFIG or ./proxy.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -91,12 +113,20 @@ pub fn main() -> ExitCode {
         Command::Run(ConfigArgument { config }) => {
             run::handed().and_then(|handed| in_runtime(run::run(config, environment, handed)))
         }
-        Command::Demo { listen } => in_runtime(demo::demo(listen)),
-        Command::Check { config, offline } => in_runtime(check::check(config.config, environment, offline)),
+        Command::Demo { listen } => in_runtime(demo::demo(listen, environment)),
+        Command::Init(arguments) => in_runtime(init::init(arguments, environment)),
+        Command::Add(arguments) => in_runtime(init::add(arguments, environment)),
+        Command::Discover => in_runtime(discover::discover()),
+        Command::Check(arguments) => in_runtime(check::check(arguments, environment)),
         Command::Trust(arguments) => in_runtime(trust::trust(arguments, environment)),
         Command::Health(ConfigArgument { config }) => in_runtime(health::health(config, environment)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Arguments::command(), "keyward", &mut std::io::stdout());
+            Ok(())
+        }
+        Command::Man { command } => man::man(command.as_deref()),
+        Command::EditorSchema => {
+            say(stanza::SCHEMA.trim_end());
             Ok(())
         }
     };
@@ -133,15 +163,12 @@ fn load(named: Option<&Path>, environment: &Environment) -> Result<Config<Driver
 const SPARE_THREAD: Duration = Duration::from_secs(1);
 
 const NO_FILE: &str = "\
-there is no proxy.toml here and none in /etc/keyward. Write one, for example
+there is no proxy.toml here and none in /etc/keyward.
 
-    [devices.meter]
-    vendor   = \"egauge\"
-    url      = \"https://egauge12345.local\"
-    username = \"owner\"
-    password = { env = \"METER_PASSWORD\" }
+    keyward init     asks for your first device and writes one
+    keyward demo     shows how it works without a device
 
-or name one with --config. `keyward demo` shows how it works without a device.";
+Or name one with --config.";
 
 /// A line for the person at the terminal. Whoever has stopped reading (`keyward check | head`) misses nothing.
 fn say(line: &str) {

@@ -3,6 +3,7 @@
 //! Knows nothing of sessions. A cloud is reached through [`cloud`], by a client of its own that trusts public
 //! roots only, so that tolerance for a device's self-signed certificate can't reach it.
 
+pub mod browse;
 mod certificate;
 mod chain;
 pub mod cloud;

@@ -13,6 +13,7 @@ mod fixed;
 #[cfg(fuzzing)]
 pub(crate) mod fuzzed;
 mod header;
+mod key;
 mod open;
 mod query;
 mod registry;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::{HeaderMap, Method, request, response};
 
+pub use key::{Key, Kind, Need, Traces};
 pub use registry::{Driver, MAKES, Make, Registry};
 pub use session::{Session, Stamp, cookie_name};
 pub use visit::{Visit, retry_after};
@@ -103,6 +105,13 @@ pub trait Vendor: Send + Sync + 'static {
     /// A path and query that answers 200 to a good session, for `keyward check`.
     fn probe(&self) -> &'static str {
         "/"
+    }
+
+    /// What a device says of itself that a person knows it by, each with what it is: its serial number, its firmware.
+    /// Asked with a good session; what the device does not say is left out.
+    async fn describe(&self, visit: &Visit<'_>, held: &Session) -> Vec<(&'static str, String)> {
+        let _ = (visit, held);
+        Vec::new()
     }
 
     /// Ends the session at the device. Says whether it is over now.

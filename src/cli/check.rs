@@ -1,22 +1,31 @@
 //! `keyward check`.
 
-use std::path::PathBuf;
-
 use anyhow::anyhow;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 
-use super::{Exit, load, say, tell};
+use super::report::Report;
+use super::terminal::{Paint, during};
+use super::{ConfigArgument, Exit, load, say, tell};
 use crate::clock::Clock;
 use crate::config::Environment;
 use crate::disk::Folder;
 use crate::server::operate::{Instruction, Outcome, carry_out};
 use crate::server::{build_house, control, examine_doors, examine_folders, folders, warnings};
 
-pub(super) async fn check(
-    named: Option<PathBuf>,
-    environment: Environment,
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    config: ConfigArgument,
+    /// Only read proxy.toml, ask no device
+    #[arg(long)]
     offline: bool,
-) -> Result<(), Exit> {
+    /// Print a report for an issue, without address or secret
+    #[arg(long, conflicts_with = "offline")]
+    report: bool,
+}
+
+pub(super) async fn check(arguments: Arguments, environment: Environment) -> Result<(), Exit> {
+    let Arguments { config: ConfigArgument { config: named }, offline, report } = arguments;
     let config = load(named.as_deref(), &environment)?;
     for warning in warnings(&config) {
         tell(&format!("warning: {warning}"));
@@ -37,32 +46,45 @@ pub(super) async fn check(
         say(&format!("{} is fine: {devices}", config.file.display()));
         return Ok(());
     }
+    let report = report.then(|| Report::of(&config));
     let width = names.iter().map(String::len).max().unwrap_or(0);
     let state = config.state.clone();
     let house = build_house(config, Clock::system())?;
     let mut visits: FuturesOrdered<_> = names
-        .into_iter()
+        .iter()
         .map(|device| async {
-            let instruction = Instruction::Check { device: device.clone() };
-            let outcome = match control::ask(&state, &instruction).await {
+            let instruction = match report {
+                Some(_) => Instruction::Examine { device: device.clone() },
+                None => Instruction::Check { device: device.clone() },
+            };
+            match control::ask(&state, &instruction).await {
                 Ok(Some(outcome)) => outcome,
                 Ok(None) => carry_out(&house, instruction).await,
                 Err(error) => Outcome::Failed(format!("the running keyward does not answer: {error}")),
-            };
-            (device, outcome)
+            }
         })
         .collect();
-    let (mut visited, mut failed) = (0, 0);
-    while let Some((device, outcome)) = visits.next().await {
-        visited += 1;
+    let paint = Paint::new(&environment);
+    let mut outcomes = Vec::new();
+    let mut failed = 0;
+    for device in &names {
+        let Some(outcome) = during(&format!("asking {device}"), visits.next()).await else { break };
+        failed += usize::from(match &outcome {
+            Outcome::Failed(_) => true,
+            Outcome::Examined(found) => found.fault.is_some(),
+            _ => false,
+        });
         match outcome {
-            Outcome::Fine(detail) => say(&format!("ok    {device:width$}  {detail}")),
-            Outcome::Failed(detail) => {
-                failed += 1;
-                say(&format!("FAIL  {device:width$}  {detail}"));
+            Outcome::Fine(detail) => say(&format!("{}    {device:width$}  {detail}", paint.good("ok"))),
+            Outcome::Failed(detail) if report.is_none() => {
+                say(&format!("{}  {device:width$}  {detail}", paint.bad("FAIL")));
             }
-            Outcome::Certificates { .. } | Outcome::Listening(_) => {}
+            outcome => outcomes.push(outcome),
         }
     }
+    if let Some(report) = &report {
+        say(&report.with(&outcomes));
+    }
+    let visited = names.len();
     if failed > 0 { Err(anyhow!("{failed} of {visited} devices can't be used").into()) } else { Ok(()) }
 }

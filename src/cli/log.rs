@@ -1,7 +1,7 @@
 //! The log: to standard error, as text for people or JSON for machines. It never holds anybody up: who reads it may
 //! be slow, stuck or gone, and the disk it goes to full.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -39,7 +39,7 @@ pub(super) struct Log {
 impl Log {
     /// Begins to log. A bare level is that of keyward; libraries speak up from `warn` on, since at lower levels some
     /// of them write down what passes through them.
-    pub(super) fn begin(log: &config::Log) -> Self {
+    pub(super) fn begin(log: &config::Log, is_painted: bool) -> Self {
         let directives = match log.level.as_str() {
             level @ ("off" | "error" | "warn" | "info" | "debug" | "trace") => {
                 format!("warn,keyward={level}")
@@ -55,7 +55,7 @@ impl Log {
             .finish(StandardError { unwritten: Arc::clone(&unwritten) });
         let too_many = lines.error_counter();
         let form = match log.format {
-            config::LogFormat::Text if io::stderr().is_terminal() => Form::Painted,
+            config::LogFormat::Text if is_painted => Form::Painted,
             config::LogFormat::Text => Form::Plain,
             config::LogFormat::Json => Form::Json,
         };

@@ -11,6 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use super::log::Log;
+use super::terminal::is_painted;
 use super::{Exit, load, service};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
@@ -24,7 +25,7 @@ pub(super) async fn run(
     handed: Vec<TcpListener>,
 ) -> Result<(), Exit> {
     let config = load(named.as_deref(), &environment)?;
-    let log = Log::begin(&config.log);
+    let log = Log::begin(&config.log, is_painted(&io::stderr(), &environment));
     let file = config.file.clone();
     // Before anybody can know that it runs: a signal without a handler would end it.
     let stop = stopped(|| {}).map_err(anyhow::Error::from)?;

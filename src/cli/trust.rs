@@ -18,7 +18,7 @@ pub(super) struct Arguments {
     /// Pin without asking
     #[arg(long, conflicts_with = "sha256")]
     yes: bool,
-    /// Pin without asking, but only a certificate with this SHA-256 fingerprint
+    /// Pin without asking only what has this fingerprint
     #[arg(long, value_name = "FINGERPRINT")]
     sha256: Option<Fingerprint>,
     #[command(flatten)]
@@ -62,7 +62,9 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
             presented
         }
         Outcome::Failed(detail) | Outcome::Fine(detail) => return Err(anyhow!(detail).into()),
-        Outcome::Listening(_) => return Err(anyhow!("the running keyward answers something else").into()),
+        Outcome::Listening(_) | Outcome::Examined(_) => {
+            return Err(anyhow!("the running keyward answers something else").into());
+        }
     };
     if !yes && sha256.is_none() && !confirmed()? {
         return Err(anyhow!("nothing is changed").into());
@@ -71,7 +73,7 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
     match carry_out(Instruction::Trust { device, sha256 }).await? {
         Outcome::Fine(detail) => say(&detail),
         Outcome::Failed(detail) => return Err(anyhow!(detail).into()),
-        Outcome::Certificates { .. } | Outcome::Listening(_) => {}
+        Outcome::Certificates { .. } | Outcome::Listening(_) | Outcome::Examined(_) => {}
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ const TAKEN: [&str; 5] = ["favicon.ico", "healthz", "metrics", "readyz", "robots
 const MOST: usize = 10_000;
 
 /// What is wrong with a device's name, if something is.
-pub(super) fn fault_of_name(name: &str) -> Option<&'static str> {
+pub fn fault_of_name(name: &str) -> Option<&'static str> {
     let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let is_plain = name.bytes().all(|byte| is_letter(byte) || b"._-".contains(&byte));
     if TAKEN.contains(&name) {

@@ -25,6 +25,11 @@ impl Environment {
         self.text("KEYWARD_LISTEN")?.parse().ok()
     }
 
+    /// Whether a person at a terminal wants colours: `NO_COLOR` (no-color.org) is not set, and the terminal knows some.
+    pub fn wants_colours(&self) -> bool {
+        self.value("NO_COLOR").is_none() && self.text("TERM").is_none_or(|term| term != "dumb")
+    }
+
     /// The value of a variable. An empty one counts as unset: Compose files hand those on.
     pub(super) fn value(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
@@ -81,6 +86,13 @@ pub fn find(explicit: Option<&Path>, environment: &Environment) -> Result<Option
     };
     // A file that is there and may not be read is for `load` to report.
     if matches!(file.try_exists(), Ok(false)) { Err(Missing { file, named_by }) } else { Ok(Some(file)) }
+}
+
+/// Where a configuration file is to be that is not there yet: `explicit` (from `--config`), else `$KEYWARD_CONFIG`,
+/// else `./proxy.toml`.
+pub fn place_of_new(explicit: Option<&Path>, environment: &Environment) -> PathBuf {
+    let named = explicit.map(Path::to_owned).or_else(|| environment.path("KEYWARD_CONFIG"));
+    named.unwrap_or_else(|| PathBuf::from("proxy.toml"))
 }
 
 /// The first of `places` at which there is something.

@@ -35,6 +35,11 @@ struct Place {
 }
 
 impl Errors {
+    /// What is wrong, each with its key and without its place, for whoever has not written the file.
+    pub fn words(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.found.iter().map(|found| (found.key.as_str(), found.message.as_str()))
+    }
+
     /// One error about the file as a whole.
     pub(super) fn whole(file: &Path, message: impl Into<String>) -> Self {
         let found = Found { place: None, key: String::new(), message: message.into() };

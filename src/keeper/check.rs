@@ -74,6 +74,12 @@ impl Keeper {
         Err(passing(REFUSED_AT_ONCE.to_owned()))
     }
 
+    /// What the device says of itself, with the session there is.
+    pub async fn describe(self: &Arc<Self>) -> Vec<(&'static str, String)> {
+        let Ok(lease) = self.lease().await else { return Vec::new() };
+        self.parts.vendor.describe(&self.visit(None), &lease.session).await
+    }
+
     async fn probe(&self, lease: &Lease) -> Result<Answer, Failure> {
         let asked = Request::get(self.parts.vendor.probe()).body(Bytes::new());
         let (mut head, body) = asked.map_err(|error| passing(error.to_string()))?.into_parts();

@@ -1,13 +1,19 @@
 //! What an operator may ask for: the same whether a running server does it or a command by itself.
 
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
 
 use crate::gateway::fault::{Fault, Kind};
 use crate::gateway::{Device, House};
 use crate::upstream::Certificate;
+
+/// What a device says of itself is worth no longer wait.
+const SELF_DESCRIPTION: Duration = Duration::from_secs(10);
 
 /// An operator's instruction.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,6 +23,11 @@ pub enum Instruction {
     Listening,
     /// Visit this device, name to probe.
     Check {
+        /// Its name.
+        device: String,
+    },
+    /// The same, and tell apart what was found.
+    Examine {
         /// Its name.
         device: String,
     },
@@ -42,6 +53,8 @@ pub enum Outcome {
     Fine(String),
     /// What does not work and what to do about it.
     Failed(String),
+    /// Of an examination: what was found, good or bad.
+    Examined(Findings),
     /// Where the first door is, with the port that it got.
     Listening(String),
     /// Certificates, the pinned and the presented one.
@@ -51,6 +64,66 @@ pub enum Outcome {
         /// What the device shows now.
         presented: Facts,
     },
+}
+
+/// What a visit to a device found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Findings {
+    /// What does not work; `None`: it works.
+    pub fault: Option<Told>,
+    /// The status of its answer.
+    pub status: Option<u16>,
+    /// SHA-256 of the certificate that it showed: upper-case hex with colons.
+    pub certificate: Option<String>,
+    /// Whether that is pinned, and since when.
+    pub pinned: Pinning,
+    /// When the session ends, RFC 3339.
+    pub session_until: Option<String>,
+    /// What it says of itself, each with what it is: serial number, firmware.
+    pub described: Vec<(String, String)>,
+}
+
+/// A fault by its name, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// Its name, as in answers.
+    pub name: String,
+    /// What does not work and what to do.
+    pub detail: String,
+}
+
+/// Whether a certificate is pinned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pinning {
+    /// It is trusted otherwise, or there is none.
+    #[default]
+    None,
+    /// It was before.
+    Before,
+    /// It is now, since none was.
+    JustNow,
+}
+
+/// What works, in one line.
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(status) = self.status {
+            write!(f, "answers ({status})")?;
+        }
+        if let Some(certificate) = &self.certificate {
+            let pinned = match self.pinned {
+                Pinning::JustNow => " pinned just now, on first contact",
+                Pinning::Before => " pinned",
+                Pinning::None => "",
+            };
+            write!(f, ", certificate {certificate}{pinned}")?;
+        }
+        if let Some(end) = &self.session_until {
+            write!(f, ", session until {end}")?;
+        }
+        Ok(())
+    }
 }
 
 /// What a person needs to recognise a certificate.
@@ -81,6 +154,7 @@ impl From<&Certificate> for Facts {
 pub async fn carry_out(house: &House, instruction: Instruction) -> Outcome {
     let name = match &instruction {
         Instruction::Check { device }
+        | Instruction::Examine { device }
         | Instruction::Certificates { device }
         | Instruction::Trust { device, .. } => device,
         Instruction::Listening => return Outcome::Failed("no server runs".to_owned()),
@@ -91,54 +165,77 @@ pub async fn carry_out(house: &House, instruction: Instruction) -> Outcome {
     let outcome = match &instruction {
         Instruction::Trust { sha256, .. } => trust(device, sha256).await,
         Instruction::Certificates { .. } => certificates(device).await,
-        Instruction::Check { .. } | Instruction::Listening => check(device).await.map(Outcome::Fine),
+        Instruction::Examine { .. } => Ok(Outcome::Examined(examine(device).await)),
+        Instruction::Check { .. } | Instruction::Listening => match check(device).await {
+            Ok(found) => Ok(Outcome::Fine(found.to_string())),
+            Err(told) => Err(told.detail),
+        },
     };
     outcome.unwrap_or_else(Outcome::Failed)
 }
 
-async fn check(device: &Arc<Device>) -> Result<String, String> {
+async fn examine(device: &Arc<Device>) -> Findings {
+    match check(device).await {
+        Ok(found) => {
+            let described = timeout(SELF_DESCRIPTION, device.keeper.describe()).await.unwrap_or_default();
+            let described = described.into_iter().map(|(what, value)| (what.to_owned(), value)).collect();
+            Findings { described, ..found }
+        }
+        Err(told) => Findings { fault: Some(told), ..Findings::default() },
+    }
+}
+
+async fn check(device: &Arc<Device>) -> Result<Findings, Told> {
     let was_pinned = device.upstream.pinned().is_some();
     let answer = device.keeper.check().await.map_err(|failure| {
         let fault = Fault::from(failure);
         device.figures.fault(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
-        advice(&fault)
+        Told { name: fault.kind.name().to_owned(), detail: advice(&fault) }
     })?;
     let status = answer.status();
-    if let Some(why) = answers_for_another(answer.headers()) {
-        return Err(why);
+    if let Some((kind, detail)) = answers_for_another(answer.headers()) {
+        return Err(Told { name: kind.name().to_owned(), detail });
     }
     if status.is_server_error() {
-        return Err(format!(
+        let detail = format!(
             "the device answers {status} to GET {}: it has a trouble of its own; see its own page or log, or start it \
              anew",
             device.vendor.probe()
-        ));
+        );
+        return Err(Told { name: format!("status {}", status.as_u16()), detail });
     }
     device.figures.fine();
-    let mut said = vec![format!("answers ({})", status.as_u16())];
-    if let Some(shown) = device.upstream.certificate() {
-        let pinned = match (was_pinned, device.upstream.pinned().is_some()) {
-            (false, true) => " pinned just now, on first contact",
-            (true, true) => " pinned",
-            (_, false) => "",
-        };
-        said.push(format!("certificate {}{pinned}", shown.fingerprint()));
-    }
-    if let Some(end) = device.keeper.snapshot().expires_at {
-        said.push(format!("session until {end}"));
-    }
-    Ok(said.join(", "))
+    let shown = device.upstream.certificate();
+    let pinned = match (was_pinned, device.upstream.pinned().is_some()) {
+        _ if shown.is_none() => Pinning::None,
+        (false, true) => Pinning::JustNow,
+        (true, true) => Pinning::Before,
+        (_, false) => Pinning::None,
+    };
+    Ok(Findings {
+        fault: None,
+        status: Some(status.as_u16()),
+        certificate: shown.map(|shown| shown.fingerprint()),
+        pinned,
+        session_until: device.keeper.snapshot().expires_at.map(|end| end.to_string()),
+        described: Vec::new(),
+    })
 }
 
 /// What it means that a fault of keyward's is answered, and not something of a device's.
-fn answers_for_another(headers: &HeaderMap) -> Option<String> {
+fn answers_for_another(headers: &HeaderMap) -> Option<(Kind, String)> {
     let status = headers.get("proxy-status")?.to_str().ok()?;
     let (_, error) = status.strip_prefix("keyward;")?.split_once("error=")?;
     Some(match error.split(';').next().unwrap_or_default() {
         "proxy_loop_detected" => {
-            "a loop: `url` leads back to this keyward; write the address of the device there".to_owned()
+            let detail = "a loop: `url` leads back to this keyward; write the address of the device there";
+            (Kind::Loop, detail.to_owned())
         }
-        error => format!("a keyward answers there, and with a fault ({error}): is `url` that of the device?"),
+        error => {
+            let detail =
+                format!("a keyward answers there, and with a fault ({error}): is `url` that of the device?");
+            (Kind::WrongDevice, detail)
+        }
     })
 }
 

@@ -162,7 +162,7 @@ fn is_multicast_name(host: &str) -> bool {
 }
 
 /// A look-up's own daemon, whose thread would outlive it, also when nobody waits for the look-up any more.
-struct Daemon(ServiceDaemon);
+pub(super) struct Daemon(pub(super) ServiceDaemon);
 
 impl Drop for Daemon {
     fn drop(&mut self) {
@@ -193,6 +193,6 @@ async fn multicast_lookup(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
 }
 
 /// A link-local IPv6 address is of no use without the interface it belongs to.
-fn is_usable(ip: &IpAddr) -> bool {
+pub(super) fn is_usable(ip: &IpAddr) -> bool {
     !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }

@@ -20,7 +20,8 @@ use md5::{Digest, Md5};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::visit::odd;
+use super::key::{Key, Traces, secret, text};
+use super::visit::{odd, plain};
 use super::{Account, Asked, Refusal, Session, Stamp, Vendor, Verdict, Visit};
 use crate::clock::Timestamp;
 use crate::config::{SecretSource, Section};
@@ -29,6 +30,13 @@ use crate::upstream::Answer;
 
 /// GETs that change something: commands to the meter, and waveform captures (`R` in the query starts one).
 pub(super) const ACTS_ON_GET: &[&str] = &["/api/cmd", "/api/capture"];
+
+pub(super) const KEYS: &[Key] =
+    &[text("username", "Username of a user of the meter"), secret("password", "Password of that user")];
+
+/// They announce no service of their own; their names are `eGauge` and a number.
+pub(super) const TRACES: Traces =
+    Traces { services: &[], names: &["egauge"], stem: Some("egauge"), told: &[] };
 
 const REALM: &str = "eGauge Administration";
 /// A token's life where its claims do not say.
@@ -137,6 +145,13 @@ impl Vendor for Egauge {
 
     fn probe(&self) -> &'static str {
         "/api/auth/unauthorized"
+    }
+
+    async fn describe(&self, visit: &Visit<'_>, held: &Session) -> Vec<(&'static str, String)> {
+        let Ok(answer) = visit.ask("/api/sys", held).await else { return Vec::new() };
+        let told: serde_json::Value = serde_json::from_slice(answer.body()).unwrap_or_default();
+        let serial = told.pointer("/result/sn").and_then(serde_json::Value::as_str).and_then(plain);
+        serial.map(|serial| ("serial", serial)).into_iter().collect()
     }
 
     async fn logout(&self, visit: &Visit<'_>, held: &Session) -> bool {

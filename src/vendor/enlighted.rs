@@ -16,11 +16,21 @@ use async_trait::async_trait;
 use http::{StatusCode, request, response};
 use sha1::{Digest, Sha1};
 
+use super::key::{Key, secret, text};
 use super::{
     Account, Asked, Carriers, Cookies, Moment, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed, visit,
 };
 use crate::config::{SecretSource, Section};
 use crate::secret::Secret;
+
+/// In the order of [`Api`]'s use today.
+const APIS: &[&str] = &["3", "4.5", "2"];
+
+pub(super) const KEYS: &[Key] = &[
+    text("username", "Username, as under API access of the server"),
+    secret("api_key", "API key of that user"),
+    text("api", "Version of the API (4.5 from Manage 4.5 on, 2 about 2015)").among(APIS, "3"),
+];
 
 const WRONG: &str = "wrong username or api_key: set those of the server, and `api` as its version has it";
 const BUSY: &str = "the server says twice that the request comes too late or repeats another (408): \
@@ -48,7 +58,7 @@ struct Enlighted {
 
 pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
     let username = section.required_header_text("username");
-    let api = match section.choice("api", &["3", "4.5", "2"]) {
+    let api = match section.choice("api", APIS) {
         Some("4.5") => Api::FourFive,
         Some("2") => Api::Two,
         _ => Api::Three,

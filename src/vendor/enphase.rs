@@ -28,8 +28,9 @@ use enlighten::Enlighten;
 pub(super) use info::introduced;
 pub(super) use token::Token;
 
+use super::key::{Key, Traces, secret, text};
 use super::session::cookie;
-use super::visit::odd;
+use super::visit::{odd, plain};
 use super::{Account, Asked, Carriers, Cookies, Refusal, Session, Stamp, Vendor, Verdict, Visit};
 use crate::clock::Timestamp;
 use crate::config::{SecretSource, Section};
@@ -47,6 +48,24 @@ const CONFIGURED: &str = "configured";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const NEW_TOKEN: &str =
     "set a new one from entrez.enphaseenergy.com as `token`, or set `username` and `password`";
+
+pub(super) const KEYS: &[Key] = &[
+    text("serial", "Serial number, as on the gateway's label"),
+    text("username", "E-mail address of the Enphase account").unless(TOKEN),
+    secret("password", "Password of that account").unless(TOKEN),
+    secret(TOKEN, "Token from entrez.enphaseenergy.com").seldom(),
+    text("login_url", "Where the cloud logs in").url().seldom(),
+    text("token_url", "Where the cloud gives tokens").url().seldom(),
+    text("auth_token_url", "Where the cloud gives tokens otherwise").url().seldom(),
+];
+
+/// A second gateway on one network becomes `envoy-2`.
+pub(super) const TRACES: Traces = Traces {
+    services: &["_enphase-envoy._tcp"],
+    names: &["envoy", "envoy-2"],
+    stem: None,
+    told: &[("serialnum", "serial")],
+};
 
 struct Enphase {
     serial: String,
@@ -141,6 +160,14 @@ impl Vendor for Enphase {
     fn introduction(&self) -> Option<Introduction> {
         let serial = self.serial.clone();
         Some(Introduction { path: "/info", check: Box::new(move |answer| introduced(&serial, answer)) })
+    }
+
+    async fn describe(&self, visit: &Visit<'_>, _: &Session) -> Vec<(&'static str, String)> {
+        // It tells everybody.
+        let Ok(answer) = visit.ask("/info", &Session::default()).await else { return Vec::new() };
+        let text = String::from_utf8_lossy(answer.body());
+        let told = [("serial", info::element(&text, "sn")), ("firmware", info::element(&text, "software"))];
+        told.into_iter().filter_map(|(what, value)| Some((what, plain(value?)?))).collect()
     }
 
     fn probe(&self) -> &'static str {

@@ -3,13 +3,25 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::key::{Key, Traces, secret, text};
 use super::{Vendor, basic, bearer, digest, egauge, enlighted, enphase, header, open, query, yombo};
 use crate::config::{Defaults, Makes, Section};
 
 /// One make of device.
+#[derive(Debug)]
 pub struct Make {
     /// What `vendor` says in the configuration.
     pub name: &'static str,
+    /// What it is, for a person who chooses; an article can go before it.
+    pub product: &'static str,
+    /// What a person may call the first device of this make.
+    pub called: &'static str,
+    /// An address that such a device may have.
+    pub address: &'static str,
+    /// The make's own keys, in the order in which a person is asked for them.
+    pub keys: &'static [Key],
+    /// By what its devices show themselves on the network.
+    pub traces: Traces,
     /// Reads the make's own keys. `None`: what is wrong was told to the section.
     pub build: fn(&mut Section<'_>) -> Option<Arc<dyn Vendor>>,
     /// To connect, where the configuration does not say.
@@ -39,9 +51,16 @@ pub struct Driver {
 
 const FIVE_SECONDS: Duration = Duration::from_secs(5);
 
+const BY_PASSWORD: &[Key] = &[text("username", "Username"), secret("password", "Password")];
+
 /// A make of which nothing is known but how it takes its credential.
 const GENERIC: Make = Make {
     name: "",
+    product: "",
+    called: "device",
+    address: "https://192.168.1.20",
+    keys: &[],
+    traces: Traces { services: &[], names: &[], stem: None, told: &[] },
     build: open::build,
     connect_timeout: FIVE_SECONDS,
     max_connections: 4,
@@ -54,10 +73,33 @@ const GENERIC: Make = Make {
 
 /// Every make, in the order in which messages list them.
 pub static MAKES: &[Make] = &[
-    Make { name: "egauge", build: egauge::build, acts_on_get: Some(egauge::ACTS_ON_GET), ..GENERIC },
-    Make { name: "enlighted", build: enlighted::build, acts_on_get: Some(&[]), ..GENERIC },
+    Make {
+        name: "egauge",
+        product: "eGauge meter",
+        called: "meter",
+        address: "https://egauge12345.local",
+        keys: egauge::KEYS,
+        traces: egauge::TRACES,
+        build: egauge::build,
+        acts_on_get: Some(egauge::ACTS_ON_GET),
+        ..GENERIC
+    },
+    Make {
+        name: "enlighted",
+        product: "Enlighted Manage server",
+        called: "lights",
+        address: "https://10.0.40.2",
+        keys: enlighted::KEYS,
+        build: enlighted::build,
+        acts_on_get: Some(&[]),
+        ..GENERIC
+    },
     Make {
         name: "yombo",
+        product: "Yombo gateway",
+        called: "house",
+        address: "https://192.168.1.20:8443",
+        keys: yombo::KEYS,
         build: yombo::build,
         acts_on_get: Some(yombo::ACTS_ON_GET),
         private: yombo::PRIVATE,
@@ -66,20 +108,62 @@ pub static MAKES: &[Make] = &[
     },
     Make {
         name: "enphase",
+        product: "Enphase IQ Gateway (Envoy) from firmware 7 on",
+        called: "solar",
+        address: "https://envoy.local",
+        keys: enphase::KEYS,
+        traces: enphase::TRACES,
         build: enphase::build,
         connect_timeout: Duration::from_secs(10),
         max_connections: 1,
         acts_on_get: Some(&[]),
         ..GENERIC
     },
-    Make { name: "bearer", build: bearer::build, ..GENERIC },
-    Make { name: "basic", build: basic::build, ..GENERIC },
-    Make { name: "header", build: header::build, ..GENERIC },
-    Make { name: "query", build: query::build, ..GENERIC },
+    Make {
+        name: "bearer",
+        product: "device that takes a bearer token",
+        keys: &[secret("token", "Token")],
+        build: bearer::build,
+        ..GENERIC
+    },
+    Make {
+        name: "basic",
+        product: "device that takes a password (HTTP Basic)",
+        keys: BY_PASSWORD,
+        build: basic::build,
+        ..GENERIC
+    },
+    Make {
+        name: "header",
+        product: "device that takes a key in a header",
+        keys: &[text("name", "Name of the header"), secret("value", "Key")],
+        build: header::build,
+        ..GENERIC
+    },
+    Make {
+        name: "query",
+        product: "device that takes a key in the query",
+        keys: &[text("name", "Name of the query parameter"), secret("value", "Key")],
+        build: query::build,
+        ..GENERIC
+    },
     // An Envoy of firmware 3 resets a connection on which a digest follows another request, and what may act can't
     // be sent again to find out.
-    Make { name: "digest", build: digest::build, keeps_connections: false, ..GENERIC },
-    Make { name: "open", build: open::build, challenges: true, ..GENERIC },
+    Make {
+        name: "digest",
+        product: "device that takes a digest (an Envoy with firmware below 7)",
+        keys: BY_PASSWORD,
+        build: digest::build,
+        keeps_connections: false,
+        ..GENERIC
+    },
+    Make {
+        name: "open",
+        product: "device that needs no key",
+        build: open::build,
+        challenges: true,
+        ..GENERIC
+    },
 ];
 
 /// [`MAKES`] as the configuration asks for them.
@@ -87,7 +171,8 @@ pub static MAKES: &[Make] = &[
 pub struct Registry;
 
 impl Registry {
-    fn make(vendor: &str) -> Option<&'static Make> {
+    /// The make of this name.
+    pub fn make(vendor: &str) -> Option<&'static Make> {
         MAKES.iter().find(|make| make.name == vendor)
     }
 }

@@ -68,6 +68,12 @@ impl Visit<'_> {
     }
 }
 
+/// What a device says of itself, if it is no more than a name or number: it is shown to a person as it is.
+pub(super) fn plain(told: &str) -> Option<String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    ((1..=32).contains(&told.len()) && told.bytes().all(is_plain)).then(|| told.to_owned())
+}
+
 /// The clock of whoever answers, where it shows it.
 pub(super) fn date(headers: &HeaderMap) -> Option<Timestamp> {
     let value = headers.get(header::DATE)?.to_str().ok()?;

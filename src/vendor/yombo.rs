@@ -14,6 +14,7 @@ use async_trait::async_trait;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{StatusCode, request, response};
 
+use super::key::{Key, secret, text};
 use super::{
     Account, Asked, Carriers, Cookies, Moment, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed,
 };
@@ -36,6 +37,9 @@ pub(super) const NEVER: &[(&str, &str)] = &[(
     "/api/v1/lib/auth_keys",
     "a GET there can replace the gateway's keys, the one that keyward uses among them: do it in the gateway's own pages",
 )];
+
+pub(super) const KEYS: &[Key] =
+    &[secret("auth_key", "Auth key of the gateway"), text("header", "Header that carries the key").seldom()];
 
 const WRONG: &str = "the gateway refuses the auth key: set one that it knows as `auth_key`";
 const STARTING: &str = "the gateway has not finished starting: ask again in a minute";

@@ -2,8 +2,11 @@
 
 mod check;
 mod health;
+mod init;
 mod limits;
 mod log;
+mod manual;
+mod report;
 mod run;
 mod service;
 

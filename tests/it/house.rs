@@ -9,7 +9,13 @@ use keyward::config::{self, Environment};
 use keyward::twin;
 use keyward::vendor::{MAKES, Registry};
 
-use source::{Source, path_of};
+use source::Source;
+pub(crate) use source::path_of;
+
+/// The text of a file of this repository.
+pub(crate) fn read(name: &str) -> String {
+    Source::read(name).text
+}
 
 /// What may be imported by whom: each by the rows below its own. What shares a row does not know each other.
 const LAYERS: [&[&str]; 9] = [

@@ -22,6 +22,7 @@ mod makes;
 mod recall;
 mod request;
 mod saved;
+mod schema;
 mod secrets;
 mod stream;
 mod trust;

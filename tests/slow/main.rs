@@ -26,4 +26,5 @@ mod it {
 use it::support;
 
 mod browser;
+mod dialogue;
 mod network;

@@ -24,12 +24,16 @@ pub(in crate::vendor) fn introduced(serial: &str, answer: &Answer) -> Result<(),
     }
 }
 
-/// What stands in the first `<sn>`. That one number is all that is wanted, so nothing else in the document has to be
-/// right.
+/// What stands in the first element of this name. That is all that is wanted, so nothing else in the document has to
+/// be right.
+pub(super) fn element<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+    let (_, rest) = document.split_once(&format!("<{name}>"))?;
+    let (text, _) = rest.split_once('<')?;
+    Some(text.trim())
+}
+
 fn serial_number(document: &str) -> Option<&str> {
-    let (_, rest) = document.split_once("<sn>")?;
-    let (number, _) = rest.split_once('<')?;
-    let number = number.trim();
+    let number = element(document, "sn")?;
     let is_plain =
         !number.is_empty() && number.len() <= 32 && number.bytes().all(|byte| byte.is_ascii_alphanumeric());
     is_plain.then_some(number)

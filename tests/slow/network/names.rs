@@ -7,6 +7,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use super::{Hosts, ip, serve};
+use crate::dialogue::after;
 
 /// A name server that hears everything. To the word `unknown` it says of each name that it does not exist.
 const NAME_SERVER: &str = r#"
@@ -121,4 +122,75 @@ async fn a_device_that_does_not_take_up_is_given_up_at_the_connect_timeout() {
     let told = hosts.answer(&format!("http://192.168.77.1:{port}/meter/x"));
     assert!(told.contains(" 504 ") && told.contains("\"device_timeout\""), "{told}");
     assert!(told.contains("error=connection_timeout;"), "{told}");
+}
+
+/// Answers by multicast for what these arguments say: `type instance host address text` announces a service, and
+/// anybody who asks for the host gets the address.
+const ANNOUNCER: &str = r#"
+import socket, struct, sys
+kind, instance, host, address, text = sys.argv[1:]
+def wire(name):
+    return b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0"
+def record(name, number, data):
+    return name + struct.pack("!HHIH", number, 1, 120, len(data)) + data
+kind, host = wire(kind + ".local"), wire(host + ".local")
+instance = bytes([len(instance)]) + instance.encode() + kind
+group, here = socket.inet_aton("224.0.0.251"), socket.inet_aton(address)
+texts = b"".join(bytes([len(part)]) + part.encode() for part in text.split(",")) or b"\0"
+answer = record(kind, 12, instance) + record(instance, 33, struct.pack("!HHH", 0, 0, 443) + host)
+answer += record(instance, 16, texts) + record(host, 1, here)
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind(("", 5353))
+server.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, group + here)
+server.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, here)
+server.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 255)
+print("ready", flush=True)
+while True:
+    asked, _ = server.recvfrom(9000)
+    if asked[2] & 0x80 == 0 and (kind in asked.lower() or host in asked.lower()):
+        server.sendto(bytes(2) + b"\x84\0" + struct.pack("!HHHH", 0, 4, 0, 0) + answer, ("224.0.0.251", 5353))
+"#;
+
+#[tokio::test]
+async fn devices_that_show_themselves_are_found_and_others_are_not() {
+    let hosts = hosts();
+    let process = hosts.process("0.0.0.0:0");
+    let nobody = process.carry_out(&["discover"]).await;
+    assert_eq!((nobody.code, nobody.out.as_str()), (Some(1), ""), "{nobody:?}");
+    assert!(nobody.err.contains("keyward init"), "{nobody:?}");
+    let announce =
+        |arguments: [&'static str; 5]| python(&hosts.caller, ANNOUNCER, Box::leak(Box::new(arguments)));
+    let gateway =
+        ["_enphase-envoy._tcp", "envoy", "envoy", "192.168.77.2", "serialnum=121935144671,protovers=8.3"];
+    let _gateway = announce(gateway).await;
+    let steps = [
+        ("Number or name: ", "enphase\n"),
+        ("Found on the network: Enphase", ""),
+        ("serial 121935144671", ""),
+        ("Address [https://envoy.local]: ", "\n"),
+        ("Enphase account: ", "owner@example.com\n"),
+        ("(not shown): ", "word\n"),
+        ("[solar]: ", "\n"),
+    ];
+    let there = ["ip", "netns", "exec", &hosts.server];
+    let init = ["init", "--untested", "--config", "found.toml"];
+    let told = after(&there, &process, &init, &steps, &[]).await;
+    assert_eq!(told.code, Some(0), "{}", told.shown);
+    let written = std::fs::read_to_string(process.path("found.toml")).unwrap();
+    assert!(written.contains("serial   = \"121935144671\""), "{written}");
+    let _meter = announce(["_http._tcp", "Cellar", "egauge67385", "192.168.77.2", ""]).await;
+    let _printer = announce(["_http._tcp", "Printer", "printer", "192.168.77.2", ""]).await;
+    let found = process.carry_out(&["discover"]).await;
+    assert_eq!(found.code, Some(0), "{found:?}");
+    let read: toml::Table = found.out.parse().unwrap();
+    let devices = read["devices"].as_table().unwrap();
+    assert_eq!(devices.len(), 2, "{}", found.out);
+    assert_eq!(devices["solar"]["url"].as_str(), Some("https://envoy.local"));
+    assert_eq!(devices["solar"]["serial"].as_str(), Some("121935144671"));
+    assert_eq!(devices["meter"]["url"].as_str(), Some("https://egauge67385.local"));
+    assert!(
+        found.out.contains("192.168.77.2") && found.err.contains("keyward add solar --vendor enphase"),
+        "{found:?}"
+    );
 }

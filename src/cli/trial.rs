@@ -1,0 +1,90 @@
+//! A visit to a device before it is written down. What a first contact leaves behind (a pin, a session, the folders of
+//! both) is what the first run will find, or goes again.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::Exit;
+use super::secrets::hand_over;
+use super::terminal::during;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::gateway::fault::Kind;
+use crate::server::operate::{Findings, Instruction, Outcome, Told, carry_out};
+use crate::server::{build_house, folders};
+use crate::vendor::Driver;
+
+/// What was not there before the trial.
+pub(super) struct Traces {
+    pins: Option<PathBuf>,
+    session: Option<PathBuf>,
+    folders: Vec<PathBuf>,
+    /// How often a credential was refused is remembered in any case, so that a loop of attempts does not lock an account.
+    is_refused: bool,
+}
+
+impl Traces {
+    /// What a trial of this device would leave.
+    fn of(config: &Config<Driver>, device: &str) -> Self {
+        let absent = |path: &PathBuf| path.symlink_metadata().is_err();
+        Self {
+            pins: Some(config.certs.join(format!("{device}.pem"))).filter(absent),
+            session: Some(config.state.join(format!("{device}.json"))).filter(absent),
+            folders: [config.certs.clone(), config.state.clone()].into_iter().filter(absent).collect(),
+            is_refused: false,
+        }
+    }
+
+    /// They are there to stay.
+    pub(super) fn keep(mut self) {
+        self.hand_over();
+        self.pins = None;
+        self.session = None;
+        self.folders.clear();
+    }
+
+    fn hand_over(&self) {
+        for made in self.folders.iter().chain(&self.pins).chain(&self.session) {
+            // What is not there was not made; what can't be handed over is told of where it is read.
+            drop(hand_over(made));
+        }
+    }
+}
+
+impl Drop for Traces {
+    fn drop(&mut self) {
+        if self.is_refused {
+            self.hand_over();
+            self.session = None;
+        }
+        for file in self.pins.iter().chain(&self.session) {
+            drop(fs::remove_file(file));
+        }
+        for folder in &self.folders {
+            // What something is in stays.
+            drop(fs::remove_dir(folder));
+        }
+    }
+}
+
+/// Visits the one device as `keyward check` does.
+///
+/// # Errors
+/// What the configuration names can't be used.
+pub(super) async fn visit(mut config: Config<Driver>, device: &str) -> Result<(Findings, Traces), Exit> {
+    config.devices.retain(|known| known.name == device);
+    let mut traces = Traces::of(&config, device);
+    if let Some(trouble) = folders(&config).iter().find_map(|folder| folder.trouble()) {
+        let told = Told { name: Kind::Internal.name().to_owned(), detail: trouble };
+        return Ok((Findings { fault: Some(told), ..Findings::default() }, traces));
+    }
+    let house = build_house(config, Clock::system())?;
+    let instruction = Instruction::Examine { device: device.to_owned() };
+    let found = match during(&format!("trying {device}"), carry_out(&house, instruction)).await {
+        Outcome::Examined(found) => found,
+        // No other answer is given to this.
+        _ => Findings::default(),
+    };
+    traces.is_refused = found.fault.as_ref().is_some_and(|told| told.name == Kind::LoginRefused.name());
+    Ok((found, traces))
+}

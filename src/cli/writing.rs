@@ -1,0 +1,283 @@
+//! One device more in a configuration: from the questions to the file.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::discover::Search;
+use super::document::{self, Document};
+use super::draft::{self, Draft, Questions};
+use super::given::Given;
+use super::person::{Person, given_up};
+use super::secrets::{SecretFiles, read_streams};
+use super::trial::{Traces, visit};
+use super::{Exit, run, say, stanza, tell};
+use crate::config::{self, Address, Environment, whereabouts};
+use crate::server::control;
+use crate::server::operate::{Findings, Instruction, Outcome, Pinning};
+use crate::vendor::Registry;
+
+/// A file that gets a device.
+pub(super) struct Writing<'a> {
+    /// Where it is, or is to be.
+    pub(super) file: &'a Path,
+    /// What was there before, if anything.
+    pub(super) before: Option<Document>,
+    /// What the process was started with.
+    pub(super) environment: &'a Environment,
+}
+
+/// What the command line says beside what it says of the device.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Manner {
+    /// Ask nothing: what is not said is the usual
+    #[arg(long)]
+    yes: bool,
+    /// Write without trying the device first
+    #[arg(long)]
+    untested: bool,
+}
+
+/// A device that is ready to be written down. Unless it is, its secrets and what its trial left go with it.
+struct Ready {
+    draft: Draft,
+    text: String,
+    secrets: SecretFiles,
+    traces: Option<Traces>,
+}
+
+impl Writing<'_> {
+    /// Asks for a device, tries it and writes it down. Whoever gives up has nothing left of it.
+    ///
+    /// # Errors
+    /// Why it is not written.
+    pub(super) async fn one_device(
+        &self,
+        name: Option<String>,
+        given: Given,
+        manner: Manner,
+    ) -> Result<(), Exit> {
+        let taken = self.before.as_ref().map(Document::devices).unwrap_or_default();
+        if let Some(fault) = name.as_deref().and_then(|name| draft::fault_of(name, &taken)) {
+            return Err(Exit::Usage(fault));
+        }
+        document::examine(self.before.as_ref().map_or(self.file, Document::place))?;
+        let person = Person::at_terminal();
+        let stop = run::stopped(|| {}).map_err(anyhow::Error::from)?;
+        let mut hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
+        tokio::select! {
+            biased;
+            () = stop => Err(given_up()),
+            _ = hangup.recv() => Err(given_up()),
+            outcome = self.ask_and_write(name.as_deref(), &taken, given, manner, person) => outcome,
+        }
+    }
+
+    async fn ask_and_write(
+        &self,
+        name: Option<&str>,
+        taken: &[String],
+        mut given: Given,
+        Manner { yes, untested }: Manner,
+        person: Option<Person>,
+    ) -> Result<(), Exit> {
+        if let Some(person) = &person {
+            draft::ask_for_input(person, &mut given).await?;
+        }
+        let person = person.as_ref().filter(|_| !yes);
+        let mut questions = Questions::Open;
+        let mut search = Search::begin(person.is_some() && given.url.is_none());
+        if person.is_some() {
+            let deed = if self.before.is_some() { "adds it to" } else { "writes" };
+            tell(&format!(
+                "This asks for a device, tries it and {deed} {}. Ctrl-C ends it without a trace.\n",
+                self.file.display()
+            ));
+        }
+        loop {
+            let draft = match person {
+                Some(person) => {
+                    let found = async || search.found().await;
+                    let asked = draft::asked(person, questions, &mut given, name, taken, found).await?;
+                    given.keys = asked.keys.iter().map(|(key, value)| (key.name, value.clone())).collect();
+                    asked
+                }
+                None => draft::complete(&given, name, taken)?,
+            };
+            match self.prepare(draft, untested, person.is_some()).await? {
+                Prepared::Ready(ready) => return self.write(*ready).await,
+                Prepared::Wrong(why) => {
+                    let Some(person) = person else { return Err(Exit::Usage(why)) };
+                    tell(&why);
+                    if !is_again(person).await? {
+                        return Err(given_up());
+                    }
+                }
+                Prepared::Failed(ready, why) => {
+                    let name = &ready.draft.name;
+                    let Some(person) = person else {
+                        let advice = "nothing is written; --untested writes without trying";
+                        return Err(anyhow!("{name} does not work: {why}\n{advice}").into());
+                    };
+                    tell(&format!("{name} does not work yet: {why}"));
+                    match after_failure(person).await? {
+                        Next::Again => {}
+                        Next::Write => return self.write(*ready).await,
+                        Next::GiveUp => return Err(given_up()),
+                    }
+                }
+            }
+            questions = Questions::All;
+        }
+    }
+
+    /// Makes the text and tries the device.
+    async fn prepare(&self, draft: Draft, untested: bool, is_watched: bool) -> Result<Prepared, Exit> {
+        let draft = read_streams(draft).await?;
+        let mut secrets = SecretFiles::default();
+        let entries = secrets.entries(&draft, document::folder(self.file))?;
+        let door = whereabouts(Some(self.file), self.environment).listen;
+        let table = stanza::device(&draft, entries, &door);
+        let text = match &self.before {
+            Some(before) => before.with(&draft.name, &table)?,
+            None => stanza::file(&table),
+        };
+        let config = match config::parse(&text, self.file, self.environment, &Registry) {
+            Ok(config) => config,
+            Err(errors) => return Ok(Prepared::Wrong(words(&errors, &draft.name))),
+        };
+        for warning in
+            config.warnings.iter().filter(|warning| warning.contains(&format!("devices.{}", draft.name)))
+        {
+            tell(&format!("warning: {warning}"));
+        }
+        if untested {
+            return Ok(Prepared::Ready(Box::new(Ready { draft, text, secrets, traces: None })));
+        }
+        if is_watched {
+            tell("");
+        }
+        let (found, traces) = visit(config, &draft.name).await?;
+        let ready = |traces| Box::new(Ready { draft, text, secrets, traces: Some(traces) });
+        Ok(match &found.fault {
+            None => {
+                describe(&found);
+                Prepared::Ready(ready(traces))
+            }
+            Some(told) => Prepared::Failed(ready(traces), told.detail.clone()),
+        })
+    }
+
+    async fn write(&self, ready: Ready) -> Result<(), Exit> {
+        let Ready { draft, text, secrets, traces } = ready;
+        match &self.before {
+            Some(before) => before.replace(&text)?,
+            None => document::create(self.file, &text)?,
+        }
+        let file = self.file.display();
+        let beside = secrets.names();
+        secrets.keep();
+        if let Some(traces) = traces {
+            traces.keep();
+        }
+        if self.before.is_none() {
+            // For editors alone; one that is there already may be somebody's own.
+            let schema = document::folder(self.file).join(stanza::SCHEMA_FILE);
+            if schema.symlink_metadata().is_err() {
+                drop(document::create(&schema, stanza::SCHEMA));
+            }
+        }
+        let beside = match beside.as_slice() {
+            [] => String::new(),
+            names => format!(", and beside it {}, for its owner alone", names.join(" and ")),
+        };
+        match self.before {
+            Some(_) => say(&format!("{} is added to {file}{beside}.", draft.name)),
+            None => say(&format!("{file} is written{beside}.")),
+        }
+        let place = whereabouts(Some(self.file), self.environment);
+        match control::ask(&place.state, &Instruction::Listening).await {
+            Ok(Some(Outcome::Listening(address))) => {
+                say("The running keyward takes it over by itself. Try it:");
+                say(&format!("  curl http://{address}/{}/", draft.name));
+            }
+            _ => self.say_next(&draft.name, &place.listen),
+        }
+        Ok(())
+    }
+
+    fn say_next(&self, name: &str, listen: &Address) {
+        let is_found =
+            config::find(None, self.environment).ok().flatten().is_some_and(|found| found == self.file);
+        let option = if is_found { String::new() } else { format!(" --config {}", self.file.display()) };
+        let host = if listen.host == "0.0.0.0" { "localhost" } else { &listen.host };
+        say("Next:");
+        say(&format!("  keyward run{option}"));
+        say(&format!("  curl http://{host}:{}/{name}/", listen.port));
+    }
+}
+
+/// What became of the preparations.
+enum Prepared {
+    /// It works, or nobody wants to know.
+    Ready(Box<Ready>),
+    /// It does not work.
+    Failed(Box<Ready>, String),
+    /// It can't be configured so.
+    Wrong(String),
+}
+
+/// What is wrong with what was said, or with the rest of the file.
+fn words(errors: &config::Errors, device: &str) -> String {
+    let ours = format!("devices.{device}");
+    let told = errors.words().map(|(key, message)| {
+        let key = key.strip_prefix(&ours)?;
+        let key = key.trim_start_matches('.');
+        Some(if key.is_empty() { message.to_owned() } else { format!("{key}: {message}") })
+    });
+    match told.collect::<Option<Vec<_>>>() {
+        Some(told) => told.join("\n"),
+        None => errors.to_string(),
+    }
+}
+
+/// What the trial found, a line each.
+fn describe(found: &Findings) {
+    say(&format!("It works: it {}.", found.to_string().split(',').next().unwrap_or_default()));
+    let certificate = found.certificate.iter().map(|certificate| ("certificate", certificate));
+    let session = found.session_until.iter().map(|until| ("session until", until));
+    let told = found.described.iter().map(|(what, value)| (what.as_str(), value));
+    for (what, value) in told.chain(session).chain(certificate) {
+        say(&format!("  {what:13}  {value}"));
+    }
+    if found.pinned == Pinning::JustNow {
+        say("                 It is pinned: from now on no other is accepted.");
+    }
+}
+
+/// What to do about a device that does not work.
+enum Next {
+    Again,
+    Write,
+    GiveUp,
+}
+
+async fn after_failure(person: &Person) -> Result<Next, Exit> {
+    let read = |answer: &str| match answer.to_ascii_lowercase().as_str() {
+        "a" | "again" => Ok(Next::Again),
+        "w" | "write" => Ok(Next::Write),
+        "g" | "give up" => Ok(Next::GiveUp),
+        _ => Err("a, w or g"),
+    };
+    person.parsed("(a)gain with other answers, (w)rite it all the same, or (g)ive up", Some("a"), read).await
+}
+
+async fn is_again(person: &Person) -> Result<bool, Exit> {
+    let read = |answer: &str| match answer.to_ascii_lowercase().as_str() {
+        "a" | "again" => Ok(true),
+        "g" | "give up" => Ok(false),
+        _ => Err("a or g"),
+    };
+    person.parsed("(a)gain with other answers, or (g)ive up", Some("a"), read).await
+}
