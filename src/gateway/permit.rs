@@ -21,7 +21,7 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
     }
     if is_acting_get(hop, asked) {
         let is_known = device.make.acts_on_get.is_some();
-        admit::admit_acting_get(asked, hop.secure, hop.is_own_site(), &device.name, is_known)?;
+        admit::admit_acting_get(asked, hop.site, hop.is_own_site(), &device.name, is_known)?;
     }
     let length =
         asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
