@@ -7,6 +7,7 @@ mod log;
 mod process;
 mod run;
 mod trust;
+mod welcome;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the devices of proxy.toml
+    /// Serve the devices of proxy.toml; without one, a page that says what to write
     Run(ConfigArgument),
     /// Serve a simulated device of every vendor, to try keyward without one
     Demo {
@@ -119,20 +120,29 @@ fn in_runtime<F: Future<Output = Result<(), Exit>>>(command: F) -> Result<(), Ex
 /// Finds and reads the configuration.
 fn load(named: Option<&Path>, environment: &Environment) -> Result<Config<Driver>, Exit> {
     let file = config::find(named, environment).map_err(|missing| Exit::Usage(missing.to_string()))?;
-    let file = file.ok_or_else(|| Exit::Usage(NO_FILE.to_owned()))?;
-    config::load(&file, environment, &Registry).map_err(|errors| Exit::Usage(errors.to_string()))
+    read(&file.ok_or_else(|| Exit::Usage(no_file()))?, environment)
 }
 
-const NO_FILE: &str = "\
-there is no proxy.toml here and none in /etc/keyward. Write one, for example
+fn read(file: &Path, environment: &Environment) -> Result<Config<Driver>, Exit> {
+    config::load(file, environment, &Registry).map_err(|errors| Exit::Usage(errors.to_string()))
+}
 
-    [devices.meter]
-    vendor   = \"egauge\"
-    url      = \"https://egauge12345.local\"
-    username = \"owner\"
-    password = { env = \"METER_PASSWORD\" }
+/// What a first configuration may look like.
+const EXAMPLE: &str = "\
+[devices.meter]
+vendor   = \"egauge\"
+url      = \"https://egauge12345.local\"
+username = \"owner\"
+password = { env = \"METER_PASSWORD\" }
+";
 
-or name one with --config. `keyward demo` shows how it works without a device.";
+fn no_file() -> String {
+    let example: String = EXAMPLE.lines().map(|line| format!("    {line}\n")).collect();
+    format!(
+        "there is no proxy.toml here and none in /etc/keyward. Write one, for example\n\n{example}\n\
+         or name one with --config. `keyward demo` shows how it works without a device."
+    )
+}
 
 /// A line for the person at the terminal. Whoever has stopped reading (`keyward check | head`) misses nothing.
 fn say(line: &str) {

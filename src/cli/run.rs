@@ -3,13 +3,14 @@
 use std::io;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use listenfd::ListenFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::log::Log;
-use super::{Exit, load};
+use super::{Exit, read, welcome};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::server::Server;
@@ -21,11 +22,30 @@ pub(super) async fn run(
     environment: Environment,
     handed: Vec<TcpListener>,
 ) -> Result<(), Exit> {
-    let config = load(named.as_deref(), &environment)?;
-    let log = Log::begin(&config.log);
-    let file = config.file.clone();
+    let found = config::find(named.as_deref(), &environment);
+    let found = found.map_err(|missing| Exit::Usage(missing.to_string()))?;
+    let config = found.map(|file| read(&file, &environment)).transpose()?;
+    let log_of = match &config {
+        Some(config) => config.log.clone(),
+        None => welcome::unwritten(&environment)?.log,
+    };
+    let log = Log::begin(&log_of);
     // Before anybody can know that it runs: a signal without a handler would end it.
-    let stop = stopped(|| {}).map_err(anyhow::Error::from)?;
+    let mut stop = pin!(stopped(|| {}).map_err(anyhow::Error::from)?);
+    let config = match config {
+        Some(config) => config,
+        None => match welcome::welcome(&environment, &handed, &mut stop).await? {
+            Some(config) => config,
+            None => {
+                log.end().await;
+                return Ok(());
+            }
+        },
+    };
+    if config.log != log_of {
+        tracing::warn!("[log] takes effect at the next start");
+    }
+    let file = config.file.clone();
     let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
     let server = Server::bind(config, Clock::system(), handed).await?;
     introduce(&server);

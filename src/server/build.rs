@@ -169,6 +169,7 @@ impl Builder {
             warnings,
             folders: [Arc::clone(&self.state), Arc::clone(&self.certs)],
             broken: None,
+            welcome: None,
             files,
         })
     }
@@ -196,7 +197,7 @@ impl Builder {
         let pin = Arc::new(Pin::new(Arc::clone(&self.certs), &device.name, self.clock));
         let upstream = Upstream::new(settings, pin, vendor.introduction())
             .map_err(|error| format!("devices.{}.trust: {error}", device.name))?;
-        let figures = self.metrics.device(&device.name);
+        let figures = self.metrics.device(&device.name, self.clock);
         let keeper = Keeper::new(keeper::Parts {
             name: device.name.clone(),
             address: device.url.to_string(),

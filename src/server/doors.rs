@@ -185,6 +185,15 @@ impl Doors {
         }
     }
 
+    /// Closes what is still open: its ports are free then.
+    pub(super) async fn close(&self) {
+        let accepting: Vec<_> = self.lock().iter_mut().flat_map(|open| open.accepting.drain(..)).collect();
+        for task in accepting {
+            task.abort();
+            drop(task.await);
+        }
+    }
+
     /// Whether every door is open.
     pub(super) fn all_listen(&self) -> bool {
         self.lock().iter().all(Open::listens)
