@@ -33,13 +33,15 @@ pub(super) async fn welcome(
     stop: impl Future<Output = ()>,
 ) -> Result<Option<Config<Driver>>, Exit> {
     // Nothing is saved, and where the folders are to be is for the file to say.
-    let folder = tempfile::Builder::new().prefix("keyward-welcome-").tempdir().map_err(anyhow::Error::from)?;
+    let folder =
+        tempfile::Builder::new().prefix("keyward-welcome-").tempdir().map_err(anyhow::Error::from)?;
     let [state, certs] = ["state", "certs"].map(|name| folder.path().join(name));
     let config = Config { state, certs, ..unwritten(environment)? };
     let sockets: io::Result<Vec<_>> = handed.iter().map(TcpListener::try_clone).collect();
     let server = Server::bind(config, Clock::system(), sockets.map_err(anyhow::Error::from)?).await?;
     let gateway = Arc::clone(&server.reloader().gateway);
-    let places = PLACES.map(|place| std::path::absolute(place).map_or(place.into(), |at| at.display().to_string()));
+    let places =
+        PLACES.map(|place| std::path::absolute(place).map_or(place.into(), |at| at.display().to_string()));
     tracing::warn!("there is no configuration: write {}; a page says how", places.join(" or "));
     let welcome = Welcome { places: places.to_vec(), example: EXAMPLE.to_owned() };
     tell(&gateway, |house| house.welcome = Some(welcome));

@@ -14,9 +14,9 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::admit::{Admitted, Arrival};
+use super::condition::condition;
 use super::fault::Fault;
 use super::problem::with_type;
-use super::condition::condition;
 use super::{Device, Gateway, page, refuse};
 
 /// Where they are.
@@ -97,8 +97,7 @@ async fn ready(
 ) -> Response {
     let house = gateway.house.load();
     let is_configured = house.welcome.is_none();
-    let ready =
-        is_configured && !gateway.closing.is_cancelled() && gateway.is_open.load(Ordering::Relaxed);
+    let ready = is_configured && !gateway.closing.is_cancelled() && gateway.is_open.load(Ordering::Relaxed);
     let device = |device: &Arc<Device>| json!({ "name": device.name, "state": condition(device).name });
     let mut response = as_json(&match admitted.shown.permit_own(&method) {
         Ok(()) => {

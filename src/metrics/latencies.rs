@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn the_last_ones_are_remembered_in_their_order() {
         let latencies = Latencies::default();
-        assert_eq!(latencies.all(), []);
+        assert!(latencies.all().is_empty());
         for nth in 1..=100 {
             latencies.note(Duration::from_millis(nth));
         }

@@ -91,7 +91,9 @@ pub async fn carry_out(house: &House, instruction: Instruction) -> Outcome {
             operator::trust(device, sha256).await.map(Outcome::Fine).map_err(|fault| fault.detail)
         }
         Instruction::Certificates { .. } => certificates(device).await,
-        Instruction::Check { .. } | Instruction::Listening => operator::check(device).await.map(Outcome::Fine),
+        Instruction::Check { .. } | Instruction::Listening => {
+            operator::check(device).await.map(Outcome::Fine)
+        }
     };
     outcome.unwrap_or_else(Outcome::Failed)
 }

@@ -18,6 +18,7 @@ mod faults;
 mod house;
 mod life;
 mod makes;
+mod page;
 mod recall;
 mod request;
 mod saved;

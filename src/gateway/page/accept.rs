@@ -61,7 +61,8 @@ async fn accepted(
     };
     let sha256: Fingerprint = sha256.parse().map_err(|_| malformed("the form names no fingerprint"))?;
     let device = house.devices.iter().find(|device| device.name == name).ok_or_else(|| {
-        let detail = format!("there is no device `{}` in proxy.toml any more: load the page again", cut(&name));
+        let detail =
+            format!("there is no device `{}` in proxy.toml any more: load the page again", cut(&name));
         Fault::new(Kind::UnknownDevice, detail)
     })?;
     pin(device, sha256.to_string()).await.map_err(|fault| fault.at(&device.name))

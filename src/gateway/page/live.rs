@@ -55,8 +55,14 @@ pub(in crate::gateway) async fn live(
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let house = gateway.house.load_full();
-    let page =
-        Page { gateway, house, may_accept: may_accept(&admitted), looks, sent: HashMap::new(), _permit: permit };
+    let page = Page {
+        gateway,
+        house,
+        may_accept: may_accept(&admitted),
+        looks,
+        sent: HashMap::new(),
+        _permit: permit,
+    };
     let ending = arrival.peer.ending.clone();
     let changes = stream::unfold(page, Page::change).take_until(ending.cancelled_owned());
     let mut response = match method {
