@@ -17,20 +17,23 @@ const SHORT: usize = 23;
 pub(super) fn card(view: &View, may_accept: bool, now: Timestamp) -> Markup {
     let name = &view.name;
     let state = view.how.name;
+    let is_unasked = state == "unknown" && view.how.detail.is_none();
     html! {
         article id={ "device-" (name) } class="card" data-state=(state) aria-labelledby={ "name-" (name) } {
             header {
                 h2 id={ "name-" (name) } { (icon(state)) (name) }
-                span.state { (state) }
+                span.state { (state) @if is_unasked { small { " not asked yet" } } }
                 p.what {
-                    (view.vendor) " at " span.url { (view.url) } ", here "
+                    (view.vendor) " · " (view.url) " · "
                     @if view.opens { a href={ (name) "/" } { "/" (name) "/" } } @else { code { "/" (name) "/" } }
-                    @for host in &view.hosts { ", " code { (host) } }
+                    @for host in &view.hosts { " · " code { (host) } }
                 }
                 (line(&view.latencies))
             }
-            (trouble(view))
-            @if let Some(offered) = &view.offered { (offer(view, offered, may_accept)) }
+            @match &view.offered {
+                Some(offered) => (offer(view, offered, may_accept)),
+                None => (trouble(view)),
+            }
             dl.facts {
                 div { dt { "Session" } dd { (session(&view.session, now)) } }
                 div { dt { "Certificate" } dd { (certificate(view, now)) } }
@@ -48,17 +51,13 @@ fn figure(name: &str, number: u64) -> Markup {
     html! { div { dt { (name) } dd { (count(number)) } } }
 }
 
-/// What is wrong and what to do; where nothing is, how it is known.
+/// What is wrong and what to do, where something is.
 fn trouble(view: &View) -> Markup {
-    let detail = view.how.detail.as_deref();
+    let Some(detail) = view.how.detail.as_deref() else { return html! {} };
     html! {
-        @match (view.how.name, detail) {
-            ("unknown", None) => p.note { "Not asked since keyward started." },
-            (_, None) => {},
-            (state, Some(detail)) => p.trouble {
-                @if state == "unknown" { "Not asked since keyward started, and before that: " }
-                (sentence(detail)) @if let Some(fault) = view.how.fault { " " code { (fault) } }
-            },
+        p.trouble {
+            @if view.how.name == "unknown" { "Not asked since keyward started. Before that: " }
+            (sentence(detail)) @if let Some(fault) = view.how.fault { " " code { (fault) } }
         }
     }
 }
@@ -81,7 +80,7 @@ fn session(session: &Session, now: Timestamp) -> Markup {
             (None, Some(renewed)) => { "since " (ago(renewed, now)) span.more { "its end is not known" } },
             (None, None) if session.is_needless => "needs none",
             (None, None) if session.is_fixed => "a fixed credential",
-            (None, None) => { "none yet" span.more { "got at the first request" } },
+            (None, None) => "none yet",
         }
     }
 }
@@ -114,7 +113,7 @@ fn last_error(view: &View, now: Timestamp) -> Markup {
             Some(last) => {
                 (ago(last.at, now)) " " code { (last.fault) }
                 // What is wrong now is told above.
-                @if view.how.detail.as_ref() != Some(&last.detail) {
+                @if !view.how.detail.as_ref().is_some_and(|detail| detail.ends_with(&last.detail)) {
                     details id={ "error-" (view.name) } { summary { "what it was" } p { (sentence(&last.detail)) } }
                 }
             },
@@ -128,10 +127,11 @@ fn offer(view: &View, offered: &Shown, may_accept: bool) -> Markup {
     let name = &view.name;
     html! {
         section.offer aria-labelledby={ "offer-" (name) } {
-            h3 id={ "offer-" (name) } { "Another certificate" }
+            h3 id={ "offer-" (name) } { "It shows another certificate than the one pinned" }
             p {
-                "If you replaced or reset " (name) ", or changed its address, compare the fingerprint with the one that the \
-                 device itself tells, and accept it. If not, somebody may stand in between: nothing was sent there."
+                "If you know why, since you replaced or reset " (name) ", say, compare the fingerprint with what the device \
+                 itself tells, and accept it. If not, somebody may stand in between: nothing was sent there. "
+                @if let Some(fault) = view.how.fault { code { (fault) } }
             }
             dl {
                 @if let Some(pinned) = &view.certificate { div { dt { "Pinned" } dd { (fingerprint(pinned)) } } }
@@ -150,7 +150,7 @@ fn offer(view: &View, offered: &Shown, may_accept: bool) -> Markup {
                     button id={ "accept-" (name) } { "Accept the certificate shown" }
                 }
             } @else {
-                p { "Your key does not allow it here: " code { "keyward trust " (name) } }
+                p { "Your key does not allow it here: use " code { "keyward trust " (name) } " where keyward runs." }
             }
         }
     }

@@ -7,12 +7,15 @@ const live = document.getElementById('live');
 let stream;
 let timer;
 
-// Changes an element into another by as little as possible: focus, selection and what is unfolded stay.
+// Whether one is what the other was before.
+function isSame(old, fresh) {
+    const told = node => [node.nodeName, node.id, node.getAttribute?.('class')];
+    const [before, after] = [told(old), told(fresh)];
+    return before.every((word, at) => word === after[at]);
+}
+
+// Changes a node into what it is now by as little as possible: focus, selection and what is unfolded stay.
 function morph(old, fresh) {
-    if (old.nodeType !== fresh.nodeType || old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
-        old.replaceWith(fresh);
-        return;
-    }
     if (old.nodeType !== Node.ELEMENT_NODE) {
         if (old.data !== fresh.data) old.data = fresh.data;
         return;
@@ -21,12 +24,30 @@ function morph(old, fresh) {
         if (old.getAttribute(name) !== value) old.setAttribute(name, value);
     }
     for (const { name } of [...old.attributes]) {
-        const unfolded = name === 'open' && old.nodeName === 'DETAILS';
-        if (!fresh.hasAttribute(name) && !unfolded) old.removeAttribute(name);
+        const isUnfolded = name === 'open' && old.nodeName === 'DETAILS';
+        if (!fresh.hasAttribute(name) && !isUnfolded) old.removeAttribute(name);
     }
-    const [before, after] = [[...old.childNodes], [...fresh.childNodes]];
-    after.forEach((child, at) => at < before.length ? morph(before[at], child) : old.append(child));
-    before.slice(after.length).forEach(child => child.remove());
+    let next = old.firstChild;
+    for (const child of [...fresh.childNodes]) {
+        let match = next;
+        while (match && !isSame(match, child)) match = match.nextSibling;
+        if (!match) {
+            old.insertBefore(child, next);
+            continue;
+        }
+        while (next !== match) {
+            const gone = next;
+            next = next.nextSibling;
+            gone.remove();
+        }
+        next = match.nextSibling;
+        morph(match, child);
+    }
+    while (next) {
+        const gone = next;
+        next = next.nextSibling;
+        gone.remove();
+    }
 }
 
 function show(id, html) {

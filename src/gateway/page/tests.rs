@@ -65,6 +65,9 @@ fn whatever_stands_in_a_name_an_address_or_a_message_is_text() {
     assert!(!drawn.contains("<script") && !drawn.contains("=\"<"), "{drawn}");
     let escaped = "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;'&amp;";
     assert!(drawn.matches(escaped).count() >= 15, "{drawn}");
+    let troubled = self::drawn(&View { offered: None, ..hostile });
+    assert!(troubled.contains(&format!("<p class=\"trouble\">{escaped}.")), "{troubled}");
+    let drawn = drawn + &troubled;
     // No value ends the attribute that it stands in.
     assert!(!drawn.contains("alert(\""), "{drawn}");
 }
@@ -96,7 +99,7 @@ fn a_session_and_a_certificate_are_told_by_what_is_left_of_them() {
     assert!(endless.contains("its end is not known"), "{endless}");
     assert!(session(Session { is_fixed: true, ..Session::default() }).contains("a fixed credential"));
     assert!(session(Session { is_needless: true, ..Session::default() }).contains("needs none"));
-    assert!(session(Session::default()).contains("got at the first request"));
+    assert!(session(Session::default()).contains("none yet"));
     let pinned = drawn(&View { certificate: Some(shown("AA:BB")), ..view("meter", "ok") });
     assert!(pinned.contains(">for 203 days</time>") && pinned.contains("pinned <time"), "{pinned}");
     let plain = drawn(&View { url: "http://10.0.0.1".to_owned(), ..view("meter", "ok") });
