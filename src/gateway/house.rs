@@ -28,6 +28,8 @@ pub struct House {
     pub doors: Vec<Door>,
     /// Longest silence in the middle of a caller's body.
     pub caller_idle: Duration,
+    /// So many pages are kept up to date at once; others are loaded again now and then.
+    pub pages: usize,
     /// What a person should know, for the page.
     pub warnings: Vec<String>,
     /// Where sessions and pins are saved.

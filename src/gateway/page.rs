@@ -154,7 +154,7 @@ impl<'a> Sight<'a> {
         let troubles: Vec<_> = house.folders.iter().filter_map(|folder| folder.trouble()).collect();
         let told: Vec<_> = house.broken.iter().chain(&troubles).chain(&house.warnings).collect();
         html! {
-            section id="notices" aria-label="Notices" {
+            section id="notices" aria-label="Notices" hidden[told.is_empty()] {
                 @if !told.is_empty() { ul { @for notice in told { li { (notice) } } } }
             }
         }

@@ -294,7 +294,7 @@ async fn a_stream_ends_with_the_configuration_that_it_began_with_and_with_keywar
 
 #[tokio::test]
 async fn as_many_streams_are_open_as_there_is_room_for_and_one_that_ends_makes_room() {
-    let door = Door::new().await;
+    let door = Door::with("[limits]\nconnections = 32\n").await;
     let mut streams = Vec::new();
     let refused = loop {
         let mut line = door.lab.connect().await;
@@ -307,7 +307,7 @@ async fn as_many_streams_are_open_as_there_is_room_for_and_one_that_ends_makes_r
         assert!(streams.len() < 100, "nothing bounds them");
     };
     assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, "10"));
-    assert!(streams.len() >= 16);
+    assert_eq!(streams.len(), 8, "a quarter of all connections");
     streams.pop();
     let has_room = async {
         while door.lab.send(&Ask::new(Method::HEAD, "/-/live")).await.status != 200 {

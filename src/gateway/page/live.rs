@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Extension;
@@ -12,15 +13,12 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt, stream};
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{Sight, may_accept};
 use crate::gateway::admit::{Admitted, Arrival};
 use crate::gateway::{Gateway, House};
 
-/// So many pages are kept up to date at once; others are loaded again now and then. Each holds a caller's connection.
-const MOST: usize = 32;
 /// How often it is looked whether something has changed.
 const LOOK: Duration = Duration::from_secs(1);
 /// Whoever passes streams on may end those that are silent for longer.
@@ -28,13 +26,25 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 /// After so long a browser asks again when a stream has ended.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Room for streams.
-#[derive(Clone)]
-pub(in crate::gateway) struct Streams(Arc<Semaphore>);
+/// How many streams are open.
+#[derive(Clone, Default)]
+pub(in crate::gateway) struct Streams(Arc<AtomicUsize>);
 
-impl Default for Streams {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST)))
+impl Streams {
+    /// A place for one more, where no more than `most` are taken.
+    fn place(&self, most: usize) -> Option<Place> {
+        let taken = |open: usize| (open < most).then_some(open + 1);
+        let was = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, taken);
+        was.ok().map(|_| Place(Arc::clone(&self.0)))
+    }
+}
+
+/// The place of one stream, until it is dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -42,26 +52,26 @@ impl Default for Streams {
 /// whoever asks again is let in again, or is not.
 pub(in crate::gateway) async fn live(
     State(gateway): State<Arc<Gateway>>,
-    Extension(Streams(streams)): Extension<Streams>,
+    Extension(streams): Extension<Streams>,
     Extension(arrival): Extension<Arrival>,
     Extension(admitted): Extension<Admitted>,
     method: Method,
 ) -> Response {
-    let Ok(permit) = streams.try_acquire_owned() else {
+    let house = gateway.house.load_full();
+    let Some(place) = streams.place(house.pages) else {
         let wait = [(header::RETRY_AFTER, "10")];
         return (StatusCode::SERVICE_UNAVAILABLE, wait, "as many pages are open as are kept up to date\n")
             .into_response();
     };
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let house = gateway.house.load_full();
     let page = Page {
         gateway,
         house,
         may_accept: may_accept(&admitted),
         looks,
         sent: HashMap::new(),
-        _permit: permit,
+        _place: place,
     };
     let ending = arrival.peer.ending.clone();
     let changes = stream::unfold(page, Page::change).take_until(ending.cancelled_owned());
@@ -81,7 +91,7 @@ struct Page {
     looks: Interval,
     /// What it shows, part by part.
     sent: HashMap<String, String>,
-    _permit: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 impl Page {
