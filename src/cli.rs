@@ -20,6 +20,7 @@ mod stanza;
 mod terminal;
 mod trial;
 mod trust;
+mod welcome;
 mod writing;
 
 use std::io::Write;
@@ -44,7 +45,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the devices of proxy.toml
+    /// Serve the devices of proxy.toml; without one, a page that says what to write
     Run(ConfigArgument),
     /// Serve simulated devices, to try keyward without one
     Demo {
@@ -154,13 +155,25 @@ fn in_runtime<F: Future<Output = Result<(), Exit>>>(command: F) -> Result<(), Ex
 /// Finds and reads the configuration.
 fn load(named: Option<&Path>, environment: &Environment) -> Result<Config<Driver>, Exit> {
     let file = config::find(named, environment).map_err(|missing| Exit::Usage(missing.to_string()))?;
-    let file = file.ok_or_else(|| Exit::Usage(NO_FILE.to_owned()))?;
-    config::load(&file, environment, &Registry).map_err(|errors| Exit::Usage(errors.to_string()))
+    read(&file.ok_or_else(|| Exit::Usage(NO_FILE.to_owned()))?, environment)
 }
 
 /// A thread that has waited for a file or a name is kept so long for the next one. Each has memory of its own, and
 /// devices that are met at one time take as many.
 const SPARE_THREAD: Duration = Duration::from_secs(1);
+
+fn read(file: &Path, environment: &Environment) -> Result<Config<Driver>, Exit> {
+    config::load(file, environment, &Registry).map_err(|errors| Exit::Usage(errors.to_string()))
+}
+
+/// What a first configuration may look like.
+const EXAMPLE: &str = "\
+[devices.meter]
+vendor   = \"egauge\"
+url      = \"https://egauge12345.local\"
+username = \"owner\"
+password = { env = \"METER_PASSWORD\" }
+";
 
 const NO_FILE: &str = "\
 there is no proxy.toml here and none in /etc/keyward.

@@ -34,7 +34,7 @@ pub use access::{Access, AccessKey};
 pub use cache::{Cache, Freshness};
 pub use credential::{SecretError, SecretSource};
 pub use device::fault_of_name;
-pub use environment::{Environment, Missing, find, place_of_new};
+pub use environment::{Environment, Missing, PLACES, find, place_of_new};
 pub use listener::{Listener, ListenerTls};
 pub use pattern::PathPattern;
 pub use pem::{Unusable, certificates, identity};
@@ -241,10 +241,7 @@ pub fn parse<M: Makes>(
     environment: &Environment,
     makes: &M,
 ) -> Result<Config<M::Driver>, Errors> {
-    let (table, broken) = DeTable::parse_recoverable(text);
-    let report = Report::new(text, file, environment);
-    let mut config = read::config(&report, table.get_ref(), makes);
-    config.warnings = report.close(table.get_ref(), &broken)?;
+    let config = read(text, file, environment, makes)?;
     if config.devices.is_empty() {
         let vendors = words::listed(&makes.names());
         let message = format!(
@@ -253,5 +250,30 @@ pub fn parse<M: Makes>(
         );
         return Err(Errors::whole(file, message));
     }
+    Ok(config)
+}
+
+/// What holds where there is no file yet: no device, and what the environment says. `file` is where it would be.
+///
+/// # Errors
+/// All that is wrong with the environment.
+pub fn unwritten<M: Makes>(
+    file: &Path,
+    environment: &Environment,
+    makes: &M,
+) -> Result<Config<M::Driver>, Errors> {
+    read("", file, environment, makes)
+}
+
+fn read<M: Makes>(
+    text: &str,
+    file: &Path,
+    environment: &Environment,
+    makes: &M,
+) -> Result<Config<M::Driver>, Errors> {
+    let (table, broken) = DeTable::parse_recoverable(text);
+    let report = Report::new(text, file, environment);
+    let mut config = read::config(&report, table.get_ref(), makes);
+    config.warnings = report.close(table.get_ref(), &broken)?;
     Ok(config)
 }

@@ -138,6 +138,8 @@ pub struct Snapshot {
     pub failure: Option<Failure>,
     /// Whether what is held could not be saved.
     pub unsaved: bool,
+    /// Whether what is held is a credential of the configuration, which no login yields.
+    pub is_fixed: bool,
 }
 
 impl Keeper {
@@ -247,6 +249,7 @@ impl Keeper {
             renewed_at: state.held.as_ref().filter(|held| held.session.lasts).map(|held| held.renewed_at),
             failure: state.rest.as_ref().filter(|rest| !rest.is_over(now)).map(|rest| rest.failure(now)),
             unsaved: state.unsaved,
+            is_fixed: state.held.as_ref().is_some_and(|held| !held.session.lasts),
         }
     }
 

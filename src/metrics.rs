@@ -1,6 +1,7 @@
 //! What is counted, for `/metrics` and for the list of devices.
 
 mod device;
+mod latencies;
 mod process;
 
 use std::fmt;
@@ -15,9 +16,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-pub use device::{DeviceFigures, Last};
+pub use device::{DeviceFigures, Last, LastFault};
 
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 
 /// Upper bounds of the duration buckets, in seconds: from a kept connection's answer to an embedded gateway's.
 const BUCKETS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0];
@@ -170,9 +171,9 @@ impl Metrics {
         }
     }
 
-    /// The figures of one device.
-    pub fn device(self: &Arc<Self>, name: &str) -> Arc<DeviceFigures> {
-        Arc::new(DeviceFigures::new(name, Arc::clone(self)))
+    /// The figures of one device; what goes wrong with it does so by this clock.
+    pub fn device(self: &Arc<Self>, name: &str, clock: Clock) -> Arc<DeviceFigures> {
+        Arc::new(DeviceFigures::new(name, Arc::clone(self), clock))
     }
 
     /// A device is no longer configured.

@@ -191,6 +191,7 @@ impl Server {
             tracing::warn!(left = connections.len(), "requests under way were cut off");
         }
         gone.cancel();
+        self.reloader.doors.close().await;
         saving.abort();
         drop(control);
         let devices = gateway.house.load_full();

@@ -161,6 +161,18 @@ impl Upstream {
         self.connector.pin.as_ref()?.remembered()
     }
 
+    /// The certificate that the device showed last, if it was refused and a person's word would pin it.
+    pub fn refused(&self) -> Option<Certificate> {
+        self.connector.pin.as_ref()?.refused()
+    }
+
+    /// The device has been seen to show this, which is not what is pinned.
+    pub fn note_refused(&self, shown: &Certificate) {
+        if let Some(pin) = &self.connector.pin {
+            pin.note_refused(Some(shown));
+        }
+    }
+
     /// Whether a restart forgets what is pinned.
     pub fn is_unsaved(&self) -> bool {
         self.connector.pin.as_ref().is_some_and(|pin| pin.is_unsaved())

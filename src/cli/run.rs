@@ -3,6 +3,7 @@
 use std::io;
 use std::net::TcpListener;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
@@ -12,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::log::Log;
 use super::terminal::is_painted;
-use super::{Exit, load, service};
+use super::{Exit, read, service, welcome};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::server::Server;
@@ -24,11 +25,30 @@ pub(super) async fn run(
     environment: Environment,
     handed: Vec<TcpListener>,
 ) -> Result<(), Exit> {
-    let config = load(named.as_deref(), &environment)?;
-    let log = Log::begin(&config.log, is_painted(&io::stderr(), &environment));
-    let file = config.file.clone();
+    let found = config::find(named.as_deref(), &environment);
+    let found = found.map_err(|missing| Exit::Usage(missing.to_string()))?;
+    let config = found.map(|file| read(&file, &environment)).transpose()?;
+    let log_of = match &config {
+        Some(config) => config.log.clone(),
+        None => welcome::unwritten(&environment)?.log,
+    };
+    let log = Log::begin(&log_of, is_painted(&io::stderr(), &environment));
     // Before anybody can know that it runs: a signal without a handler would end it.
-    let stop = stopped(|| {}).map_err(anyhow::Error::from)?;
+    let mut stop = pin!(stopped(|| {}).map_err(anyhow::Error::from)?);
+    let config = match config {
+        Some(config) => config,
+        None => match welcome::welcome(&environment, &handed, &mut stop).await? {
+            Some(config) => config,
+            None => {
+                log.end().await;
+                return Ok(());
+            }
+        },
+    };
+    if config.log != log_of {
+        tracing::warn!("[log] takes effect at the next start");
+    }
+    let file = config.file.clone();
     let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
     let server = Server::bind(config, Clock::system(), handed).await?;
     introduce(&server);

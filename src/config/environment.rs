@@ -73,6 +73,9 @@ pub struct Missing {
     pub named_by: &'static str,
 }
 
+/// Where a configuration file is looked for that nobody has named.
+pub const PLACES: [&str; 2] = ["proxy.toml", "/etc/keyward/proxy.toml"];
+
 /// Finds the configuration file: `explicit` (from `--config`), else `$KEYWARD_CONFIG`, else `./proxy.toml`,
 /// else `/etc/keyward/proxy.toml`; `None` when there is none anywhere.
 ///
@@ -82,7 +85,7 @@ pub fn find(explicit: Option<&Path>, environment: &Environment) -> Result<Option
     let by_option = explicit.map(|file| (file.to_owned(), "--config"));
     let by_variable = || environment.path("KEYWARD_CONFIG").map(|file| (file, "KEYWARD_CONFIG"));
     let Some((file, named_by)) = by_option.or_else(by_variable) else {
-        return Ok(first(["proxy.toml", "/etc/keyward/proxy.toml"]));
+        return Ok(first(PLACES));
     };
     // A file that is there and may not be read is for `load` to report.
     if matches!(file.try_exists(), Ok(false)) { Err(Missing { file, named_by }) } else { Ok(Some(file)) }

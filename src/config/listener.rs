@@ -30,6 +30,8 @@ pub struct Listener {
     pub keys: bool,
     /// Networks of callers, in place of those of [`super::Access::allow`].
     pub allow: Option<Vec<IpNet>>,
+    /// Whether it is for Home Assistant's ingress, and for nobody else; without the key it is not.
+    pub ingress: bool,
 }
 
 /// The certificate that a door shows.
@@ -49,9 +51,33 @@ pub enum ListenerTls {
 impl Listener {
     /// The door of the key `listen`: plain HTTP, to all devices, for all who may ask.
     pub fn first(listen: Address, at: Location) -> Self {
-        Self { listen, listen_at: at.clone(), tls: None, tls_at: at, device: None, keys: true, allow: None }
+        let listen_at = at.clone();
+        Self {
+            listen,
+            listen_at,
+            tls: None,
+            tls_at: at,
+            device: None,
+            keys: true,
+            allow: None,
+            ingress: false,
+        }
     }
 }
+
+/// What has no place beside `ingress = true`, and why.
+const NOT_BESIDE_INGRESS: [(&str, &str); 3] = [
+    ("tls", "Home Assistant's ingress speaks plain HTTP: remove `tls` here, or `ingress`"),
+    (
+        "device",
+        "a device's own page would have all the rights of Home Assistant's there: remove `device`, below the ingress it \
+         is found by its prefix",
+    ),
+    (
+        "allow",
+        "where `ingress` is true nobody but Home Assistant is let in: remove `allow` here, or `ingress`",
+    ),
+];
 
 /// Reads one of the tables of `listeners`. `taken` are the addresses of the doors before it.
 pub(super) fn read(mut table: Section<'_>, devices: &[&str], taken: &[Address]) -> Option<Listener> {
@@ -65,8 +91,14 @@ pub(super) fn read(mut table: Section<'_>, devices: &[&str], taken: &[Address]) 
     let device = device(&mut table, devices);
     let keys = table.flag("keys").unwrap_or(true);
     let allow = table.list("allow", network);
-    table.finish(&["ingress"], true);
-    Some(Listener { listen: listen?, listen_at, tls, tls_at, device, keys, allow })
+    let ingress = table.flag("ingress").unwrap_or(false);
+    for (key, why) in NOT_BESIDE_INGRESS {
+        if ingress && table.has(key) {
+            table.refuse(key, why);
+        }
+    }
+    table.finish(&[], true);
+    Some(Listener { listen: listen?, listen_at, tls, tls_at, device, keys, allow, ingress })
 }
 
 fn tls(door: &mut Section<'_>) -> Option<ListenerTls> {

@@ -7,21 +7,35 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use http::header::{self, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::admit::{Admitted, Arrival};
+use super::condition::condition;
 use super::fault::Fault;
 use super::problem::with_type;
 use super::{Device, Gateway, page, refuse};
-use crate::metrics::Last;
 
 /// Where they are.
-const PATHS: [&str; 7] =
-    ["/", "/-/devices", "/favicon.ico", "/healthz", "/metrics", "/readyz", "/robots.txt"];
+const PATHS: [&str; 12] = [
+    "/",
+    "/-/devices",
+    "/-/icon.svg",
+    "/-/live",
+    "/-/page.css",
+    "/-/page.js",
+    "/-/trust",
+    "/favicon.ico",
+    "/healthz",
+    "/metrics",
+    "/readyz",
+    "/robots.txt",
+];
+/// What most of them know.
+const READING: &str = "GET, HEAD";
 
 /// Whether a path is one of ours.
 pub(super) fn has(path: &str) -> bool {
@@ -31,12 +45,18 @@ pub(super) fn has(path: &str) -> bool {
 /// Our endpoints. Who asks for them has been admitted.
 pub(super) fn endpoints() -> Router<Arc<Gateway>> {
     Router::new()
-        .route("/", own(get(first_page)))
+        .route("/", own(get(page::first)))
+        .route("/-/live", own(get(page::live)))
+        .route("/-/page.css", own(get(page::style)))
+        .route("/-/page.js", own(get(page::script)))
+        .route("/-/icon.svg", own(get(page::icon)))
+        .route("/-/trust", known(post(page::accept), "POST"))
         .route("/metrics", own(get(metrics)))
         .route("/-/devices", own(get(list)))
         // Browsers and crawlers ask for these by themselves; it is no mistake of theirs.
         .route("/favicon.ico", own(get(async || StatusCode::NO_CONTENT)))
         .route("/robots.txt", own(get(async || with_type("text/plain", "User-agent: *\nDisallow: /\n"))))
+        .layer(Extension(page::Streams::default()))
         .route_layer(middleware::from_fn(permit))
         .route("/readyz", own(get(ready)))
         .route("/healthz", own(get(async || with_type("text/plain; charset=utf-8", "ok\n"))))
@@ -44,9 +64,14 @@ pub(super) fn endpoints() -> Router<Arc<Gateway>> {
 
 /// A route that knows GET and HEAD.
 fn own(route: MethodRouter<Arc<Gateway>>) -> MethodRouter<Arc<Gateway>> {
-    route.fallback(async |Extension(arrival): Extension<Arrival>, request: Request| {
+    known(route, READING)
+}
+
+/// A route that knows these methods.
+fn known(route: MethodRouter<Arc<Gateway>>, methods: &'static str) -> MethodRouter<Arc<Gateway>> {
+    route.fallback(async move |Extension(arrival): Extension<Arrival>, request: Request| {
         let (head, _) = request.into_parts();
-        refuse(&Fault::method("GET, HEAD"), &head, &arrival)
+        refuse(&Fault::method(methods), &head, &arrival)
     })
 }
 
@@ -70,9 +95,10 @@ async fn ready(
     Extension(admitted): Extension<Admitted>,
     method: Method,
 ) -> Response {
-    let ready = !gateway.closing.is_cancelled() && gateway.is_open.load(Ordering::Relaxed);
     let house = gateway.house.load();
-    let device = |device: &Arc<Device>| json!({ "name": device.name, "state": state(device).name });
+    let is_configured = house.welcome.is_none();
+    let ready = is_configured && !gateway.closing.is_cancelled() && gateway.is_open.load(Ordering::Relaxed);
+    let device = |device: &Arc<Device>| json!({ "name": device.name, "state": condition(device).name });
     let mut response = as_json(&match admitted.shown.permit_own(&method) {
         Ok(()) => {
             let devices: Vec<_> = house.devices.iter().map(device).collect();
@@ -102,51 +128,14 @@ async fn list(State(gateway): State<Arc<Gateway>>) -> Response {
     as_json(&json!({ "devices": devices }))
 }
 
-async fn first_page(State(gateway): State<Arc<Gateway>>) -> Response {
-    with_type("text/html; charset=utf-8", page::page(&gateway.house.load()))
-}
-
 fn as_json(value: &Value) -> Response {
     let mut response = with_type("application/json", Body::from(format!("{value}\n")));
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// How a device is.
-pub(super) struct Condition {
-    pub(super) name: &'static str,
-    fault: Option<&'static str>,
-    pub(super) detail: Option<String>,
-}
-
-pub(super) fn state(device: &Device) -> Condition {
-    let session = device.keeper.snapshot();
-    let trouble = session.failure.map(|failure| Fault::from(failure.refusal));
-    let condition = |name, fault, detail| Condition { name, fault, detail };
-    match (device.figures.last(), trouble) {
-        (Last::Fault { fault, detail }, _) if device.figures.is_stood_in_for() => {
-            condition("degraded", Some(fault), Some(format!("answered from memory: {detail}")))
-        }
-        (Last::Fault { fault, detail }, _) => condition("down", Some(fault), Some(detail)),
-        (Last::Fine, Some(fault)) => condition("degraded", Some(fault.kind.name()), Some(fault.detail)),
-        (Last::Fine, None) if session.unsaved => {
-            let detail = "its session can't be saved: after a restart keyward logs in anew";
-            condition("degraded", None, Some(detail.to_owned()))
-        }
-        (Last::Fine, None) if device.upstream.is_unsaved() => {
-            let detail =
-                "its certificate can't be saved: after a restart keyward trusts the first one seen anew";
-            condition("degraded", None, Some(detail.to_owned()))
-        }
-        (Last::Fine, None) => condition("ok", None, None),
-        // What was saved before the start is why it would be refused, and not that it was.
-        (Last::Unknown, Some(fault)) => condition("unknown", Some(fault.kind.name()), Some(fault.detail)),
-        (Last::Unknown, None) => condition("unknown", None, None),
-    }
-}
-
 fn describe(device: &Device) -> Value {
-    let condition = state(device);
+    let how = condition(device);
     let session = device.keeper.snapshot();
     let pinned = device.upstream.pinned();
     let shown =
@@ -158,9 +147,9 @@ fn describe(device: &Device) -> Value {
         "vendor": device.make.name,
         "url": device.url.to_string(),
         "prefix": format!("/{}/", device.name),
-        "state": condition.name,
-        "fault": condition.fault,
-        "detail": condition.detail,
+        "state": how.name,
+        "fault": how.fault,
+        "detail": how.detail,
         "session": { "expires_at": session.expires_at, "renewed_at": session.renewed_at },
         "certificate": {
             "sha256": shown.as_ref().map(crate::upstream::Certificate::fingerprint),

@@ -1,6 +1,7 @@
 //! May this caller ask at all: the `Host` it names, its network, the page it comes from, the key it shows.
 
 mod host;
+mod ingress;
 mod key;
 mod network;
 mod origin;
@@ -18,7 +19,7 @@ use crate::config::Address;
 use crate::upstream::Caller;
 pub use key::Key;
 pub(super) use key::{Shown, strip};
-pub(super) use origin::{admit_acting_get, is_own_origin, is_own_referer};
+pub(super) use origin::{Site, admit_acting_get, is_own_origin, is_own_referer};
 
 /// Who asks, and by which door.
 #[derive(Clone, Debug)]
@@ -91,6 +92,8 @@ pub struct Door {
     pub keys: bool,
     /// Networks instead of [`Admission::allow`].
     pub allow: Option<Vec<IpNet>>,
+    /// Whether it is for Home Assistant's ingress alone.
+    pub ingress: bool,
 }
 
 /// What was found of a request that may be answered.
@@ -98,12 +101,22 @@ pub struct Door {
 pub(super) struct Admitted {
     /// The device that the door or the host name is from its root on.
     pub(super) own: Option<Arc<Device>>,
-    /// Whether it came by TLS.
-    pub(super) secure: bool,
+    /// How a browser calls this door.
+    pub(super) site: Site,
+    /// What stands before every path of ours in a browser: nothing, but for what came by the ingress.
+    pub(super) base: String,
     /// The key it came with.
     pub(super) shown: Shown,
     /// The listed origin whose pages may read the answer.
     pub(super) guest: Option<HeaderValue>,
+}
+
+impl Admitted {
+    /// Whether a browser says that a page of this very door asks: `Origin`, or else `Sec-Fetch-Site`, which no page can
+    /// forge. A page that is only listed is none of ours.
+    pub(super) fn is_own_page(&self, asked: &request::Parts) -> bool {
+        self.guest.is_none() && origin::is_proven(asked, self.site)
+    }
 }
 
 /// Lets a request in, whatever it is for; whether its key suffices is for [`Shown`] to say. `own` is what [`own`] gave.
@@ -118,15 +131,22 @@ pub(super) fn admit(
     peer: &Peer,
     own: Option<Arc<Device>>,
 ) -> Result<Admitted, Fault> {
-    host::admit(house, asked)?;
+    let is_ingress = door.is_some_and(|door| door.ingress);
+    if !is_ingress {
+        host::admit(house, asked)?;
+    }
     let door = door.ok_or_else(|| {
         let detail = format!("proxy.toml was changed, and has no door at {} any more", peer.door.listen);
         Fault::new(Kind::ClientNotAllowed, detail)
     })?;
     network::admit(&house.admission, door, peer)?;
-    let guest = origin::admit(asked, peer.secure, &house.admission.origins)?;
+    let (site, base, listed) = match is_ingress {
+        true => (Site::Ingress, ingress::enter(asked), &[][..]),
+        false => (Site::of(peer.secure), String::new(), house.admission.origins.as_slice()),
+    };
+    let guest = origin::admit(asked, site, listed)?;
     let keys = if door.keys { house.admission.keys.as_slice() } else { &[] };
-    Ok(Admitted { own, secure: peer.secure, shown: Shown::of(keys, &asked.headers), guest })
+    Ok(Admitted { own, site, base, shown: Shown::of(keys, &asked.headers), guest })
 }
 
 /// Who asks, as far as that is to be told: whoever shows another key or comes from another address is another.
@@ -137,6 +157,8 @@ pub(super) fn caller(arrival: &Arrival, admitted: &Admitted) -> Caller {
 /// The device that this door, or the name that is asked for, is from its root on, if it is one's.
 pub(super) fn own(house: &House, asked: &request::Parts, door: &Door) -> Option<Arc<Device>> {
     match &door.device {
+        // What the ingress calls this host is its own affair.
+        None if door.ingress => None,
         Some(device) => house.devices.iter().find(|known| known.name == *device).cloned(),
         // Most houses have none with a name of its own.
         None if house.devices.iter().all(|device| device.hosts.is_empty()) => None,

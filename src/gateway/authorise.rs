@@ -145,16 +145,17 @@ fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
         return;
     }
     let device = hop.device.origin();
-    let is_ours = |origin: &HeaderValue| admit::is_own_origin(asked, hop.secure, origin.as_bytes());
+    let is_ours = |origin: &HeaderValue| admit::is_own_origin(asked, hop.site, origin.as_bytes());
     if asked.get(header::ORIGIN).is_some_and(is_ours)
         && let Ok(origin) = HeaderValue::from_str(&device)
     {
         headers.insert(header::ORIGIN, origin);
     }
-    let is_ours = |referer: &&HeaderValue| admit::is_own_referer(asked, hop.secure, referer.as_bytes());
+    let is_ours = |referer: &&HeaderValue| admit::is_own_referer(asked, hop.site, referer.as_bytes());
     let Some(referer) = asked.get(header::REFERER).filter(is_ours) else { return };
     let after_scheme = referer.to_str().ok().and_then(|it| it.split_once("://")).map(|(_, rest)| rest);
     let path = after_scheme.and_then(|rest| rest.get(rest.find('/')?..)).unwrap_or_default();
+    let path = path.strip_prefix(&hop.base).unwrap_or_default();
     let below = path.strip_prefix(hop.prefix()).filter(|rest| rest.starts_with('/')).unwrap_or("/");
     let (page, query) = below.split_once('?').unwrap_or((below, ""));
     // The caller's own credential is no more for the device here than where it asks.

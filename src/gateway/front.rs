@@ -17,6 +17,7 @@ use tower::ServiceExt;
 
 use super::admit::{self, Admitted, Arrival};
 use super::fault::{Fault, Kind};
+use super::problem::allow_own_frame;
 use super::{Gateway, House, admin, refuse};
 
 /// What a device may be asked by; a tunnel and an echo are nobody's business.
@@ -90,6 +91,9 @@ async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Response 
     if !house.admission.origins.is_empty() {
         // What was answered to a page of ours must not be taken for an answer to a listed one.
         answered.headers_mut().append(header::VARY, HeaderValue::from_static("Origin"));
+    }
+    if door.is_some_and(|door| door.ingress) {
+        allow_own_frame(&mut answered);
     }
     answered
 }

@@ -28,14 +28,27 @@ pub struct House {
     pub doors: Vec<Door>,
     /// Longest silence in the middle of a caller's body.
     pub caller_idle: Duration,
+    /// So many pages are kept up to date at once; others are loaded again now and then.
+    pub pages: usize,
     /// What a person should know, for the page.
     pub warnings: Vec<String>,
     /// Where sessions and pins are saved.
     pub folders: [Arc<Folder>; 2],
     /// Why the file as it is now was not taken over.
     pub broken: Option<String>,
+    /// What to write, where there is no configuration yet.
+    pub welcome: Option<Welcome>,
     /// Files that the configuration names, and whose change is a change of it.
     pub files: Vec<PathBuf>,
+}
+
+/// What a person is told who has no configuration yet.
+#[derive(Clone, Debug)]
+pub struct Welcome {
+    /// Where a file would be found.
+    pub places: Vec<String>,
+    /// What could stand in it.
+    pub example: String,
 }
 
 impl House {

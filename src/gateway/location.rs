@@ -3,7 +3,7 @@
 //! A reference is read as browsers read it (the URL standard of the WHATWG), since it is they who could be led from
 //! one device to another: to them a backslash is a slash, a tab is nothing, `%2e` is a dot and `http:x` is relative.
 
-use http::header::{self, HeaderValue};
+use http::header::HeaderValue;
 use http::request;
 use url::Url;
 
@@ -19,7 +19,7 @@ pub(super) fn rewrite(hop: &Hop, asked: &request::Parts, value: &HeaderValue) ->
 
 fn at_door(hop: &Hop, asked: &request::Parts, told: &str) -> Option<String> {
     let page = Url::parse(&format!("{}{}", hop.device.origin(), hop.target)).ok()?;
-    let doors = doors(asked);
+    let doors = doors(hop, asked);
     let meant = page.join(&without_backslashes(told)).or_else(|_| page.join(told)).ok();
     if let Some(meant) = meant.filter(|meant| is_on_device(hop, &page, meant)) {
         let rewritten = below_prefix(hop, &meant).unwrap_or_else(|| beside(hop, &meant));
@@ -30,7 +30,7 @@ fn at_door(hop: &Hop, asked: &request::Parts, told: &str) -> Option<String> {
     let led =
         doors.iter().find_map(|door| door.join(told).ok().filter(|led| led.origin() == door.origin()))?;
     // Another device of this door is not this one's to send anybody to.
-    below(led.path(), hop.prefix()).is_none().then(|| beside(hop, &led))
+    below(led.path(), &format!("{}{}", hop.base, hop.prefix())).is_none().then(|| beside(hop, &led))
 }
 
 /// To a browser a backslash is a slash, to others a letter: encoded it is a letter to all.
@@ -40,10 +40,10 @@ fn without_backslashes(told: &str) -> String {
 }
 
 /// What was asked for, as the caller's browser calls it; there may be TLS before this door, whether it speaks it or not.
-fn doors(asked: &request::Parts) -> Vec<Url> {
-    let host = asked.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let target = asked.uri.path_and_query().map_or("/", |target| target.as_str());
-    let doors = ["http", "https"].map(|scheme| Url::parse(&format!("{scheme}://{host}{target}")));
+fn doors(hop: &Hop, asked: &request::Parts) -> Vec<Url> {
+    let host = str::from_utf8(hop.site.authority(&asked.headers)).unwrap_or_default();
+    let (base, target) = (&hop.base, asked.uri.path_and_query().map_or("/", |target| target.as_str()));
+    let doors = ["http", "https"].map(|scheme| Url::parse(&format!("{scheme}://{host}{base}{target}")));
     doors.into_iter().flatten().collect()
 }
 
@@ -65,7 +65,8 @@ fn below_prefix(hop: &Hop, meant: &Url) -> Option<String> {
         _ => hop.prefix(),
     };
     let slash = if rest.is_empty() { "/" } else { "" };
-    Some(format!("{before}{rest}{slash}{}", after_path(hop, meant)))
+    let base = &hop.base;
+    Some(format!("{base}{before}{rest}{slash}{}", after_path(hop, meant)))
 }
 
 /// What lies beside the base path is not behind this door.

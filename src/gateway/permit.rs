@@ -4,8 +4,8 @@ use http::{Method, header, request};
 
 use super::fault::{Fault, Kind, cut};
 use super::route::Hop;
-use super::{admit, connection};
-use crate::config::Rights;
+use super::{Device, admit, connection};
+use crate::config::{PathPattern, Rights};
 
 /// What a device may be asked for where `access` is `"read"`.
 const READING: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
@@ -21,7 +21,7 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
     }
     if is_acting_get(hop, asked) {
         let is_known = device.make.acts_on_get.is_some();
-        admit::admit_acting_get(asked, hop.secure, hop.is_own_site(), &device.name, is_known)?;
+        admit::admit_acting_get(asked, hop.site, hop.is_own_site(), &device.name, is_known)?;
     }
     let length =
         asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
@@ -35,6 +35,13 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
 pub(super) fn is_acting_get(hop: &Hop, asked: &request::Parts) -> bool {
     matches!(asked.method, Method::GET | Method::HEAD)
         && hop.device.acts_on_get.iter().any(|pattern| hop.falls_under(pattern))
+}
+
+/// Whether a browser that follows a link to the device's prefix may be answered.
+pub(super) fn opens_by_link(device: &Device) -> bool {
+    let is_first = |pattern: &PathPattern| ["/", device.url.path()].iter().any(|path| pattern.matches(path));
+    let never = device.never.iter().map(|(pattern, _)| pattern);
+    !device.acts_on_get.iter().chain(never).chain(&device.private).any(is_first)
 }
 
 /// Whether this may change something at the device.

@@ -144,9 +144,31 @@ pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// What no page of ours is to be shown inside of, and what it may be below Home Assistant's ingress.
+const NOT_FRAMED: &str = "frame-ancestors 'none'";
+const FRAMED_BY_OWN: &str = "frame-ancestors 'self'";
+
+/// Marks a response as our own and no device's.
+#[derive(Clone, Copy)]
+struct Own;
+
+/// Lets pages of this very origin show a response of ours in a frame: what a device has to say of that stays as it is.
+pub(super) fn allow_own_frame(response: &mut Response) {
+    if response.extensions().get::<Own>().is_none() {
+        return;
+    }
+    if let Some(policy) = response.headers_mut().get_mut(header::CONTENT_SECURITY_POLICY)
+        && let Some(framed) = policy.to_str().ok().map(|policy| policy.replace(NOT_FRAMED, FRAMED_BY_OWN))
+        && let Ok(framed) = HeaderValue::try_from(framed)
+    {
+        *policy = framed;
+    }
+}
+
 /// A response of our own.
 pub(super) fn with_type(kind: &'static str, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
+    response.extensions_mut().insert(Own);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -8,7 +8,7 @@ use http::{Method, Request, Uri, request};
 use percent_encoding::percent_decode;
 use url::Url;
 
-use super::admit::{Admitted, Shown};
+use super::admit::{Admitted, Shown, Site};
 use super::fault::Kind;
 use super::route::{self, Hop, Route};
 use super::{Device, House};
@@ -64,7 +64,7 @@ pub(crate) fn route(house: &House, target: &[u8]) {
 
 /// Somebody who may ask, at the first door or at this device's own.
 fn admitted(own: Option<&Arc<Device>>) -> Admitted {
-    Admitted { own: own.cloned(), secure: false, shown: Shown::Unasked, guest: None }
+    Admitted { own: own.cloned(), site: Site::Plain, base: String::new(), shown: Shown::Unasked, guest: None }
 }
 
 /// The target is the base path and what the caller sent below the prefix, byte for byte, and climbs nowhere.

@@ -7,7 +7,7 @@ use http::uri::PathAndQuery;
 use http::{Uri, request};
 use percent_encoding::percent_decode;
 
-use super::admit::{Admitted, Shown};
+use super::admit::{Admitted, Shown, Site};
 use super::fault::{Fault, Kind, cut};
 use super::{Device, House};
 use crate::config::PathPattern;
@@ -33,8 +33,10 @@ pub(super) struct Hop {
     pub(super) device: Arc<Device>,
     /// Whether all of the door or the host name is the device's own.
     is_own_site: bool,
-    /// Whether the caller came by TLS.
-    pub(super) secure: bool,
+    /// How the caller's browser calls this door.
+    pub(super) site: Site,
+    /// What stands before the prefix there.
+    pub(super) base: String,
     /// What the device is asked for: its base path and the caller's bytes.
     pub(super) target: Uri,
     read: Read,
@@ -114,7 +116,10 @@ pub(super) fn find(house: &House, asked: &request::Parts, admitted: &Admitted) -
             let device = device.ok_or_else(|| unknown(house, name, &admitted.shown))?;
             if rest.is_empty() {
                 let query = asked.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-                return Ok(Route::Slash { device: Arc::clone(device), to: format!("/{name}/{query}") });
+                return Ok(Route::Slash {
+                    device: Arc::clone(device),
+                    to: format!("{}/{name}/{query}", admitted.base),
+                });
             }
             (device, rest)
         }
@@ -129,7 +134,8 @@ pub(super) fn find(house: &House, asked: &request::Parts, admitted: &Admitted) -
         }
     };
     let target = target(device, rest, asked.uri.query()).map_err(|fault| fault.at(&device.name))?;
-    Ok(Route::Hop(Hop { device: Arc::clone(device), is_own_site, secure: admitted.secure, target, read }))
+    let (device, site, base) = (Arc::clone(device), admitted.site, admitted.base.clone());
+    Ok(Route::Hop(Hop { device, is_own_site, site, base, target, read }))
 }
 
 /// Nobody is told of devices that the key `shown` does not open.

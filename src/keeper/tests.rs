@@ -160,7 +160,7 @@ impl House {
             cloud: Cloud::default(),
             clock: self.clock,
             store: Arc::new(Store::new(Arc::new(Folder::new(self.folder.path().join("state"), "")))),
-            figures: metrics.device("meter"),
+            figures: metrics.device("meter", self.clock),
         })
     }
 }

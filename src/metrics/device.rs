@@ -8,8 +8,9 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::latencies::Latencies;
 use super::{CacheLabels, DeviceLabels, FaultLabels, LoginLabels, Metrics, RequestLabels};
-use crate::clock::Timestamp;
+use crate::clock::{Clock, Timestamp};
 
 /// How the last exchange with a device ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,6 +27,17 @@ pub enum Last {
         /// What happened and what to do.
         detail: String,
     },
+}
+
+/// The last fault of any request for a device, the callers' own among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastFault {
+    /// Its name.
+    pub fault: &'static str,
+    /// What happened and what to do.
+    pub detail: String,
+    /// When.
+    pub at: Timestamp,
 }
 
 /// A method and a status, and how often they were answered.
@@ -48,10 +60,13 @@ pub struct DeviceFigures {
     /// Whether an answer from before stood in for the last one.
     stale: AtomicBool,
     last: Mutex<Last>,
+    last_fault: Mutex<Option<LastFault>>,
+    latencies: Latencies,
+    clock: Clock,
 }
 
 impl DeviceFigures {
-    pub(super) fn new(name: &str, all: Arc<Metrics>) -> Self {
+    pub(super) fn new(name: &str, all: Arc<Metrics>, clock: Clock) -> Self {
         let labels = DeviceLabels { device: name.to_owned() };
         Self {
             in_flight: all.in_flight.get_or_create_owned(&labels),
@@ -67,6 +82,9 @@ impl DeviceFigures {
             misses: AtomicU64::new(0),
             stale: AtomicBool::new(false),
             last: Mutex::default(),
+            last_fault: Mutex::default(),
+            latencies: Latencies::default(),
+            clock,
         }
     }
 
@@ -98,6 +116,12 @@ impl DeviceFigures {
     /// The device has answered, however it did.
     pub fn exchanged(&self, took: Duration) {
         self.device_durations.observe(took.as_secs_f64());
+        self.latencies.note(took);
+    }
+
+    /// How long the device took for its last answers, the oldest first.
+    pub fn latencies(&self) -> Vec<Duration> {
+        self.latencies.all()
     }
 
     /// The device has answered as one that works.
@@ -119,6 +143,7 @@ impl DeviceFigures {
     /// An answer from before stood in for this fault.
     pub fn stood_in(&self, fault: &'static str, detail: &str) {
         self.stale.store(true, Ordering::Relaxed);
+        self.note_fault(fault, detail);
         self.set_last(Last::Fault { fault, detail: detail.to_owned() });
     }
 
@@ -136,6 +161,7 @@ impl DeviceFigures {
     pub fn fault(&self, fault: &'static str, detail: &str, of_device: bool) {
         self.errors.fetch_add(1, Ordering::Relaxed);
         self.all.faults.get_or_create(&FaultLabels { device: self.name.clone(), fault }).inc();
+        self.note_fault(fault, detail);
         if of_device {
             self.stale.store(false, Ordering::Relaxed);
             self.set_last(Last::Fault { fault, detail: detail.to_owned() });
@@ -178,6 +204,16 @@ impl DeviceFigures {
     /// How the last exchange ended.
     pub fn last(&self) -> Last {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last fault of any request, and when it was.
+    pub fn last_fault(&self) -> Option<LastFault> {
+        self.last_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_fault(&self, fault: &'static str, detail: &str) {
+        let noted = LastFault { fault, detail: detail.to_owned(), at: self.clock.now() };
+        *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(noted);
     }
 
     /// Requests, errors and logins so far.

@@ -20,8 +20,13 @@ pub(super) fn admission(access: Access, hostname: &str) -> Result<Admission, Str
 pub(super) fn doors(config: &Config<Driver>) -> Vec<Door> {
     let doors = config.doors();
     let ids = DoorId::of(doors.iter().map(|door| &door.listen));
-    let door =
-        |(id, door): (DoorId, Listener)| Door { id, device: door.device, keys: door.keys, allow: door.allow };
+    let door = |(id, Listener { device, keys, allow, ingress, .. }): (DoorId, Listener)| Door {
+        id,
+        device,
+        keys,
+        allow,
+        ingress,
+    };
     ids.into_iter().zip(doors).map(door).collect()
 }
 

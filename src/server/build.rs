@@ -24,6 +24,10 @@ use crate::upstream::cloud::Cloud;
 use crate::upstream::{self, Pin, Upstream};
 use crate::vendor::Driver;
 
+/// Each page that is kept up to date holds a connection of a caller's: so few of all that others never lack one.
+const PAGES_SHARE: usize = 4;
+const MOST_PAGES: usize = 32;
+
 /// The keys of a configuration that are read at the start only.
 #[derive(PartialEq, Eq)]
 struct Fixed {
@@ -141,7 +145,8 @@ impl Builder {
         if Fixed::of(&config) != self.fixed {
             warnings.push("state, certs, [limits] and [log] take effect at the next start".to_owned());
         }
-        warnings.extend(descriptors::connections(&config).1);
+        let (connections, few) = descriptors::connections(&config);
+        warnings.extend(few);
         let files = files(&config);
         let doors = doors(&config);
         let admission = admission(config.access, &self.hostname)?;
@@ -166,9 +171,11 @@ impl Builder {
             admission,
             doors,
             caller_idle: config.limits.idle_timeout,
+            pages: (connections / PAGES_SHARE).clamp(1, MOST_PAGES),
             warnings,
             folders: [Arc::clone(&self.state), Arc::clone(&self.certs)],
             broken: None,
+            welcome: None,
             files,
         })
     }
@@ -196,7 +203,7 @@ impl Builder {
         let pin = Arc::new(Pin::new(Arc::clone(&self.certs), &device.name, self.clock));
         let upstream = Upstream::new(settings, pin, vendor.introduction())
             .map_err(|error| format!("devices.{}.trust: {error}", device.name))?;
-        let figures = self.metrics.device(&device.name);
+        let figures = self.metrics.device(&device.name, self.clock);
         let keeper = Keeper::new(keeper::Parts {
             name: device.name.clone(),
             address: device.url.to_string(),

@@ -47,6 +47,7 @@ struct Planned {
     at: Location,
     only_v6: bool,
     device: Option<String>,
+    ingress: bool,
     tls: Option<Arc<ServerConfig>>,
     is_open: bool,
     bound: Vec<TcpListener>,
@@ -96,7 +97,7 @@ impl Doors {
             let only_v6 = door.listen.host == EVERY_ADDRESS && wanted.iter().any(has_v4);
             let is_open = self.lock().iter().any(|open| open.is(&id, only_v6) && open.listens());
             let (at, device) = (door.listen_at.clone(), door.device.clone());
-            Planned { id, at, only_v6, device, tls, is_open, bound: Vec::new() }
+            Planned { id, at, only_v6, device, ingress: door.ingress, tls, is_open, bound: Vec::new() }
         });
         let mut plan: Vec<_> = planned.collect();
         hand_out(handed, &mut plan)?;
@@ -124,7 +125,7 @@ impl Doors {
                 None => {
                     let mut open = Open::new(planned.id, planned.only_v6, planned.tls, &self.hall);
                     open.listen(planned.bound, &self.hall);
-                    open.introduce(planned.device.as_deref());
+                    open.introduce(planned.device.as_deref(), planned.ingress);
                     open
                 }
             }
@@ -184,6 +185,15 @@ impl Doors {
         }
     }
 
+    /// Closes what is still open: its ports are free then.
+    pub(super) async fn close(&self) {
+        let accepting: Vec<_> = self.lock().iter_mut().flat_map(|open| open.accepting.drain(..)).collect();
+        for task in accepting {
+            task.abort();
+            drop(task.await);
+        }
+    }
+
     /// Whether every door is open.
     pub(super) fn all_listen(&self) -> bool {
         self.lock().iter().all(Open::listens)
@@ -215,11 +225,12 @@ impl Open {
     }
 
     /// Tells in the log where it is and what it leads to.
-    fn introduce(&self, device: Option<&str>) {
+    fn introduce(&self, device: Option<&str>, ingress: bool) {
         let scheme = if self.tls.load().is_some() { "https" } else { "http" };
         for address in &self.addresses {
             match device {
                 Some(device) => tracing::info!("{scheme}://{address}/ is {device}, from its root on"),
+                None if ingress => tracing::info!("{scheme}://{address}/ is for Home Assistant's ingress"),
                 None => tracing::info!(
                     version = env!("CARGO_PKG_VERSION"),
                     "keyward listens on {scheme}://{address}"

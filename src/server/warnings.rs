@@ -7,10 +7,9 @@ use crate::vendor::Driver;
 pub fn warnings(config: &Config<Driver>) -> Vec<String> {
     let devices = config.devices.iter().filter_map(warning);
     let is_keyed = !config.access.keys.is_empty();
-    let open = config
-        .listeners
-        .iter()
-        .filter(|door| is_keyed && !door.keys && door.allow.is_none() && !door.listen.is_loopback());
+    let open = config.listeners.iter().filter(|door| {
+        is_keyed && !door.keys && !door.ingress && door.allow.is_none() && !door.listen.is_loopback()
+    });
     let doors = open.map(|door| {
         format!(
             "the door at {} asks for no key (`keys = false`) and lets in all who may ask at all: name its callers in \
@@ -18,7 +17,14 @@ pub fn warnings(config: &Config<Driver>) -> Vec<String> {
             door.listen
         )
     });
-    config.warnings.iter().cloned().chain(devices).chain(doors).collect()
+    let shut = config.listeners.iter().filter(|door| is_keyed && door.keys && door.ingress).map(|door| {
+        format!(
+            "the door at {} asks for a key, and Home Assistant has none to show: it has asked its users who they are, so \
+             write keys = false beside ingress = true",
+            door.listen
+        )
+    });
+    config.warnings.iter().cloned().chain(devices).chain(doors).chain(shut).collect()
 }
 
 fn warning(device: &Device<Driver>) -> Option<String> {

@@ -47,6 +47,8 @@ struct Memory {
     pinned: Option<Pinned>,
     /// What the file held when it was last looked at. Only what has changed there since was changed by somebody.
     on_disk: Option<Pinned>,
+    /// What was shown last, if it was refused.
+    refused: Option<Certificate>,
 }
 
 impl Pin {
@@ -69,6 +71,16 @@ impl Pin {
     /// What was pinned when it was last looked at.
     pub fn remembered(&self) -> Option<Pinned> {
         lock(&self.memory).pinned.clone()
+    }
+
+    /// What the device showed last, if it was refused since something else is pinned. Its key need not be proven.
+    pub fn refused(&self) -> Option<Certificate> {
+        lock(&self.memory).refused.clone()
+    }
+
+    /// The device has shown this, which is not what is pinned; or nothing of the kind any more.
+    pub(super) fn note_refused(&self, shown: Option<&Certificate>) {
+        lock(&self.memory).refused = shown.cloned();
     }
 
     /// Whether a restart forgets what is pinned.
@@ -110,7 +122,7 @@ impl Pin {
         let mut memory = lock(&self.memory);
         // A file that was removed is a pin that was withdrawn. One that could not be written is not.
         if found != memory.on_disk {
-            *memory = Memory { pinned: found.clone(), on_disk: found };
+            *memory = Memory { pinned: found.clone(), on_disk: found, refused: None };
         }
         Ok(memory.pinned.clone())
     }
@@ -171,7 +183,11 @@ impl Pin {
         taken_over_at: Option<Timestamp>,
     ) -> Pinned {
         let pinned = Pinned { certificate: certificate.clone(), pinned_at: self.clock.now(), taken_over_at };
-        lock(&self.memory).pinned = Some(pinned.clone());
+        {
+            let mut memory = lock(&self.memory);
+            memory.pinned = Some(pinned.clone());
+            memory.refused = None;
+        }
         self.save(turn, pinned.clone());
         pinned
     }

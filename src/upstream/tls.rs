@@ -175,8 +175,10 @@ fn accept_pinned(pin: &Pin, follow: bool, shown: &Certificate) -> Result<(), Err
     // It was looked at just before this handshake.
     let Some(pinned) = pin.remembered() else { return Ok(()) };
     if pinned.certificate.spki == shown.spki || (follow && pin.may_follow(&pinned, shown)) {
+        pin.note_refused(None);
         return Ok(());
     }
+    pin.note_refused(Some(shown));
     Err(untrusted(format!(
         "the device shows another certificate than the one pinned (pinned {}, shown {}): if you know why, \
          accept it with `keyward trust {}`",

@@ -3,6 +3,7 @@
 mod advice;
 mod change;
 mod guests;
+mod ingress;
 mod keys;
 mod own;
 mod tls;

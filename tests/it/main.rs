@@ -19,6 +19,7 @@ mod faults;
 mod house;
 mod life;
 mod makes;
+mod page;
 mod recall;
 mod request;
 mod saved;

@@ -4,6 +4,9 @@
 //! names and addresses other than `127.0.0.1` and `localhost` a browser sends neither `Sec-Fetch-Site` nor anything
 //! else by which a plain-http gateway in a LAN could know a page: both kinds are tried.
 
+mod page;
+mod pilot;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::process::Stdio;
@@ -90,6 +93,12 @@ struct Browser {
 impl Browser {
     fn command(profile: &TempDir) -> Command {
         let mut command = Command::new("chromium");
+        Self::prepare(&mut command, profile);
+        command
+    }
+
+    /// What a browser of ours is started with, whatever starts it.
+    fn prepare(command: &mut Command, profile: &TempDir) {
         command
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"])
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
@@ -98,7 +107,6 @@ impl Browser {
             .stdin(Stdio::null())
             .stderr(Stdio::null())
             .kill_on_drop(true);
-        command
     }
 
     fn open(url: &str) -> Self {
@@ -299,7 +307,7 @@ async fn our_own_page_is_shown_and_what_it_links_to_too() {
     let house = House::with("hosts = [\"meter.lan\"]\n", |_| String::new()).await;
     for host in ["127.0.0.1", "box.lan"] {
         let shown = Browser::shows(&house.named(host)).await;
-        assert!(shown.contains("<h1>keyward</h1>") && shown.contains("meter"), "{host}: {shown}");
+        assert!(shown.contains("keyward</h1>") && shown.contains("id=\"device-meter\""), "{host}: {shown}");
         let shown = Browser::shows(&format!("{}/meter/twin/html", house.named(host))).await;
         assert!(shown.contains("<h1>Twin</h1>"), "{host}: {shown}");
     }

@@ -263,3 +263,26 @@ async fn a_server_is_not_ready_while_one_of_its_doors_is_closed() {
     server.logs("configuration taken over").await;
     assert!((0..100).any(|_| asked("/readyz").contains(" 200 OK")));
 }
+
+/// The address of Home Assistant's ingress, and that of an app beside it.
+#[tokio::test]
+async fn the_door_of_the_ingress_is_for_its_address_alone() {
+    let hosts = Hosts::new();
+    hosts.join("172.30.32.", 23);
+    hosts.place(&hosts.caller, "172.30.33.7/23");
+    let process = hosts.process("127.0.0.1:0");
+    process.write(&format!("{DEVICE}[[listeners]]\nlisten = \"0.0.0.0:8099\"\ningress = true\n"));
+    let server = process.start(&["run"]);
+    server.logs("http://0.0.0.0:8099/ is for Home Assistant's ingress").await;
+    let asked = |from: &str, path: &str| {
+        let url = format!("http://172.30.32.1:8099{path}");
+        let told = ["-H", "Host: a0d7b954-keyward:8099", "-H", "X-Ingress-Path: /api/hassio_ingress/x"];
+        let curl = ["netns", "exec", &hosts.caller, "curl", "-gsSi", "-m", "60", "--interface", from, &url];
+        String::from_utf8(run("ip", &[&curl[..], &told].concat()).stdout).unwrap()
+    };
+    let page = asked("172.30.32.2", "/");
+    assert!(page.contains(" 200 OK") && page.contains("<base href=\"/api/hassio_ingress/x/\">"), "{page}");
+    let refused = asked("172.30.33.7", "/");
+    assert!(refused.contains(" 403 ") && refused.contains("client_not_allowed"), "{refused}");
+    assert!(asked("172.30.33.7", "/healthz").contains(" 200 OK"), "a health check needs no ingress");
+}

@@ -44,6 +44,18 @@ fn doors_are_read_as_they_are_written() {
     let files = ListenerTls::Files { cert, key };
     assert_eq!((third.keys, third.tls), (false, Some(files)));
     assert_eq!(third.allow, Some(vec!["10.0.0.7/32".parse().unwrap()]));
+    assert!([first.ingress, second.ingress, third.ingress].iter().all(|ingress| !ingress));
+}
+
+#[test]
+fn a_door_for_the_ingress_may_do_without_keys_and_one_that_is_not_may_have_everything() {
+    let read =
+        |lines: &str| read(&format!("{METER}[[listeners]]\nlisten = \"0.0.0.0:8099\"\n{lines}")).unwrap();
+    let [_, ingress] = read("ingress = true\nkeys = false\n").doors().try_into().unwrap();
+    assert!(ingress.ingress && !ingress.keys);
+    let everything = "ingress = false\ntls = \"self-signed\"\ndevice = \"meter\"\nallow = [\"10.0.0.7\"]\n";
+    let [_, other] = read(everything).doors().try_into().unwrap();
+    assert!(!other.ingress && other.tls.is_some() && other.device.is_some() && other.allow.is_some());
 }
 
 #[test]
@@ -120,7 +132,19 @@ fn what_is_said_of_a_wrong_door_says_what_is_right() {
         ),
         ("[[listeners]]\nkeys = 0", "listeners[0].keys: expected true or false"),
         ("[[listeners]]\nallow = [\"x\"]", "listeners[0].allow: expected a network"),
-        ("[[listeners]]\ningress = true", "`ingress` comes with a later version"),
+        ("[[listeners]]\ningress = \"yes\"", "listeners[0].ingress: expected true or false"),
+        (
+            "[[listeners]]\ningress = true\ntls = \"self-signed\"",
+            ":8:7: listeners[0].tls: Home Assistant's ingress speaks plain HTTP",
+        ),
+        (
+            "[[listeners]]\ndevice = \"meter\"\ningress = true",
+            ":7:10: listeners[0].device: a device's own page would have all the rights of Home Assistant's",
+        ),
+        (
+            "[[listeners]]\nallow = [\"10.0.0.7\"]\ningress = true",
+            ":7:9: listeners[0].allow: where `ingress` is true nobody but Home Assistant is let in",
+        ),
         ("hosts = [\"localhost\"]", "devices.meter.hosts: localhost leads to all devices"),
         ("hosts = [\"10.0.0.1\"]", "devices.meter.hosts: expected a host name without port"),
         ("hosts = [\"*.lan\"]", "devices.meter.hosts: expected a host name without port"),

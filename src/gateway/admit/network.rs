@@ -20,12 +20,18 @@ const PRIVATE_V6: [(Ipv6Addr, u8); 2] =
 /// Callers in the same network of this length as our end are neighbours, whatever its prefix.
 const NEIGHBOURS: u8 = 64;
 
+/// Where Home Assistant's ingress comes from, on the network that it has with its apps.
+const INGRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(172, 30, 32, 2));
+
 /// Lets in callers of this machine and those of the networks that the door, or else all doors let in.
 ///
 /// # Errors
 /// [`Kind::ClientNotAllowed`] for others, with the line of configuration that would let them in.
 pub(super) fn admit(admission: &Admission, door: &Door, peer: &Peer) -> Result<(), Fault> {
     let caller = peer.remote.ip().to_canonical();
+    if door.ingress {
+        return if caller == INGRESS { Ok(()) } else { Err(no_ingress(caller)) };
+    }
     let admitted = caller.is_loopback()
         || match door.allow.as_ref().or(admission.allow.as_ref()) {
             Some(networks) => networks.iter().any(|network| network.contains(&caller)),
@@ -50,6 +56,14 @@ pub(super) fn admit(admission: &Admission, door: &Door, peer: &Peer) -> Result<(
         Kind::ClientNotAllowed,
         format!("callers from {caller} are not answered: to let them in, under {table} in proxy.toml {add}"),
     ))
+}
+
+fn no_ingress(caller: IpAddr) -> Fault {
+    let detail = format!(
+        "this door is for Home Assistant's ingress ({INGRESS}) and for nobody else, {caller} neither: ask at the address \
+         of `listen` in proxy.toml, or at a door without `ingress`"
+    );
+    Fault::new(Kind::ClientNotAllowed, detail)
 }
 
 /// The private networks, as a list begins with them.
@@ -99,7 +113,7 @@ mod tests {
             secure: false,
             ending: CancellationToken::new(),
         };
-        let door = Door { id, device: None, keys: true, allow: door.map(networks) };
+        let door = Door { id, device: None, keys: true, allow: door.map(networks), ingress: false };
         admit(&Admission { allow: all.map(networks), ..Admission::default() }, &door, &peer)
     }
 

@@ -5,14 +5,57 @@ use http::{Method, request};
 
 use crate::gateway::fault::{Fault, Kind, cut};
 
-/// Lets in what no page of another origin has a browser ask. `secure`: the door speaks TLS. Gives the origin whose
-/// pages may read the answer although it is not ours.
+/// How browsers call a door, and so where its own pages are from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::gateway) enum Site {
+    /// By `http` and the `Host` they name.
+    Plain,
+    /// By `https` and the `Host` they name.
+    Tls,
+    /// As Home Assistant is called: it says by which host. By which scheme it does not always know.
+    Ingress,
+}
+
+impl Site {
+    /// That of a door that speaks TLS, or does not.
+    pub(super) fn of(secure: bool) -> Self {
+        if secure { Self::Tls } else { Self::Plain }
+    }
+
+    /// What the caller's browser has in its address bar before the path, but for the scheme: nothing where that is not
+    /// known for certain.
+    pub(in crate::gateway) fn authority(self, headers: &HeaderMap) -> &[u8] {
+        let name = if self == Self::Ingress { FORWARDED_HOST } else { header::HOST };
+        let mut hosts = headers.get_all(name).iter();
+        match (hosts.next(), hosts.next()) {
+            (Some(host), None) => host.as_bytes(),
+            _ => b"",
+        }
+    }
+
+    /// How its origins begin, and the port that they leave out.
+    fn schemes(self) -> &'static [(&'static [u8], &'static [u8])] {
+        const SCHEMES: [(&[u8], &[u8]); 2] = [(b"http://", b":80"), (b"https://", b":443")];
+        let [plain, tls] = SCHEMES.each_ref().map(std::slice::from_ref);
+        match self {
+            Self::Plain => plain,
+            Self::Tls => tls,
+            Self::Ingress => &SCHEMES,
+        }
+    }
+}
+
+/// The host by which the browser asked whoever passed the request on.
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Lets in what no page of another origin has a browser ask. Gives the origin whose pages may read the answer although it
+/// is not ours.
 ///
 /// # Errors
 /// [`Kind::OriginNotAllowed`], with the line of configuration that would allow the page.
 pub(super) fn admit(
     asked: &request::Parts,
-    secure: bool,
+    site: Site,
     listed: &[String],
 ) -> Result<Option<HeaderValue>, Fault> {
     let is_listed =
@@ -21,7 +64,7 @@ pub(super) fn admit(
     for origin in asked.headers.get_all(header::ORIGIN) {
         if is_listed(origin) {
             guest = Some(origin.clone());
-        } else if !is_own_origin(&asked.headers, secure, origin.as_bytes()) {
+        } else if !is_own_origin(&asked.headers, site, origin.as_bytes()) {
             let origin = String::from_utf8_lossy(origin.as_bytes());
             return Err(foreign(&format!("pages of {:?}", cut(&origin)), Some(&origin)));
         }
@@ -49,7 +92,7 @@ pub(super) fn admit(
 /// [`Kind::OriginNotAllowed`] for a browser that does not prove to be on a page of ours.
 pub(in crate::gateway) fn admit_acting_get(
     asked: &request::Parts,
-    secure: bool,
+    site: Site,
     is_own_site: bool,
     device: &str,
     is_known: bool,
@@ -58,9 +101,8 @@ pub(in crate::gateway) fn admit_acting_get(
     let is_browser = headers
         .get(header::USER_AGENT)
         .is_some_and(|agent| agent.as_bytes().windows(8).any(|window| window == b"Mozilla/"));
-    let referred = headers
-        .get(header::REFERER)
-        .is_some_and(|referer| is_own_referer(headers, secure, referer.as_bytes()));
+    let referred =
+        headers.get(header::REFERER).is_some_and(|referer| is_own_referer(headers, site, referer.as_bytes()));
     // An origin that is neither ours nor listed has not come so far.
     let names_origin = headers.contains_key(header::ORIGIN);
     let proven = names_origin
@@ -125,27 +167,34 @@ fn asks_for_first_page(asked: &request::Parts) -> bool {
     asked.method == Method::GET && asked.uri.path() == "/"
 }
 
+/// Whether the browser says that the page which asks is of this door's own origin. Who says nothing is no such page.
+pub(super) fn is_proven(asked: &request::Parts, site: Site) -> bool {
+    match asked.headers.get(header::ORIGIN) {
+        Some(origin) => is_own_origin(&asked.headers, site, origin.as_bytes()),
+        None => sec_fetch_site(&asked.headers) == Some("same-origin"),
+    }
+}
+
 /// Whether this `Origin` is that of the door the request came by.
-pub(in crate::gateway) fn is_own_origin(headers: &HeaderMap, secure: bool, origin: &[u8]) -> bool {
-    let host = headers.get(header::HOST).map_or(&b""[..], header::HeaderValue::as_bytes);
-    let (scheme, usual_port) = scheme(secure);
-    let Some(authority) = strip_prefix_ignoring_case(origin, scheme) else { return false };
-    let plain =
-        |authority: &[u8]| authority.strip_suffix(usual_port).unwrap_or(authority).to_ascii_lowercase();
-    !host.is_empty() && plain(authority) == plain(host)
+pub(in crate::gateway) fn is_own_origin(headers: &HeaderMap, site: Site, origin: &[u8]) -> bool {
+    let host = site.authority(headers);
+    !host.is_empty()
+        && site.schemes().iter().any(|(scheme, usual_port)| {
+            let plain = |authority: &[u8]| {
+                authority.strip_suffix(*usual_port).unwrap_or(authority).to_ascii_lowercase()
+            };
+            strip_prefix_ignoring_case(origin, scheme)
+                .is_some_and(|authority| plain(authority) == plain(host))
+        })
 }
 
 /// Whether this `Referer` is a page of ours.
-pub(in crate::gateway) fn is_own_referer(headers: &HeaderMap, secure: bool, referer: &[u8]) -> bool {
-    let (scheme, _) = scheme(secure);
-    let Some(rest) = strip_prefix_ignoring_case(referer, scheme) else { return false };
-    let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
-    is_own_origin(headers, secure, referer.get(..scheme.len() + end).unwrap_or_default())
-}
-
-/// How the origins of a door begin, and the port that they leave out.
-fn scheme(secure: bool) -> (&'static [u8], &'static [u8]) {
-    if secure { (b"https://", b":443") } else { (b"http://", b":80") }
+pub(in crate::gateway) fn is_own_referer(headers: &HeaderMap, site: Site, referer: &[u8]) -> bool {
+    site.schemes().iter().any(|(scheme, _)| {
+        let Some(rest) = strip_prefix_ignoring_case(referer, scheme) else { return false };
+        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+        is_own_origin(headers, site, referer.get(..scheme.len() + end).unwrap_or_default())
+    })
 }
 
 fn strip_prefix_ignoring_case<'a>(text: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {

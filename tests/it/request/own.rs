@@ -210,14 +210,3 @@ async fn a_fault_of_the_callers_is_no_state_of_the_device() {
     let listed = door.lab.listed("meter").await;
     assert_eq!((&listed["state"], &listed["errors"]), (&"ok".into(), &1.into()));
 }
-
-#[tokio::test]
-async fn the_first_page_shows_every_device_and_its_trouble_in_escaped_words() {
-    let door = Door::new().await;
-    let page = door.lab.get("/").await;
-    assert!(page.header("content-type").starts_with("text/html"));
-    assert!(page.header("content-security-policy").contains("frame-ancestors 'none'"));
-    assert!(page.text().contains("meter") && page.text().contains("unknown"));
-    door.lab.get("/meter/twin/sample").await;
-    assert!(door.lab.get("/").await.text().contains("<td>ok</td>"));
-}

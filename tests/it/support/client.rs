@@ -41,6 +41,18 @@ impl Ask {
         Self { body: body.into(), ..Self::new(Method::POST, target) }
     }
 
+    pub(crate) fn method(&self) -> &Method {
+        &self.method
+    }
+
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.lines.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    pub(crate) fn body(&self) -> &Bytes {
+        &self.body
+    }
+
     pub(crate) fn target(&self) -> &str {
         &self.target
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use keyward::clock::Clock;
 use keyward::config::{self, Config, Environment};
+use keyward::gateway::House;
 use keyward::gateway::front::{Front, front};
 use keyward::server::operate::{Instruction, Outcome, carry_out};
 use keyward::server::reload::Reloader;
@@ -117,6 +118,11 @@ impl Lab {
     /// What everything comes in by, whoever sends it.
     pub(crate) fn front(&self) -> Front {
         front(Arc::clone(&self.running().reloader.gateway))
+    }
+
+    /// What a request may need to know, as it is now.
+    pub(crate) fn house(&self) -> Arc<House> {
+        self.running().reloader.gateway.house.load_full()
     }
 
     /// What `/metrics` would say, but for what it asks of the keepers.
