@@ -155,7 +155,7 @@ impl<'a> Sight<'a> {
         let told: Vec<_> = house.broken.iter().chain(&troubles).chain(&house.warnings).collect();
         html! {
             section id="notices" aria-label="Notices" hidden[told.is_empty()] {
-                @if !told.is_empty() { ul { @for notice in told { li { (notice) } } } }
+                @if !told.is_empty() { ul { @for notice in told { (line_by_line(notice)) } } }
             }
         }
     }
@@ -168,6 +168,12 @@ impl<'a> Sight<'a> {
             }
         }
     }
+}
+
+/// What is told of a file points into its lines, so that these stand as they do there.
+fn line_by_line(notice: &str) -> Markup {
+    let (first, rest) = notice.split_once('\n').unwrap_or((notice, ""));
+    html! { li { (first) @if !rest.is_empty() { pre { (rest) } } } }
 }
 
 /// What to write, and where.

@@ -22,7 +22,7 @@ pub(super) fn card(view: &View, may_accept: bool, now: Timestamp) -> Markup {
         article id={ "device-" (name) } class="card" data-state=(state) aria-labelledby={ "name-" (name) } {
             header {
                 h2 id={ "name-" (name) } { (icon(state)) (name) }
-                span.state { (state) @if is_unasked { small { " not asked yet" } } }
+                span.state { (state) @if is_unasked { small { ", not asked yet" } } }
                 p.what {
                     (view.vendor) " · " (view.url) " · "
                     @if view.opens { a href={ (name) "/" } { "/" (name) "/" } } @else { code { "/" (name) "/" } }

@@ -170,7 +170,7 @@ fn one_sentence_tells_how_all_of_them_are() {
 
 #[test]
 fn the_page_asks_for_nothing_elsewhere_and_its_links_are_relative() {
-    let house = House { warnings: vec![HOSTILE.to_owned()], ..house() };
+    let house = House { warnings: vec![HOSTILE.to_owned(), format!("a\n  {HOSTILE}")], ..house() };
     let sight = Sight { house: &house, devices: vec![view("meter", "ok")], may_accept: true, now: NOW };
     let page = sight.document("").into_string();
     for attribute in ["href=\"", "src=\"", "action=\""] {
@@ -181,6 +181,7 @@ fn the_page_asks_for_nothing_elsewhere_and_its_links_are_relative() {
             );
         }
     }
+    assert!(page.contains("<li>a<pre>  &lt;script&gt;"), "{page}");
     assert!(!page.contains("style=") && !page.contains("<script>") && !page.contains("<base"), "{page}");
     let below = sight.document("/api/hassio_ingress/x").into_string();
     assert!(below.contains("<base href=\"/api/hassio_ingress/x/\">"), "{below}");

@@ -23,14 +23,18 @@ fn in_words(while_: Duration) -> String {
 
 /// When something was.
 pub(super) fn ago(at: Timestamp, now: Timestamp) -> Markup {
-    time(at, &format!("{} ago", in_words(now.since(at))))
+    time(at, &past(now.since(at)))
+}
+
+fn past(while_: Duration) -> String {
+    if while_.as_secs() < MINUTE { "just now".to_owned() } else { format!("{} ago", in_words(while_)) }
 }
 
 /// How long something lasts, or since when it is over.
 pub(super) fn left(end: Timestamp, now: Timestamp) -> Markup {
     match now < end {
         true => time(end, &format!("for {}", in_words(end.since(now)))),
-        false => time(end, &format!("ended {} ago", in_words(now.since(end)))),
+        false => time(end, &format!("ended {}", past(now.since(end)))),
     }
 }
 
@@ -84,7 +88,8 @@ mod tests {
         let is = |seconds, words: &str| {
             let while_ = Duration::from_secs(seconds);
             let said = ago(now.minus(while_), now).into_string();
-            assert!(said.contains(&format!(">{words} ago<")), "{seconds}: {said}");
+            let past = if seconds < 60 { "just now".to_owned() } else { format!("{words} ago") };
+            assert!(said.contains(&format!(">{past}<")), "{seconds}: {said}");
             let said = left(now.plus(while_), now).into_string();
             assert!(seconds == 0 || said.contains(&format!(">for {words}<")), "{seconds}: {said}");
         };
