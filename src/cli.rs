@@ -45,7 +45,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the devices of proxy.toml; without one, a page that says what to write
+    /// Serve proxy.toml, or a page that says what to write
     Run(ConfigArgument),
     /// Serve simulated devices, to try keyward without one
     Demo {
