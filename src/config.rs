@@ -241,14 +241,18 @@ pub fn parse<M: Makes>(
     environment: &Environment,
     makes: &M,
 ) -> Result<Config<M::Driver>, Errors> {
-    let config = read(text, file, environment, makes)?;
+    let mut config = read(text, file, environment, makes)?;
     if config.devices.is_empty() {
         let vendors = words::listed(&makes.names());
         let message = format!(
             "there is no device yet; write one, with a vendor of {vendors}:\n\n    \
              [devices.meter]\n    vendor = \"…\"\n    url    = \"https://10.0.40.2\""
         );
-        return Err(Errors::whole(file, message));
+        // In Home Assistant the page is there before the first device, to say just this.
+        if !config.listeners.iter().any(|door| door.ingress) {
+            return Err(Errors::whole(file, message));
+        }
+        config.warnings.push(message);
     }
     Ok(config)
 }

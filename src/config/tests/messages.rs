@@ -116,6 +116,9 @@ fn without_a_device_the_error_says_what_to_write() {
         vendor = "…"
         url    = "https://10.0.40.2"
     "#);
+    let ingress = "[[listeners]]\nlisten = \"localhost:1\"\ningress = true\n";
+    let config = read(ingress).unwrap();
+    assert!(config.warnings[0].starts_with("there is no device yet"), "{:?}", config.warnings);
     insta::assert_snapshot!(said("[device.meter]\nvendor = \"egauge\"\n"), @r#"
     proxy.toml:1:2: device: unknown key; did you mean `devices`?
         [device.meter]
