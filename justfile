@@ -46,6 +46,12 @@ image tag="keyward":
         --build-arg VERSION="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)" \
         --build-arg REVISION="$(git rev-parse HEAD)" .
 
+# Builds a Debian package into target/debian; needs cargo-deb
+deb:
+    cargo build --release --locked
+    bash packaging/extras target/release/keyward target/package
+    cargo deb --locked --no-build
+
 # Feeds one of the targets in fuzz/ for so many seconds: `just fuzz route 600`. Needs nightly Rust and cargo-fuzz
 fuzz target seconds="60":
     mkdir -p fuzz/corpus/{{target}}

@@ -15,6 +15,7 @@ mod process;
 mod report;
 mod run;
 mod secrets;
+mod service;
 mod stanza;
 mod terminal;
 mod trial;
@@ -24,6 +25,7 @@ mod writing;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
@@ -138,8 +140,11 @@ pub fn main() -> ExitCode {
 }
 
 fn in_runtime<F: Future<Output = Result<(), Exit>>>(command: F) -> Result<(), Exit> {
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(anyhow::Error::from)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_keep_alive(SPARE_THREAD)
+        .build()
+        .map_err(anyhow::Error::from)?;
     let outcome = runtime.block_on(command);
     // A name being looked up can't be called off, and is nobody's business any more.
     runtime.shutdown_background();
@@ -152,6 +157,10 @@ fn load(named: Option<&Path>, environment: &Environment) -> Result<Config<Driver
     let file = file.ok_or_else(|| Exit::Usage(NO_FILE.to_owned()))?;
     config::load(&file, environment, &Registry).map_err(|errors| Exit::Usage(errors.to_string()))
 }
+
+/// A thread that has waited for a file or a name is kept so long for the next one. Each has memory of its own, and
+/// devices that are met at one time take as many.
+const SPARE_THREAD: Duration = Duration::from_secs(1);
 
 const NO_FILE: &str = "\
 there is no proxy.toml here and none in /etc/keyward.

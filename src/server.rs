@@ -104,7 +104,7 @@ pub struct Server {
 /// # Errors
 /// What the configuration names can't be used.
 pub fn build_house(config: Config<Driver>, clock: Clock) -> Result<House, StartError> {
-    let builder = Builder::new(&config, clock, Arc::default()).map_err(StartError::Configuration)?;
+    let builder = Builder::new(&config, clock, Arc::default());
     builder.house(config, None).map_err(StartError::Configuration)
 }
 
@@ -135,8 +135,7 @@ impl Server {
         let limits = Limits { connections: descriptors::connections(&config).0, ..config.limits.clone() };
         let wanted = config.doors();
         let metrics = Arc::new(Metrics::new());
-        let builder =
-            Builder::new(&config, clock, Arc::clone(&metrics)).map_err(StartError::Configuration)?;
+        let builder = Builder::new(&config, clock, Arc::clone(&metrics));
         let lock = builder.lock().map_err(StartError::Locked)?;
         builder.clean();
         let certificate = builder.certificate(&config);

@@ -5,12 +5,14 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use listenfd::ListenFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use super::log::Log;
 use super::terminal::is_painted;
-use super::{Exit, load};
+use super::{Exit, load, service};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::server::Server;
@@ -31,9 +33,13 @@ pub(super) async fn run(
     let server = Server::bind(config, Clock::system(), handed).await?;
     introduce(&server);
     server.reloader().gateway.metrics.follow(log.panics(), log.dropped_lines());
-    let reloading = tokio::spawn(reload(file, environment, hangup, server.reloader()));
-    server.run(stop).await;
+    let reloader = server.reloader();
+    let reloading = tokio::spawn(reload(file, environment, hangup, Arc::clone(&reloader)));
+    let alive = service::watchdog().map(tokio::spawn);
+    service::ready(&reloader.gateway.house.load());
+    server.run(stop.inspect(|()| service::stopping())).await;
     reloading.abort();
+    alive.inspect(JoinHandle::abort);
     log.end().await;
     Ok(())
 }
@@ -105,11 +111,13 @@ async fn reload(file: PathBuf, environment: Environment, mut hangup: Signal, rel
             () = changed(watch.as_ref().ok()) => {}
         }
         let (file, environment) = (file.clone(), environment.clone());
+        service::reloading();
         reloader
             .take_over(move || {
                 config::load(&file, &environment, &Registry).map_err(|errors| errors.to_string())
             })
             .await;
+        service::ready(&reloader.gateway.house.load());
     }
 }
 

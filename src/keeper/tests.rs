@@ -157,7 +157,7 @@ impl House {
             address: "http://127.0.0.1:9".to_owned(),
             vendor: Arc::new(Arc::clone(make)),
             upstream: Upstream::new(settings, pin, None).unwrap(),
-            cloud: Cloud::new().unwrap(),
+            cloud: Cloud::default(),
             clock: self.clock,
             store: Arc::new(Store::new(Arc::new(Folder::new(self.folder.path().join("state"), "")))),
             figures: metrics.device("meter"),

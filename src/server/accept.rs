@@ -75,11 +75,8 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance, hall: Arc<H
             None if hall.closing.is_cancelled() => hall.doorman.seat().await,
             None => return,
         };
-        let connection = connection(stream, seat, hall.front.clone(), &entrance);
-        let gone = hall.gone.clone();
-        hall.connections.spawn(async move {
-            gone.run_until_cancelled(connection).await;
-        });
+        let connection = connection(stream, seat, hall.front.clone(), &entrance, hall.gone.clone());
+        hall.connections.spawn(connection);
     }
 }
 

@@ -56,18 +56,18 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(config: &Config<Driver>, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, String> {
+    pub(super) fn new(config: &Config<Driver>, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let [state, certs] = folders(config);
-        Ok(Self {
+        Self {
             clock,
             metrics,
-            cloud: Cloud::new()?,
+            cloud: Cloud::default(),
             store: Arc::new(Store::new(Arc::clone(&state))),
             state,
             certs,
             hostname: hostname().unwrap_or_default(),
             fixed: Fixed::of(config),
-        })
+        }
     }
 
     /// Makes sure that no other server has the state folder. `None`: it can't be written, so there is nothing to

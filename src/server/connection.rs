@@ -1,7 +1,9 @@
 //! One caller's connection: TLS where the door speaks it, then HTTP, request by request.
 
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -16,11 +18,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::accept::Entrance;
@@ -33,7 +36,8 @@ use crate::upstream::{is_coded_oddly, keep_alive};
 
 /// Largest head of a request.
 const MAX_HEAD: usize = 32 * 1024;
-/// So much is held for a caller who does not read: hyper's own bound is a multiple of it.
+/// So much is held for a caller who does not read: hyper's own bound is a multiple of it. With half of it an answer of
+/// 50 KB takes two writes.
 const MAX_BUFFER: usize = 64 * 1024;
 /// Longest request target.
 const MAX_TARGET: usize = 8 * 1024;
@@ -42,12 +46,13 @@ const HANDSHAKE: u8 = 22;
 const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
     content-length: 29\r\n\r\nThis door speaks https alone\n";
 
-/// One connection, from its handshake to its end.
+/// One connection, from its handshake to its end, or until `gone`.
 pub(super) fn connection(
     stream: TcpStream,
     seat: Arc<Seat>,
     front: Front,
     entrance: &Entrance,
+    gone: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let (door, tls, ending) = (Arc::clone(&entrance.id), entrance.tls.load_full(), entrance.ending.clone());
     async move {
@@ -58,21 +63,39 @@ pub(super) fn connection(
         keep_alive(&stream);
         let peer = Peer { remote, local, door, secure: tls.is_some(), ending: ending.clone() };
         let leave = seat.leave.clone();
+        // A future that is moved takes its room twice, and there is one for each caller who stays. So this one is
+        // waited for where it is made, and what few callers need is on the heap.
         let served = async {
-            match tls {
-                None => speak(stream, peer, seat, front, ending).await,
-                Some(tls) => {
-                    let limit = seat.limits().head_timeout;
-                    match timeout(limit, handshake(stream, tls)).await {
-                        Ok(Ok(stream)) => speak(stream, peer, seat, front, ending).await,
-                        Ok(Err(error)) => tracing::debug!(%error, %remote, "no TLS"),
-                        Err(_) => tracing::debug!(%remote, "no TLS in time"),
-                    }
-                }
+            let stream = match tls {
+                None => Some(Either::Left(stream)),
+                Some(tls) => Box::pin(secure(stream, tls, &seat, remote)).await.map(Either::Right),
+            };
+            if let Some(stream) = stream {
+                speak(stream, peer, seat, front, ending).await;
             }
         };
-        leave.run_until_cancelled(served).await;
+        tokio::select! {
+            biased;
+            () = gone.cancelled() => {}
+            () = leave.cancelled() => {}
+            () = served => {}
+        }
     }
+}
+
+/// TLS, if there is a handshake in time.
+async fn secure(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    seat: &Seat,
+    remote: SocketAddr,
+) -> Option<Box<TlsStream<TcpStream>>> {
+    match timeout(seat.limits().head_timeout, handshake(stream, tls)).await {
+        Ok(Ok(stream)) => return Some(Box::new(stream)),
+        Ok(Err(error)) => tracing::debug!(%error, %remote, "no TLS"),
+        Err(_) => tracing::debug!(%remote, "no TLS in time"),
+    }
+    None
 }
 
 /// Who speaks plain HTTP where TLS is spoken is told so.
@@ -89,15 +112,48 @@ async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<
 }
 
 /// HTTP on one connection.
-async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: CancellationToken) {
+async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: CancellationToken) {
     let (remote, peer) = (peer.remote, Arc::new(peer));
-    let watched = Watched::new(stream, Arc::clone(&seat));
-    let service = service_fn(move |request| {
-        // On the heap, so that a connection that rests takes no room for it.
-        Box::pin(answer(request, Arc::clone(&peer), Arc::clone(&seat), front.clone()))
-    });
     // Who comes so late still gets one answer: /readyz has to say that this is the end.
     let is_late = ending.is_cancelled();
+    let mut stream = Watched::new(stream, Arc::clone(&seat));
+    let of_service = Arc::clone(&seat);
+    let mut service = service_fn(move |request| {
+        // On the heap, so that a connection that rests takes no room for it.
+        Box::pin(answer(request, Arc::clone(&peer), Arc::clone(&of_service), front.clone()))
+    });
+    loop {
+        let mut connection = http(is_late).serve_connection(TokioIo::new(stream), service).with_upgrades();
+        let ended = tokio::select! {
+            ended = poll_fn(|context| until_rest(&mut connection, &seat, context)) => ended,
+            () = ending.cancelled(), if !is_late => {
+                Pin::new(&mut connection).graceful_shutdown();
+                Some((&mut connection).await)
+            }
+        };
+        if let Some(Err(error)) = &ended {
+            tracing::debug!(%error, %remote, "connection ended");
+        }
+        // While a caller rests hyper and its buffers go, which are most of what a connection takes.
+        let (None, Some(parts)) = (ended, connection.into_parts()) else { return };
+        (stream, service) = (parts.io.into_inner(), parts.service);
+        stream.put_back(parts.read_buf);
+        let mut first = [0];
+        let begins = tokio::select! {
+            read = stream.read(&mut first) => matches!(read, Ok(1..)),
+            () = ending.cancelled() => false,
+        };
+        if !begins {
+            if let Err(error) = stream.shutdown().await {
+                tracing::debug!(%error, %remote, "connection ended");
+            }
+            return;
+        }
+        stream.put_back(Bytes::copy_from_slice(&first));
+    }
+}
+
+fn http(is_late: bool) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -107,16 +163,19 @@ async fn speak(stream: impl Wire, peer: Peer, seat: Arc<Seat>, front: Front, end
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER)
         .keep_alive(!is_late);
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(watched), service).with_upgrades());
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = ending.cancelled(), if !is_late => {
-            connection.as_mut().graceful_shutdown();
-            connection.as_mut().await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, %remote, "connection ended");
+    builder
+}
+
+/// How a connection ended; nothing: its caller rests.
+fn until_rest<C: Future + Unpin>(
+    connection: &mut C,
+    seat: &Seat,
+    context: &mut Context<'_>,
+) -> Poll<Option<C::Output>> {
+    match Pin::new(connection).poll(context) {
+        Poll::Ready(ended) => Poll::Ready(Some(ended)),
+        Poll::Pending if seat.is_at_rest() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
     }
 }
 
@@ -127,6 +186,7 @@ async fn answer(
     front: Front,
 ) -> Result<Response<Guarded>, std::convert::Infallible> {
     seat.enter(Phase::Serving);
+    seat.is_read.store(request.body().is_end_stream(), Ordering::Relaxed);
     let mut seat = Occupied { seat, for_good: false };
     let knows_chunks = request.version() != Version::HTTP_10;
     if let Some(status) = malformed(&request) {

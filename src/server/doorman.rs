@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
@@ -57,6 +57,10 @@ pub(super) struct Seat {
     pub(super) leave: CancellationToken,
     /// Set when an answer broke off that only the end of the connection would end.
     pub(super) torn: AtomicBool,
+    /// Whether nothing of the last request can still be on its way: it had no body.
+    pub(super) is_read: AtomicBool,
+    /// Set when the next request has not begun for a while.
+    pub(super) rests: AtomicBool,
 }
 
 impl Doorman {
@@ -91,6 +95,8 @@ impl Doorman {
             stage: Mutex::new(Stage { phase: Phase::Waiting, turn: 0, waiting_since: now, since: now }),
             leave: CancellationToken::new(),
             torn: AtomicBool::new(false),
+            is_read: AtomicBool::new(false),
+            rests: AtomicBool::new(false),
         });
         state.seats.insert(seat.number, Arc::downgrade(&seat));
         drop(state);
@@ -134,6 +140,14 @@ impl Seat {
     /// What the connection is doing, and since when.
     pub(super) fn stage(&self) -> Stage {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is nothing to do before the caller asks anew. True once for each rest.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.rests.load(Ordering::Relaxed)
+            && self.rests.swap(false, Ordering::Relaxed)
+            && self.is_read.load(Ordering::Relaxed)
+            && self.stage().phase == Phase::Waiting
     }
 
     pub(super) fn limits(&self) -> &Limits {

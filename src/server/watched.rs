@@ -11,38 +11,30 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 use super::doorman::{Phase, Seat, Stage};
 
 /// RFC 9110 section 15.5.9.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// What a connection goes over, TLS or not.
-pub(super) trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// The bare connection.
-    fn tcp(&self) -> &TcpStream;
-}
+/// After so long without a next request a caller rests, and much that served the last one may go.
+const REST: Duration = Duration::from_millis(20);
 
-impl Wire for TcpStream {
-    fn tcp(&self) -> &TcpStream {
-        self
-    }
-}
+/// What a connection goes over, TLS or not. It is one type, so that what is above it is compiled once.
+pub(super) type Wire = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
-impl Wire for TlsStream<TcpStream> {
-    fn tcp(&self) -> &TcpStream {
-        self.get_ref().0
-    }
-}
-
-pub(super) struct Watched<S: Wire> {
-    stream: S,
+pub(super) struct Watched {
+    stream: Wire,
     seat: Arc<Seat>,
+    /// See [`put_back`](Self::put_back).
+    ahead: Bytes,
     turn: Option<u64>,
     alarm: Option<Pin<Box<Sleep>>>,
     stall: Option<Pin<Box<Sleep>>>,
@@ -51,9 +43,36 @@ pub(super) struct Watched<S: Wire> {
     requests: u64,
 }
 
-impl<S: Wire> Watched<S> {
-    pub(super) fn new(stream: S, seat: Arc<Seat>) -> Self {
-        Self { stream, seat, turn: None, alarm: None, stall: None, stalled_at: None, requests: 0 }
+impl Watched {
+    pub(super) fn new(stream: Wire, seat: Arc<Seat>) -> Self {
+        Self {
+            stream,
+            seat,
+            ahead: Bytes::new(),
+            turn: None,
+            alarm: None,
+            stall: None,
+            stalled_at: None,
+            requests: 0,
+        }
+    }
+
+    /// What was read and not used is read again, before all else.
+    pub(super) fn put_back(&mut self, bytes: Bytes) {
+        // Even an empty part of a buffer keeps all of it.
+        if !bytes.is_empty() {
+            let rest = std::mem::take(&mut self.ahead);
+            self.ahead = [bytes, rest].concat().into();
+        }
+    }
+
+    fn poll_stream(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        }
+        let length = self.ahead.len().min(buffer.remaining());
+        buffer.put_slice(&self.ahead.split_to(length));
+        Poll::Ready(Ok(()))
     }
 
     /// Whether the caller has taken too long to send a head.
@@ -68,25 +87,33 @@ impl<S: Wire> Watched<S> {
         // Nobody wakes us when an answer is done and rest begins, so we look again after the shorter time.
         let shorter = limits.keep_alive.min(limits.head_timeout);
         let Stage { phase, turn, since, .. } = self.seat.stage();
-        let limit = match phase {
-            Phase::Serving => shorter,
-            // A new connection has to say something soon, one that has been served may rest.
-            Phase::Waiting if self.requests > 0 => limits.keep_alive,
-            Phase::Waiting | Phase::Head => limits.head_timeout,
-        };
+        let since = self.stalled_at.map_or(since, |at| at.max(since));
+        // A new connection has to say something soon, one that has been served may rest.
+        let rests = phase == Phase::Waiting && self.requests > 0;
         if self.turn != Some(turn) {
             self.turn = Some(turn);
-            arm(&mut self.alarm, self.stalled_at.map_or(since, |at| at.max(since)) + limit);
+            match (phase, &self.alarm) {
+                // While a request is served any time will do, and putting an alarm forward costs more than putting
+                // it off.
+                (Phase::Serving, Some(_)) => {}
+                (Phase::Serving, None) => arm(&mut self.alarm, since + shorter),
+                _ if rests => arm(&mut self.alarm, since + limits.keep_alive.min(REST)),
+                _ => arm(&mut self.alarm, since + limits.head_timeout),
+            }
         }
         loop {
             match &mut self.alarm {
                 Some(alarm) => ready!(alarm.as_mut().poll(context)),
                 None => return Poll::Pending,
             }
-            if phase != Phase::Serving {
+            if phase == Phase::Serving {
+                arm(&mut self.alarm, Instant::now() + shorter);
+            } else if rests && Instant::now() < since + limits.keep_alive {
+                self.seat.rests.store(true, Ordering::Relaxed);
+                arm(&mut self.alarm, since + limits.keep_alive);
+            } else {
                 return Poll::Ready(());
             }
-            arm(&mut self.alarm, Instant::now() + shorter);
         }
     }
 
@@ -117,18 +144,22 @@ fn arm(alarm: &mut Option<Pin<Box<Sleep>>>, deadline: Instant) {
     }
 }
 
-impl<S: Wire> Drop for Watched<S> {
+impl Drop for Watched {
     fn drop(&mut self) {
+        let tcp = match &self.stream {
+            Either::Left(tcp) => tcp,
+            Either::Right(tls) => tls.get_ref().0,
+        };
         // An ordinary end would make half an answer look whole.
         if self.seat.torn.load(Ordering::Relaxed)
-            && let Err(error) = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO))
+            && let Err(error) = SockRef::from(tcp).set_linger(Some(Duration::ZERO))
         {
             tracing::debug!(%error, "a connection ends in order that should not");
         }
     }
 }
 
-impl<S: Wire> AsyncRead for Watched<S> {
+impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -136,7 +167,7 @@ impl<S: Wire> AsyncRead for Watched<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buffer.filled().len();
-        if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(context, buffer) {
+        if let Poll::Ready(read) = this.poll_stream(context, buffer) {
             if buffer.filled().len() > before && this.seat.stage().phase == Phase::Waiting {
                 this.seat.enter(Phase::Head);
                 this.requests += 1;
@@ -155,7 +186,7 @@ impl<S: Wire> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: Wire> AsyncWrite for Watched<S> {
+impl AsyncWrite for Watched {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

@@ -1,6 +1,7 @@
 //! Vendors' clouds: public roots only, no redirect followed, no proxy taken from the environment.
 
 use std::error::Error;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -12,31 +13,15 @@ use super::{Answer, MAX_ANSWER, tls};
 /// For one whole exchange with a cloud.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A client for vendors' clouds. Cloning it is cheap.
-#[derive(Clone, Debug)]
-pub struct Cloud(reqwest::Client);
+/// A client for vendors' clouds, made when it is first used: most devices have no cloud, and those that have one need it
+/// a few times a year. Cloning it is cheap.
+#[derive(Clone, Debug, Default)]
+pub struct Cloud(Arc<OnceLock<Result<reqwest::Client, String>>>);
 
 impl Cloud {
-    /// A client that trusts the public roots and nothing else.
-    ///
-    /// # Errors
-    /// When the TLS library refuses its own settings.
-    pub fn new() -> Result<Self, String> {
-        let tls = ClientConfig::builder_with_provider(tls::provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(tls::public_roots())
-            .with_no_client_auth();
-        reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .timeout(TIMEOUT)
-            .user_agent(concat!("keyward/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map(Self)
-            .map_err(|error| error.to_string())
+    /// Trusts the public roots and nothing else.
+    fn client(&self) -> Result<&reqwest::Client, String> {
+        self.0.get_or_init(client).as_ref().map_err(Clone::clone)
     }
 
     /// Asks one question and reads the whole answer.
@@ -56,7 +41,7 @@ impl Cloud {
             format!("{host} {what}")
         };
         let request = reqwest::Request::try_from(question).map_err(trouble)?;
-        let mut response = self.0.execute(request).await.map_err(trouble)?;
+        let mut response = self.client()?.execute(request).await.map_err(trouble)?;
         let mut head = Response::builder().status(response.status());
         if let Some(headers) = head.headers_mut() {
             *headers = std::mem::take(response.headers_mut());
@@ -70,6 +55,23 @@ impl Cloud {
         }
         head.body(body.freeze()).map_err(|error| error.to_string())
     }
+}
+
+fn client() -> Result<reqwest::Client, String> {
+    let tls = ClientConfig::builder_with_provider(tls::provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?
+        .with_root_certificates(tls::public_roots())
+        .with_no_client_auth();
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .referer(false)
+        .timeout(TIMEOUT)
+        .user_agent(concat!("keyward/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|error| error.to_string())
 }
 
 /// The last cause of an error: what it wraps is told by whoever asked.

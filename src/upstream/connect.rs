@@ -13,10 +13,11 @@ use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::certificate::Certificate;
@@ -33,6 +34,9 @@ const MAX_HEAD: usize = 64 * 1024;
 const MOST_MET: usize = 16;
 /// After so long a silence the kernel asks whether the peer is still there.
 const PROBED_AFTER: Duration = Duration::from_secs(60);
+
+/// What a connection goes over, TLS or not. It is one type, so that what is above it is compiled once.
+type Wire = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// What is asked of a peer that was not met before, ahead of any credential.
 pub struct Introduction {
@@ -101,7 +105,9 @@ impl Connector {
         // Before anybody is met: where the pin can't be read, nobody is to be.
         self.pinned().await?;
         let stream = self.tcp().await?;
-        let Some((client, name)) = &self.tls else { return Ok((self.http(stream, epoch).await?, None)) };
+        let Some((client, name)) = &self.tls else {
+            return Ok((self.http(Either::Left(stream), epoch).await?, None));
+        };
         let stream = TlsConnector::from(Arc::clone(client))
             .connect(name.clone(), stream)
             .await
@@ -110,7 +116,7 @@ impl Connector {
             Some(der) => Certificate::read(der).map_err(Trouble::TlsProtocol)?,
             None => return Err(Trouble::TlsProtocol(format!("{} shows no certificate", self.label))),
         };
-        Ok((self.http(stream, epoch).await?, Some(shown)))
+        Ok((self.http(Either::Right(stream), epoch).await?, Some(shown)))
     }
 
     /// Makes sure that this peer is the device that is configured, and remembers it.
@@ -214,10 +220,7 @@ impl Connector {
         })
     }
 
-    async fn http<S>(&self, stream: S, epoch: u64) -> Result<Connection, Trouble>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn http(&self, stream: Wire, epoch: u64) -> Result<Connection, Trouble> {
         let received = Arc::<Received>::default();
         let stream = TokioIo::new(Counted::new(stream, Arc::clone(&received)));
         let mut builder = http1::Builder::new();

@@ -7,10 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
-use pin_project_lite::pin_project;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 
 use super::trouble::Beginning;
+
+/// So much is read at a time, which is what a TLS record holds at the most (RFC 8446 section 5.1): hyper makes room for
+/// twice as much as it got at once, and keeps that of whoever does not take what he asked for.
+const AT_ONCE: u64 = 16 * 1024;
 
 /// How every answer in HTTP begins (RFC 9112 section 4).
 const HTTP: &[u8] = b"HTTP/";
@@ -74,29 +77,27 @@ impl Received {
     }
 }
 
-pin_project! {
-    pub(super) struct Counted<S> {
-        #[pin]
-        stream: S,
-        received: Arc<Received>,
-    }
+pub(super) struct Counted<S> {
+    stream: Take<S>,
+    received: Arc<Received>,
 }
 
-impl<S> Counted<S> {
+impl<S: AsyncRead> Counted<S> {
     pub(super) fn new(stream: S, received: Arc<Received>) -> Self {
-        Self { stream, received }
+        Self { stream: stream.take(AT_ONCE), received }
     }
 }
 
-impl<S: AsyncRead> AsyncRead for Counted<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     fn poll_read(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.project();
+        let this = &mut *self;
         let before = buffer.filled().len();
-        ready!(this.stream.poll_read(context, buffer))?;
+        this.stream.set_limit(AT_ONCE);
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
         this.received.take(buffer.filled().get(before..).unwrap_or_default());
         if this.received.is_flood() {
             return Poll::Ready(Err(io::Error::other("no answer comes")));
@@ -105,28 +106,32 @@ impl<S: AsyncRead> AsyncRead for Counted<S> {
     }
 }
 
-impl<S: AsyncWrite> AsyncWrite for Counted<S> {
-    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.project().stream.poll_write(context, bytes)
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Counted<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(self.stream.get_mut()).poll_write(context, bytes)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().stream.poll_flush(context)
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.stream.get_mut()).poll_flush(context)
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().stream.poll_shutdown(context)
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(self.stream.get_mut()).poll_shutdown(context)
     }
 
     fn poll_write_vectored(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.project().stream.poll_write_vectored(context, slices)
+        Pin::new(self.stream.get_mut()).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.stream.get_ref().is_write_vectored()
     }
 }

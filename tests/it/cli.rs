@@ -8,6 +8,7 @@ mod log;
 mod manual;
 mod report;
 mod run;
+mod service;
 
 use keyward::twin::generic::{Generic, Scheme};
 

@@ -12,6 +12,7 @@ mod support;
 
 mod cli;
 mod cloud;
+mod docs;
 mod doors;
 mod enphase;
 mod faults;

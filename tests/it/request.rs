@@ -5,3 +5,4 @@ mod headers;
 mod limits;
 mod own;
 mod paths;
+mod rest;

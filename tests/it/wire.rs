@@ -5,4 +5,4 @@ mod responses;
 mod trailers;
 
 /// What a device says when all is well.
-const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+pub(crate) const FINE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";

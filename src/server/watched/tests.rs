@@ -14,18 +14,18 @@ use crate::config::Limits;
 use crate::metrics::Metrics;
 
 /// A caller's connection from both ends; the caller's blocks.
-async fn connection() -> (Watched<TcpStream>, std::net::TcpStream, Arc<Seat>) {
+async fn connection() -> (Watched, std::net::TcpStream, Arc<Seat>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let caller = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
     let seat = Doorman::new(Limits::default(), Arc::new(Metrics::new())).seat().await;
-    let watched = Watched::new(TcpStream::from_std(stream).unwrap(), Arc::clone(&seat));
+    let watched = Watched::new(Either::Left(TcpStream::from_std(stream).unwrap()), Arc::clone(&seat));
     (watched, caller, seat)
 }
 
 /// Writes until nobody takes any more; says how much was taken.
-async fn fill(watched: &mut Watched<TcpStream>) -> usize {
+async fn fill(watched: &mut Watched) -> usize {
     let block = [b'a'; 64 << 10];
     let mut taken = 0;
     while let Poll::Ready(written) = poll!(pin!(watched.write(&block))) {
@@ -79,4 +79,40 @@ async fn a_connection_rests_for_as_long_as_it_may_and_no_longer() {
     assert_eq!(ended.kind(), io::ErrorKind::UnexpectedEof);
     let rested = since.elapsed();
     assert!((limits.keep_alive..limits.keep_alive + Duration::from_secs(1)).contains(&rested), "{rested:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_rests_soon_after_an_answer_and_not_while_there_is_one() {
+    let (mut watched, mut caller, seat) = connection().await;
+    std::io::Write::write_all(&mut caller, b"a").unwrap();
+    watched.read_u8().await.unwrap();
+    seat.is_read.store(true, Ordering::Relaxed);
+    for (phase, rests) in [(Phase::Serving, false), (Phase::Waiting, true), (Phase::Head, false)] {
+        seat.enter(phase);
+        assert!(poll!(pin!(watched.read_u8())).is_pending());
+        assert!(!seat.is_at_rest(), "{phase:?}");
+        advance(REST * 2).await;
+        assert!(poll!(pin!(watched.read_u8())).is_pending());
+        assert_eq!(seat.is_at_rest(), rests, "{phase:?}");
+        assert!(!seat.is_at_rest(), "a second time");
+    }
+    // Something of a request may still be on its way.
+    seat.is_read.store(false, Ordering::Relaxed);
+    seat.enter(Phase::Waiting);
+    assert!(poll!(pin!(watched.read_u8())).is_pending());
+    advance(REST * 2).await;
+    assert!(poll!(pin!(watched.read_u8())).is_pending());
+    assert!(!seat.is_at_rest());
+}
+
+#[tokio::test]
+async fn what_is_put_back_is_read_first_and_in_its_order() {
+    let (mut watched, mut caller, _seat) = connection().await;
+    std::io::Write::write_all(&mut caller, b"de").unwrap();
+    watched.put_back(Bytes::from_static(b"bc"));
+    watched.put_back(Bytes::from_static(b"a"));
+    watched.put_back(Bytes::new());
+    for letter in b"abcde" {
+        assert_eq!(watched.read_u8().await.unwrap(), *letter);
+    }
 }

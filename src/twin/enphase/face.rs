@@ -128,6 +128,8 @@ async fn production(State(gateway): Shared) -> Response {
             "readingTime": now.seconds,
             "wNow": watts,
             "whLifetime": ever,
+            "whToday": ever % 20_000,
+            "whLastSevenDays": ever % 140_000,
             "rmsVoltage": now.volts,
         })
     };
@@ -208,8 +210,11 @@ async fn readings(State(gateway): Shared) -> Response {
             "eid": eid,
             "timestamp": now.seconds,
             "actEnergyDlvd": ever,
+            "actEnergyRcvd": 0,
             "activePower": watts,
+            "pwrFactor": 1.0,
             "voltage": now.volts,
+            "current": watts / now.volts,
             "freq": 50.0,
             "channels": [],
         })
