@@ -11,8 +11,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 
 use super::trouble::Beginning;
 
-/// So much is read at a time, which is what a TLS record holds at the most (RFC 8446 section 5.1): hyper makes room for
-/// twice as much as it got at once, and keeps that of whoever does not take what he asked for.
+/// So much of an answer is read as fast as it comes, which is all of most.
+const SHORT: u64 = 64 * 1024;
+/// So much of the rest is read at a time, which is what a TLS record holds at the most (RFC 8446 section 5.1): hyper makes
+/// room for twice as much as it got at once, and keeps several of these for whoever does not take what he asked for.
 const AT_ONCE: u64 = 16 * 1024;
 
 /// How every answer in HTTP begins (RFC 9112 section 4).
@@ -80,11 +82,13 @@ impl Received {
 pub(super) struct Counted<S> {
     stream: Take<S>,
     received: Arc<Received>,
+    /// How much has come since something was sent.
+    in_a_row: u64,
 }
 
 impl<S: AsyncRead> Counted<S> {
     pub(super) fn new(stream: S, received: Arc<Received>) -> Self {
-        Self { stream: stream.take(AT_ONCE), received }
+        Self { stream: stream.take(SHORT), received, in_a_row: 0 }
     }
 }
 
@@ -96,9 +100,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buffer.filled().len();
-        this.stream.set_limit(AT_ONCE);
+        this.stream.set_limit(if this.in_a_row < SHORT { SHORT } else { AT_ONCE });
         ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
-        this.received.take(buffer.filled().get(before..).unwrap_or_default());
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        this.in_a_row += read.len() as u64;
+        this.received.take(read);
         if this.received.is_flood() {
             return Poll::Ready(Err(io::Error::other("no answer comes")));
         }
@@ -112,6 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.in_a_row = 0;
         Pin::new(self.stream.get_mut()).poll_write(context, bytes)
     }
 
@@ -128,6 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Counted<S> {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.in_a_row = 0;
         Pin::new(self.stream.get_mut()).poll_write_vectored(context, slices)
     }
 
