@@ -151,11 +151,12 @@ pub(super) async fn asked(
     let name = match name {
         Some(name) => name.to_owned(),
         None => {
-            let usual = free(make.called, taken);
+            let usual = given.name.clone().unwrap_or_else(|| free(make.called, taken));
             let read = |name: &str| fault_of(name, taken).map_or_else(|| Ok(name.to_owned()), Err);
             person.parsed("Name, which becomes the path", Some(&usual), read).await?
         }
     };
+    given.name = Some(name.clone());
     let Some(url) = given.url.clone() else { return Err(Exit::Usage("without an address".to_owned())) };
     Ok(Draft { name, make, url, keys: keys(make, given)? })
 }

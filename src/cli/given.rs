@@ -21,6 +21,8 @@ pub(super) struct Given {
     pub(super) make: Option<&'static Make>,
     /// Where it is.
     pub(super) url: Option<BaseUrl>,
+    /// What somebody called it when they were asked before.
+    pub(super) name: Option<String>,
     /// Its make's own keys, as far as they are known.
     pub(super) keys: Vec<(&'static str, Value)>,
 }
@@ -127,7 +129,7 @@ impl clap::Args for Given {
 impl clap::FromArgMatches for Given {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let make = matches.get_one::<String>("vendor").and_then(|name| Registry::make(name));
-        let mut given = Self { make, url: matches.get_one("url").cloned(), keys: Vec::new() };
+        let mut given = Self { make, url: matches.get_one("url").cloned(), ..Self::default() };
         for Flag { key, .. } in flags() {
             let name = flag(&key);
             let value = match key.kind {

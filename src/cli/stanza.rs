@@ -48,9 +48,14 @@ pub(super) fn quoted(text: &str) -> String {
     toml_edit::Value::from(text).to_string()
 }
 
-/// A device's table, with a comment before it. Its name needs quotes where a dot is in it.
+/// A name as a key in TOML. One with a dot in it needs quotes.
+pub(super) fn key(name: &str) -> String {
+    toml_edit::Key::new(name).to_string()
+}
+
+/// A device's table, with a comment before it.
 pub(super) fn table(comment: &str, name: &str, entries: &[Entry]) -> String {
-    let key = toml_edit::Key::new(name);
+    let key = key(name);
     let width = entries.iter().map(|entry| entry.key.len() + usize::from(entry.is_shown)).max().unwrap_or(0);
     let mut text = format!("# {comment}\n[devices.{key}]\n");
     for Entry { key, value, note, is_shown } in entries {

@@ -147,9 +147,9 @@ impl Writing<'_> {
             Ok(config) => config,
             Err(errors) => return Ok(Prepared::Wrong(words(&errors, &draft.name))),
         };
-        for warning in
-            config.warnings.iter().filter(|warning| warning.contains(&format!("devices.{}", draft.name)))
-        {
+        // What was there before is what `check` warns of.
+        let ours = format!("devices.{}.", stanza::key(&draft.name));
+        for warning in config.warnings.iter().filter(|warning| warning.contains(&ours)) {
             tell(&format!("warning: {warning}"));
         }
         if untested {
@@ -230,12 +230,8 @@ enum Prepared {
 
 /// What is wrong with what was said, or with the rest of the file.
 fn words(errors: &config::Errors, device: &str) -> String {
-    let ours = format!("devices.{device}");
-    let told = errors.words().map(|(key, message)| {
-        let key = key.strip_prefix(&ours)?;
-        let key = key.trim_start_matches('.');
-        Some(if key.is_empty() { message.to_owned() } else { format!("{key}: {message}") })
-    });
+    let ours = format!("devices.{}.", stanza::key(device));
+    let told = errors.words().map(|(key, message)| Some(format!("{}: {message}", key.strip_prefix(&ours)?)));
     match told.collect::<Option<Vec<_>>>() {
         Some(told) => told.join("\n"),
         None => errors.to_string(),

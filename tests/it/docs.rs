@@ -66,6 +66,11 @@ fn blocks() -> Vec<Block> {
     blocks
 }
 
+/// Every configuration that a page shows, or a part of one, and where.
+pub(crate) fn configurations() -> impl Iterator<Item = (String, String)> {
+    blocks().into_iter().filter(|block| block.kind == "toml").map(|block| (block.at, block.text))
+}
+
 fn table<'a>(of: &'a mut Table, key: &str) -> &'a mut Table {
     let entry = of.entry(key.to_owned()).or_insert_with(|| Value::Table(Table::new()));
     entry.as_table_mut().expect("a table")
@@ -119,7 +124,7 @@ fn every_configuration_that_a_page_shows_is_one() {
     fs::write(folder.path().join("secret"), "of more than twenty letters").unwrap();
     fs::write(folder.path().join("token"), TOKEN).unwrap();
     let mut seen = 0;
-    for Block { at, text, .. } in blocks().into_iter().filter(|block| block.kind == "toml") {
+    for (at, text) in configurations() {
         let text = completed(&text, &at);
         let file = folder.path().join("proxy.toml");
         if let Err(errors) = config::parse(&text, &file, &Environment::default(), &Registry) {

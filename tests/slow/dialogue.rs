@@ -121,7 +121,7 @@ async fn a_person_is_asked_may_be_wrong_and_never_sees_the_password() {
         ("Address [https://127.0.0.1", "\n"),
         ("Username of a user of the meter [owner]: ", "\n"),
         ("Enter keeps the one before (not shown): ", &typed),
-        ("[meter]: ", "cellar\n"),
+        ("[cellar]: ", "\n"),
     ];
     let told = at_terminal(&process, &["init"], &steps, &[]).await;
     assert_eq!(told.code, Some(0), "{}", told.shown);

@@ -206,6 +206,8 @@ async fn with_nobody_to_ask_all_that_is_missing_is_told_at_once() {
     ];
     let ended = process.carry_out(&colon).await;
     assert!(ended.code == Some(2) && ended.err.contains("username: a colon ends the user name"), "{ended:?}");
+    let dotted = process.carry_out(&[&["init", "cellar.meter"], &colon[1..]].concat()).await;
+    assert!(dotted.err.starts_with("username: a colon"), "{dotted:?}");
     let elsewhere = process.carry_out(&["init", "--config", "nowhere/proxy.toml"]).await;
     assert!(elsewhere.code == Some(2) && elsewhere.err.contains("mkdir -p nowhere"), "{elsewhere:?}");
     for name in ["metrics", "Meter", "a/b"] {
