@@ -172,7 +172,7 @@ const EXAMPLE: &str = "\
 vendor   = \"egauge\"
 url      = \"https://egauge12345.local\"
 username = \"owner\"
-password = { env = \"METER_PASSWORD\" }
+password = { file = \"meter.password\" }
 ";
 
 const NO_FILE: &str = "\

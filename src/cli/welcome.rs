@@ -42,7 +42,10 @@ pub(super) async fn welcome(
     let gateway = Arc::clone(&server.reloader().gateway);
     let places =
         PLACES.map(|place| std::path::absolute(place).map_or(place.into(), |at| at.display().to_string()));
-    tracing::warn!("there is no configuration: write {}; a page says how", places.join(" or "));
+    tracing::warn!(
+        "there is no configuration: `keyward init` asks for a device and writes one, or write {}; a page says how",
+        places.join(" or ")
+    );
     let welcome = Welcome { places: places.to_vec(), example: EXAMPLE.to_owned() };
     tell(&gateway, |house| house.welcome = Some(welcome));
     let mut found = None;

@@ -109,6 +109,8 @@ pub(super) struct Admitted {
     pub(super) shown: Shown,
     /// The listed origin whose pages may read the answer.
     pub(super) guest: Option<HeaderValue>,
+    /// Whether it is known who asks: somebody of this machine, of Home Assistant, or who has a key.
+    pub(super) is_known: bool,
 }
 
 impl Admitted {
@@ -146,7 +148,10 @@ pub(super) fn admit(
     };
     let guest = origin::admit(asked, site, listed)?;
     let keys = if door.keys { house.admission.keys.as_slice() } else { &[] };
-    Ok(Admitted { own, site, base, shown: Shown::of(keys, &asked.headers), guest })
+    let shown = Shown::of(keys, &asked.headers);
+    let is_neighbour = peer.remote.ip().to_canonical().is_loopback();
+    let is_known = is_neighbour || is_ingress || matches!(shown, Shown::Key(_));
+    Ok(Admitted { own, site, base, shown, guest, is_known })
 }
 
 /// Who asks, as far as that is to be told: whoever shows another key or comes from another address is another.

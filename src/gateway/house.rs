@@ -91,6 +91,8 @@ pub struct Device {
     pub respite: Respite,
     /// What is counted of it.
     pub figures: Arc<DeviceFigures>,
+    /// Held while a certificate is accepted by the page.
+    pub pinning: tokio::sync::Mutex<()>,
     /// Whether it may only be read.
     pub rights: Rights,
     /// Paths whose GET changes something.

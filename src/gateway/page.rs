@@ -63,8 +63,9 @@ pub(super) async fn first(
     response
 }
 
+/// Whoever can stand in for a device must not accept that on its behalf: being on the same network is not enough.
 fn may_accept(admitted: &Admitted) -> bool {
-    admitted.shown.permit_own(&Method::POST).is_ok()
+    admitted.is_known && admitted.shown.permit_own(&Method::POST).is_ok()
 }
 
 impl<'a> Sight<'a> {
@@ -181,12 +182,16 @@ fn welcome(Welcome { places, example }: &Welcome) -> Markup {
     html! {
         section.card.welcome aria-labelledby="welcome" {
             h2 id="welcome" { "Name your first device" }
-            p { "keyward found no configuration. Write one into a file of one of these names:" }
+            p {
+                "There is no configuration yet. " code { "keyward init" } ", where keyward runs, asks for a device, tries it and \
+                 writes one. By hand it goes into a file of one of these names:"
+            }
             ul { @for place in places { li { code { (place) } } } }
             pre { code { (example) } }
             p {
-                "It is taken over as soon as it is there, and this page shows the device. " code { "keyward check" }
-                " says whether everything in it is right; " code { "keyward demo" } " shows how it works without a device."
+                "with the password in the file beside it. It is taken over as soon as it is there, and this page shows the \
+                 device. " code { "keyward check" } " says whether everything in it is right; " code { "keyward demo" }
+                " shows how it works without a device."
             }
         }
     }

@@ -64,7 +64,14 @@ pub(crate) fn route(house: &House, target: &[u8]) {
 
 /// Somebody who may ask, at the first door or at this device's own.
 fn admitted(own: Option<&Arc<Device>>) -> Admitted {
-    Admitted { own: own.cloned(), site: Site::Plain, base: String::new(), shown: Shown::Unasked, guest: None }
+    Admitted {
+        own: own.cloned(),
+        site: Site::Plain,
+        base: String::new(),
+        shown: Shown::Unasked,
+        guest: None,
+        is_known: true,
+    }
 }
 
 /// The target is the base path and what the caller sent below the prefix, byte for byte, and climbs nowhere.

@@ -132,3 +132,30 @@ async fn a_stranger_who_wants_a_tunnel_or_an_echo_is_told_that_it_is_one() {
         }
     }
 }
+
+/// Who can stand in for a device must not accept that on its behalf.
+#[tokio::test]
+async fn a_neighbour_without_a_key_accepts_no_certificate() {
+    let house = house();
+    let door = Arc::new(house.doors[0].id.clone());
+    let gateway = Gateway::new(house, Arc::new(Metrics::new()), Clock::system());
+    let form = format!("device=meter&sha256={}", "AB".repeat(32));
+    for (caller, fault) in
+        [([192, 168, 1, 2], "http_request_denied"), ([127, 0, 0, 1], "tls_certificate_error")]
+    {
+        let peer = Peer {
+            remote: SocketAddr::new(IpAddr::from(caller), 1),
+            local: SocketAddr::from(([192, 168, 1, 1], 8480)),
+            door: Arc::clone(&door),
+            secure: false,
+            ending: gateway.closing.clone(),
+        };
+        let asked =
+            Request::post("/-/trust").header("host", "192.168.1.1").header("origin", "http://192.168.1.1");
+        let arrival = Arrival { peer: Arc::new(peer), id: RequestId::new() };
+        let front = front::front(Arc::clone(&gateway));
+        let answered = front.answer(asked.body(Body::from(form.clone())).unwrap(), &arrival).await;
+        let told = answered.headers()["proxy-status"].to_str().unwrap();
+        assert!(told.contains(fault), "{caller:?}: {told}");
+    }
+}

@@ -234,6 +234,7 @@ impl Builder {
             keeper,
             recall: Recall::new(rules, self.clock, Arc::clone(&figures)),
             respite: Respite::default(),
+            pinning: tokio::sync::Mutex::default(),
             figures,
             rights: device.access,
             acts_on_get: device.acts_on_get,

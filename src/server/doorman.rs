@@ -17,7 +17,10 @@ pub(super) struct Doorman {
     pub(super) limits: Limits,
     metrics: Arc<Metrics>,
     state: Mutex<State>,
+    /// Somebody has left, or waits for a request, while there is no room.
     left: Notify,
+    /// Whether somebody waits for a place.
+    is_full: AtomicBool,
 }
 
 #[derive(Default)]
@@ -65,7 +68,13 @@ pub(super) struct Seat {
 
 impl Doorman {
     pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
-        Arc::new(Self { limits, metrics, state: Mutex::default(), left: Notify::new() })
+        Arc::new(Self {
+            limits,
+            metrics,
+            state: Mutex::default(),
+            left: Notify::new(),
+            is_full: AtomicBool::new(false),
+        })
     }
 
     /// A place for one more connection: the one that has waited longest for its head gives way if need be.
@@ -75,8 +84,11 @@ impl Doorman {
             // Whoever leaves from now on is not missed.
             left.as_mut().enable();
             if let Some(seat) = self.free_seat() {
+                self.is_full.store(false, Ordering::Relaxed);
                 return seat;
             }
+            // Before it is looked who rests: whoever begins to from now on says so.
+            self.is_full.store(true, Ordering::SeqCst);
             self.give_way();
             left.await;
         }
@@ -114,7 +126,11 @@ impl Doorman {
 
     fn give_way(&self) {
         let seats: Vec<_> = self.lock().seats.values().filter_map(Weak::upgrade).collect();
-        let waiting = seats.iter().filter(|seat| !seat.leave.is_cancelled()).filter_map(|seat| {
+        // One at a time: who has been asked to is about to leave.
+        if seats.iter().any(|seat| seat.leave.is_cancelled()) {
+            return;
+        }
+        let waiting = seats.iter().filter_map(|seat| {
             let stage = seat.stage();
             (stage.phase != Phase::Serving).then_some((stage.waiting_since, seat))
         });
@@ -135,6 +151,10 @@ impl Seat {
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting_since = if phase == Phase::Waiting { now } else { stage.waiting_since };
         *stage = Stage { phase, turn: stage.turn + 1, waiting_since, since: now };
+        drop(stage);
+        if phase == Phase::Waiting && self.doorman.is_full.load(Ordering::SeqCst) {
+            self.doorman.left.notify_waiters();
+        }
     }
 
     /// What the connection is doing, and since when.

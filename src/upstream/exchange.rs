@@ -79,7 +79,9 @@ impl Upstream {
     ) -> Result<Response<Inbound>, E> {
         // Nobody's connection is held by who waits for a path.
         *stage = Stage::Pace;
-        let mut path_turn = self.pace.path_turn(order.path).await;
+        let most = if order.urgency == Urgency::Visit { usize::MAX } else { self.settings.max_waiting };
+        let path_turn = self.pace.path_turn(order.path, most).await.map_err(|Full| self.full())?;
+        let mut path_turn = Some(path_turn);
         *stage = Stage::Queue;
         let slot = self.gate.enter(order.urgency).await.map_err(|Full| self.full())?;
         let mut repeatable = order.repeatable;
@@ -94,9 +96,13 @@ impl Upstream {
                 None => Box::pin(self.connector.open(epoch)).await?,
             };
             *stage = Stage::Pace;
-            if path_turn.is_none() {
-                path_turn = self.pace.path_turn(order.path).await;
-            }
+            let path_turn = match path_turn.take() {
+                Some(first) => first,
+                None => {
+                    self.pace.pass_path_interval().await;
+                    None
+                }
+            };
             let turn = self.pace.turn().await;
             let request = match make() {
                 Ok(request) => request,
@@ -105,7 +111,7 @@ impl Upstream {
                     return Err(error);
                 }
             };
-            [path_turn.take(), turn].into_iter().flatten().for_each(Turn::take);
+            [path_turn, turn].into_iter().flatten().for_each(Turn::take);
             let sent = request.body().sent();
             *stage = Stage::Answer(sent.clone());
             match self.exchange(connection, request).await {

@@ -1,11 +1,14 @@
 //! The least time between two requests to a device, and between two for the same path.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::gate::Full;
 
 /// Paths whose last request is remembered; more than are asked for within any interval.
 const MAX_PATHS: usize = 1024;
@@ -20,11 +23,19 @@ pub(super) struct Pace {
     path_interval: Duration,
     last: Last,
     paths: StdMutex<HashMap<String, Last>>,
+    /// How many wait for a path.
+    waiting: AtomicUsize,
 }
 
 impl Pace {
     pub(super) fn new(interval: Duration, path_interval: Duration) -> Self {
-        Self { interval, path_interval, last: Last::default(), paths: StdMutex::default() }
+        Self {
+            interval,
+            path_interval,
+            last: Last::default(),
+            paths: StdMutex::default(),
+            waiting: AtomicUsize::new(0),
+        }
     }
 
     /// Waits until a request may go out. Nobody else's may until what this returns is dropped.
@@ -35,12 +46,21 @@ impl Pace {
         Some(Turn::come(Arc::clone(&self.last), self.interval).await)
     }
 
-    /// Waits until a request for this path may go out.
-    pub(super) async fn path_turn(&self, path: &str) -> Option<Turn> {
+    /// Waits until a request for this path may go out, beside so many others at the most.
+    pub(super) async fn path_turn(&self, path: &str, most: usize) -> Result<Option<Turn>, Full> {
         if self.path_interval.is_zero() {
-            return None;
+            return Ok(None);
         }
-        Some(Turn::come(self.path(path), self.path_interval).await)
+        let _waiting = Waiting::among(&self.waiting, most).ok_or(Full)?;
+        Ok(Some(Turn::come(self.path(path), self.path_interval).await))
+    }
+
+    /// Lets as much time go by as is to be between two requests for a path. Who has a connection must not wait for those
+    /// who wait for one.
+    pub(super) async fn pass_path_interval(&self) {
+        if !self.path_interval.is_zero() {
+            sleep(self.path_interval).await;
+        }
     }
 
     fn path(&self, path: &str) -> Last {
@@ -53,6 +73,23 @@ impl Pace {
 
     fn is_recent(&self, last: &Last) -> bool {
         last.try_lock().is_ok_and(|last| last.is_some_and(|last| last.elapsed() < self.path_interval))
+    }
+}
+
+/// One of those who wait for a path.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn among(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
+        let this = Self(waiting);
+        // The one whose turn it is does not wait.
+        (this.0.fetch_add(1, Ordering::Relaxed) <= most).then_some(this)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

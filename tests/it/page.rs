@@ -183,6 +183,18 @@ async fn a_certificate_that_the_page_has_not_shown_is_not_pinned() {
 }
 
 #[tokio::test]
+async fn what_no_request_has_met_yet_is_accepted_by_nobody() {
+    let mut door = Door::new().await;
+    assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
+    door.device.shows(Certificate::self_signed().unwrap()).await;
+    let shown = door.device.certificate.sha256();
+    let refused = door.lab.send(&pressed(&door.lab, "meter", &shown)).await;
+    assert_eq!(refused.fault(), "certificate_changed");
+    assert_eq!(door.lab.get("/meter/twin/sample").await.fault(), "certificate_changed");
+    assert_eq!(door.lab.send(&pressed(&door.lab, "meter", &shown)).await.status, 303);
+}
+
+#[tokio::test]
 async fn only_the_page_itself_may_press_its_button() {
     let door = changed_with("[access]\norigins = [\"http://dash.lan:3000\"]\n").await;
     let shown = offered(door.lab.get("/").await.text()).unwrap();

@@ -50,6 +50,14 @@ async fn accepted(
              there: open the page, or use `keyward trust`",
         ));
     }
+    if !admitted.is_known {
+        return Err(Fault::new(
+            Kind::ClientNotAllowed,
+            "where no keys are set a certificate is accepted on the machine that keyward runs on alone, since whoever stands in \
+             for a device may be on this network too: use `keyward trust` there, or set a key under [access.keys] in \
+             proxy.toml",
+        ));
+    }
     let form = timeout(house.caller_idle, to_bytes(body, MAX_FORM)).await;
     let form = form.ok().and_then(Result::ok).ok_or_else(|| malformed("no form has come whole"))?;
     let field = |wanted: &str| {
@@ -65,6 +73,11 @@ async fn accepted(
             format!("there is no device `{}` in proxy.toml any more: load the page again", cut(&name));
         Fault::new(Kind::UnknownDevice, detail)
     })?;
+    // Nothing else has been looked at by a person.
+    if device.upstream.refused().is_none_or(|refused| refused.fingerprint() != sha256.to_string()) {
+        let detail = format!("{} is not known to show this certificate: load the page again", device.name);
+        return Err(Fault::new(Kind::CertificateChanged, detail).at(&device.name));
+    }
     pin(device, sha256.to_string()).await.map_err(|fault| fault.at(&device.name))
 }
 
@@ -77,7 +90,16 @@ fn malformed(why: &str) -> Fault {
 async fn pin(device: &Arc<Device>, sha256: String) -> Result<(), Fault> {
     let internal = || Fault::new(Kind::Internal, "an error of keyward's own; the log says where");
     let of_task = Arc::clone(device);
-    let pinning = tokio::spawn(async move { operator::trust(&of_task, &sha256).await });
+    let pinning = tokio::spawn(async move {
+        // Each opens a connection of its own, whoever waits for it.
+        let Ok(_alone) = of_task.pinning.try_lock() else {
+            return Err(Fault::new(
+                Kind::DeviceBusy,
+                "a certificate is being accepted right now: wait a moment",
+            ));
+        };
+        operator::trust(&of_task, &sha256).await.map(drop)
+    });
     pinning.await.map_err(|_| internal())??;
     let of_task = Arc::clone(device);
     let look = tokio::spawn(async move { operator::check(&of_task).await });

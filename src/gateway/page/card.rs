@@ -150,7 +150,7 @@ fn offer(view: &View, offered: &Shown, may_accept: bool) -> Markup {
                     button id={ "accept-" (name) } { "Accept the certificate shown" }
                 }
             } @else {
-                p { "Your key does not allow it here: use " code { "keyward trust " (name) } " where keyward runs." }
+                p { "It is not accepted from here: use " code { "keyward trust " (name) } " where keyward runs." }
             }
         }
     }

@@ -99,3 +99,24 @@ async fn who_waited_in_line_while_a_device_asked_for_peace_does_not_disturb_it_e
     assert!(rest.iter().all(|refused| refused.fault() == "device_busy"), "{rest:?}");
     assert_eq!(device.heard().len(), 1);
 }
+
+#[tokio::test]
+async fn who_sends_again_does_not_wait_for_those_who_wait_for_their_connection() {
+    // A kept connection dies with each request that is not its first, so that it goes out once more.
+    let device = Scripted::new(|nth| match nth {
+        1 => Act::Last(Vec::new()),
+        _ => Act::Answer(ok("", "fine")),
+    })
+    .await;
+    let table = device.table("lights", "max_connections = 1\ntimeout = \"20s\"\n").replace(
+        "vendor = \"open\"",
+        "vendor = \"enlighted\"\nusername = \"bob\"\napi_key = \"6eb6f07fd09b18dd61dd353dfb669820e7859cd3\"",
+    );
+    let lab = Lab::new(&table).await;
+    assert_eq!(lab.get("/lights/ems/api/org/floor/list?nth=0").await.status, 200);
+    let begun = Instant::now();
+    let targets: Vec<_> = (1..4).map(|nth| format!("/lights/ems/api/org/floor/list?nth={nth}")).collect();
+    let replies = join_all(targets.iter().map(|target| lab.get(target))).await;
+    assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::Method;
 use keyward::twin::noise;
+use tokio::time::timeout;
 
 use crate::support::{Ask, Door};
 
@@ -167,4 +168,16 @@ async fn a_caller_who_sends_too_slowly_does_not_make_the_device_a_failing_one() 
     assert_eq!(problem.fault, "device_timeout");
     assert!(problem.detail.contains("body came too slowly"), "{}", problem.detail);
     assert_eq!(door.lab.listed("meter").await["state"], "ok");
+}
+
+#[tokio::test]
+async fn who_comes_while_all_are_served_is_let_in_as_soon_as_one_only_rests() {
+    let door = Door::with("[limits]\nconnections = 1\nkeep_alive = \"1h\"\n").await;
+    let mut served = door.lab.connect().await;
+    served.begin(&Ask::get("/meter/twin/slow?ms=300")).await;
+    door.device.twin.journal().reaches(1).await;
+    let newcomer = timeout(Duration::from_secs(20), door.lab.get("/healthz"));
+    let (answered, newcomer) = futures_util::future::join(served.reply(&Method::GET), newcomer).await;
+    assert_eq!(answered.unwrap().status, 200);
+    assert_eq!(newcomer.expect("a place").status, 200);
 }
