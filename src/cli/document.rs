@@ -72,6 +72,11 @@ impl Document {
     /// Into `devices = { … }` and `devices.x.y = …`, below which there can be no table of its own.
     fn inserted(&self, name: &str, table: &str) -> Result<String, Exit> {
         let unextendable = || unextendable(&self.place, table);
+        // Printed anew, line ends, a byte order mark and what ends without a line end would not be what they were.
+        let is_kept = !self.text.contains("\r\n") && !self.text.starts_with('\u{feff}');
+        if !is_kept || self.parsed.to_string() != self.text {
+            return Err(unextendable());
+        }
         let read: DocumentMut = table.parse().map_err(|_| unextendable())?;
         let added = read.get("devices").and_then(|devices| devices.get(name)?.as_table());
         let added = added.cloned().map(Table::into_inline_table).ok_or_else(unextendable)?;
@@ -96,11 +101,11 @@ impl Document {
                     self.place.display()
                 )
             })?;
-            // A change of the owner takes away what the mode gave to who runs it.
-            new.as_file()
-                .set_permissions(Permissions::from_mode(facts.mode() & 0o7777))
-                .map_err(anyhow::Error::from)?;
         }
+        // The umask has taken from the mode, and a change of the owner takes away what it gave to who runs it.
+        new.as_file()
+            .set_permissions(Permissions::from_mode(facts.mode() & 0o7777))
+            .map_err(anyhow::Error::from)?;
         if fs::read(&self.place).is_ok_and(|now| now != self.text.as_bytes()) {
             return Err(anyhow!(
                 "{} was changed meanwhile: nothing is written; try again",
@@ -131,7 +136,7 @@ pub(super) fn examine(file: &Path) -> Result<(), Exit> {
 /// When it is there by now, or can't be written.
 pub(super) fn create(place: &Path, text: &str) -> Result<(), Exit> {
     let new = written(place, text, MODE)?;
-    hand_over(new.path()).map_err(anyhow::Error::from)?;
+    hand_over(new.as_file(), new.path()).map_err(anyhow::Error::from)?;
     new.persist_noclobber(place).with_context(|| format!("{} can't be written", place.display()))?;
     settle(place);
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, lchown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf, absolute};
 
 use anyhow::anyhow;
@@ -28,24 +28,30 @@ pub(super) struct SecretFiles {
 }
 
 impl SecretFiles {
-    /// A make's keys as the table has them. A secret that somebody typed gets a file, for its owner alone.
+    /// A make's keys as the table has them. A secret that somebody typed gets a file, for its owner alone. What is in
+    /// the folder is named from there if `is_relative`, and in full otherwise.
     ///
     /// # Errors
     /// What can't be read or written.
-    pub(super) fn entries(&mut self, draft: &Draft, beside: &Path) -> Result<Vec<Entry>, Exit> {
+    pub(super) fn entries(
+        &mut self,
+        draft: &Draft,
+        beside: &Path,
+        is_relative: bool,
+    ) -> Result<Vec<Entry>, Exit> {
         let place = absolute(beside).map_err(anyhow::Error::from)?;
+        let named = |file: &Path| {
+            let name = if is_relative { named_from(&place, file) } else { file.display().to_string() };
+            format!("{{ file = {} }}", quoted(&name))
+        };
         let mut entries = Vec::new();
         for (key, value) in &draft.keys {
             let value = match value {
                 Value::Text(text) => quoted(text),
                 Value::Variable(name) => format!("{{ env = {} }}", quoted(name)),
-                Value::File(file) => {
-                    let file = absolute(file).map_err(anyhow::Error::from)?;
-                    format!("{{ file = {} }}", quoted(&named_from(&place, &file)))
-                }
+                Value::File(file) => named(&absolute(file).map_err(anyhow::Error::from)?),
                 Value::Typed(secret) => {
-                    let file = self.write(&place, &format!("{}.{}", draft.name, key.name), secret)?;
-                    format!("{{ file = {} }}", quoted(&named_from(&place, &file)))
+                    named(&self.write(&place, &format!("{}.{}", draft.name, key.name), secret)?)
                 }
                 Value::Stdin => return Err(person::given_up()),
             };
@@ -73,7 +79,7 @@ impl SecretFiles {
             let mut made = made.map_err(|error| anyhow!("{} can't be written: {error}", file.display()))?;
             self.made.push(file.clone());
             let written = made.write_all(secret.expose().as_bytes()).and_then(|()| made.write_all(b"\n"));
-            let written = written.and_then(|()| hand_over(&file)).and_then(|()| made.sync_all());
+            let written = written.and_then(|()| hand_over(&made, &file)).and_then(|()| made.sync_all());
             written.map_err(|error| anyhow!("{} can't be written: {error}", file.display()))?;
             return Ok(file);
         }
@@ -102,11 +108,11 @@ impl Drop for SecretFiles {
 }
 
 /// Gives what the administrator has just made to whoever has the folder that it is in: a service of another user has to
-/// read it.
-pub(super) fn hand_over(made: &Path) -> io::Result<()> {
-    let (ours, theirs) = (made.symlink_metadata()?, folder(made).metadata()?);
+/// read it. Whatever bears its name by now is left alone.
+pub(super) fn hand_over(made: &File, place: &Path) -> io::Result<()> {
+    let (ours, theirs) = (made.metadata()?, folder(place).metadata()?);
     if ours.uid() == 0 && theirs.uid() != 0 {
-        lchown(made, Some(theirs.uid()), Some(theirs.gid()))?;
+        fchown(made, Some(theirs.uid()), Some(theirs.gid()))?;
     }
     Ok(())
 }
@@ -158,3 +164,6 @@ fn read(from: impl Read, name: &str) -> Result<Secret, Exit> {
     let text = text.strip_suffix('\n').map_or(text, |text| text.strip_suffix('\r').unwrap_or(text));
     if text.is_empty() { Err(anyhow!("{name} brings nothing").into()) } else { Ok(Secret::new(text)) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! What is written into a configuration: a device's table, and the file around the first one.
 
+use std::net::IpAddr;
 use std::path::Path;
 
 use super::draft::Draft;
@@ -77,10 +78,20 @@ fn one(make: &Make) -> String {
     if is_sounded { format!("An {product}") } else { format!("A {product}") }
 }
 
+/// What a door is called on this machine, where one that is open to every address has none of its own.
+pub(super) fn called(door: &Address) -> Address {
+    let is_any = door.host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified());
+    if is_any { local(door) } else { door.clone() }
+}
+
+fn local(door: &Address) -> Address {
+    Address { host: "localhost".to_owned(), port: door.port }
+}
+
 /// The table of a device that somebody was asked about, with what it may need next.
 pub(super) fn device(draft: &Draft, values: Vec<Entry>, door: &Address) -> String {
-    let host = if door.is_loopback() || door.host == "0.0.0.0" { "localhost" } else { &door.host };
-    let comment = format!("{}, at http://{host}:{}/{}/…", one(draft.make), door.port, draft.name);
+    let door = if door.is_loopback() { local(door) } else { called(door) };
+    let comment = format!("{}, at http://{door}/{}/…", one(draft.make), draft.name);
     let mut entries = vec![
         Entry::new("vendor", quoted(draft.make.name)),
         Entry::new("url", quoted(&draft.url.to_string())),

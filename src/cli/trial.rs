@@ -1,8 +1,11 @@
 //! A visit to a device before it is written down. What a first contact leaves behind (a pin, a session, the folders of
 //! both) is what the first run will find, or goes again.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::Exit;
 use super::secrets::hand_over;
@@ -46,7 +49,7 @@ impl Traces {
     fn hand_over(&self) {
         for made in self.folders.iter().chain(&self.pins).chain(&self.session) {
             // What is not there was not made; what can't be handed over is told of where it is read.
-            drop(hand_over(made));
+            drop(open(made).and_then(|opened| hand_over(&opened, made)));
         }
     }
 }
@@ -78,13 +81,36 @@ pub(super) async fn visit(mut config: Config<Driver>, device: &str) -> Result<(F
         let told = Told { name: Kind::Internal.name().to_owned(), detail: trouble };
         return Ok((Findings { fault: Some(told), ..Findings::default() }, traces));
     }
+    let pins = config.certs.join(format!("{device}.pem"));
     let house = build_house(config, Clock::system())?;
     let instruction = Instruction::Examine { device: device.to_owned() };
-    let found = match during(&format!("trying {device}"), carry_out(&house, instruction)).await {
+    let mut found = match during(&format!("trying {device}"), carry_out(&house, instruction)).await {
         Outcome::Examined(found) => found,
         // No other answer is given to this.
         _ => Findings::default(),
     };
+    // A pin that was there before is of a device that had this name.
+    if let Some(told) = found.fault.as_mut().filter(|_| traces.pins.is_none()) {
+        advise(told, device, &pins);
+    }
     traces.is_refused = found.fault.as_ref().is_some_and(|told| told.name == Kind::LoginRefused.name());
     Ok((found, traces))
+}
+
+/// Says what helps against an old pin: `keyward trust` knows only devices that are written down.
+fn advise(told: &mut Told, device: &str, pins: &Path) {
+    let Some((what, advice)) = told.detail.rsplit_once(": ") else { return };
+    if told.name == Kind::CertificateChanged.name() && advice.contains("`keyward trust ") {
+        told.detail = format!(
+            "{what}: if the device was replaced, remove {}; if it is another one, choose another name; or write it with \
+             --untested, and then accept the certificate with `keyward trust {device}`",
+            pins.display()
+        );
+    }
+}
+
+/// What really has this name: no link's target, and no pipe that is waited for.
+fn open(place: &Path) -> std::io::Result<File> {
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    File::options().read(true).custom_flags(flags.bits().cast_signed()).open(place)
 }

@@ -136,7 +136,10 @@ impl Writing<'_> {
     async fn prepare(&self, draft: Draft, untested: bool, is_watched: bool) -> Result<Prepared, Exit> {
         let draft = read_streams(draft).await?;
         let mut secrets = SecretFiles::default();
-        let entries = secrets.entries(&draft, document::folder(self.file))?;
+        let entries = match self.linked() {
+            Some(place) => secrets.entries(&draft, document::folder(place), false)?,
+            None => secrets.entries(&draft, document::folder(self.file), true)?,
+        };
         let door = whereabouts(Some(self.file), self.environment).listen;
         let table = stanza::device(&draft, entries, &door);
         let text = match &self.before {
@@ -175,7 +178,7 @@ impl Writing<'_> {
             Some(before) => before.replace(&text)?,
             None => document::create(self.file, &text)?,
         }
-        let file = self.file.display();
+        let file = self.linked().unwrap_or(self.file).display();
         let beside = secrets.names();
         secrets.keep();
         if let Some(traces) = traces {
@@ -207,14 +210,21 @@ impl Writing<'_> {
         Ok(())
     }
 
+    /// Where the file really is, if it is a link into another folder. Relative paths in it mean another file for each of
+    /// its names.
+    fn linked(&self) -> Option<&Path> {
+        let place = self.before.as_ref()?.place();
+        let here = document::folder(self.file).canonicalize();
+        Some(place).filter(|place| !here.is_ok_and(|here| here == document::folder(place)))
+    }
+
     fn say_next(&self, name: &str, listen: &Address) {
         let is_found =
             config::find(None, self.environment).ok().flatten().is_some_and(|found| found == self.file);
         let option = if is_found { String::new() } else { format!(" --config {}", self.file.display()) };
-        let host = if listen.host == "0.0.0.0" { "localhost" } else { &listen.host };
         say("Next:");
         say(&format!("  keyward run{option}"));
-        say(&format!("  curl http://{host}:{}/{name}/", listen.port));
+        say(&format!("  curl http://{}/{name}/", stanza::called(listen)));
     }
 }
 

@@ -58,6 +58,27 @@ fn a_file_that_can_not_be_added_to_is_told_with_what_to_add() {
 }
 
 #[test]
+fn devices_in_one_line_are_left_alone_where_the_rest_would_be_printed_otherwise() {
+    for text in [
+        "listen = \"y\"\r\ndevices = { a = { x = 1 } }\r\n",
+        "\u{feff}devices = { a = { x = 1 } }\n",
+        "devices = { a = { x = 1 } }",
+        "devices.a.x = 1\nlisten = \"y\"\ndevices.b.x = 1\n",
+    ] {
+        let told = with(text).unwrap_err();
+        assert!(told.contains("Add by hand") && told.contains(TABLE), "{told}");
+    }
+}
+
+#[test]
+fn the_mode_stays_whatever_the_umask_takes() {
+    let (_folder, file, document) = document("");
+    fs::set_permissions(&file, Permissions::from_mode(0o777)).unwrap();
+    assert!(document.replace("ours").is_ok());
+    assert_eq!(file.metadata().unwrap().mode() & 0o7777, 0o777);
+}
+
+#[test]
 fn what_somebody_else_wrote_meanwhile_stays() {
     let (_folder, file, document) = document("[log]\n");
     fs::write(&file, "# theirs\n").unwrap();

@@ -327,3 +327,63 @@ async fn a_running_server_takes_over_what_add_wrote() {
     assert_eq!(Line::to(address).await.ask(&sample).await.unwrap().status, 200);
     assert_eq!(second.twin.logins(), 1);
 }
+
+#[tokio::test]
+async fn a_secret_lies_beside_the_file_that_a_link_leads_to_and_is_found_through_both() {
+    let (device, _) = meter();
+    let process = home().given(input(&format!("{}\n", password(&device))));
+    for folder in ["link", "real"] {
+        std::fs::create_dir(process.path(folder)).unwrap();
+    }
+    std::fs::write(process.path("real/proxy.toml"), "# mine\n").unwrap();
+    symlink("../real/proxy.toml", process.path("link/proxy.toml")).unwrap();
+    let url = device.url();
+    let told = ["--vendor", "egauge", "--url", &url, "--username", "owner", "--password-file", "-"];
+    let ended =
+        process.carry_out(&[&["add", "meter", "--config", "link/proxy.toml"], &told[..]].concat()).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("real/proxy.toml, and beside it meter.password"), "{}", ended.out);
+    assert!(names(process.path("real")).contains("meter.password"));
+    assert!(!names(process.path("link")).contains("meter.password"));
+    for file in ["link/proxy.toml", "real/proxy.toml"] {
+        let checked = process.carry_out(&["check", "--config", file]).await;
+        assert_eq!(checked.code, Some(0), "{file}: {checked:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_old_pin_of_the_name_is_told_with_what_helps() {
+    let (mut device, _) = meter();
+    let process = home();
+    let told = flags(&process, &device);
+    assert_eq!(process.carry_out(&words(&["init"], &told)).await.code, Some(0));
+    std::fs::remove_file(process.path("proxy.toml")).unwrap();
+    device.shows(twin::Certificate::self_signed().unwrap()).await;
+    let ended = process.carry_out(&words(&["init"], &told)).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    for advice in ["remove certs/meter.pem", "another name", "--untested, and then", "`keyward trust meter`"]
+    {
+        assert!(ended.err.contains(advice), "{advice}: {}", ended.err);
+    }
+    assert!(!ended.err.contains("if you know why"), "{}", ended.err);
+    std::fs::remove_file(process.path("certs/meter.pem")).unwrap();
+    let ended = process.carry_out(&words(&["init"], &told)).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[tokio::test]
+async fn where_to_look_next_is_a_url_for_every_kind_of_address() {
+    for (listen, door) in [
+        ("0.0.0.0:18999", "localhost:18999"),
+        ("[::]:18999", "localhost:18999"),
+        ("[fd00::1]:18999", "[fd00::1]:18999"),
+    ] {
+        let process = home().with("KEYWARD_LISTEN", listen);
+        let told = ["init", "--untested", "--vendor", "open", "--url", "https://127.0.0.1:9"];
+        let ended = process.carry_out(&told).await;
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        assert!(ended.out.contains(&format!("curl http://{door}/")), "{}", ended.out);
+        let written = std::fs::read_to_string(process.path("proxy.toml")).unwrap();
+        assert!(written.contains(&format!(", at http://{door}/")), "{written}");
+    }
+}
