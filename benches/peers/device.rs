@@ -133,9 +133,12 @@ impl Answers {
     }
 }
 
+/// Of JSON, where there is a body: who remembers answers looks whether they are whole.
 fn whole(status: &str, length: usize) -> Vec<u8> {
     let mut answer = head(status, length);
-    answer.resize(answer.len() + length, b'x');
+    if let Some(inside) = length.checked_sub(8) {
+        answer.extend(format!("{{\"x\":\"{}\"}}", "x".repeat(inside)).into_bytes());
+    }
     answer
 }
 
