@@ -19,8 +19,8 @@ pub(super) struct Doorman {
     state: Mutex<State>,
     /// Somebody has left, or waits for a request, while there is no room.
     left: Notify,
-    /// Whether somebody waits for a place.
-    is_full: AtomicBool,
+    /// Whether there has ever been no place: then whoever begins to rest says so. It stays, since several doors may wait.
+    was_full: AtomicBool,
 }
 
 #[derive(Default)]
@@ -73,7 +73,7 @@ impl Doorman {
             metrics,
             state: Mutex::default(),
             left: Notify::new(),
-            is_full: AtomicBool::new(false),
+            was_full: AtomicBool::new(false),
         })
     }
 
@@ -84,11 +84,10 @@ impl Doorman {
             // Whoever leaves from now on is not missed.
             left.as_mut().enable();
             if let Some(seat) = self.free_seat() {
-                self.is_full.store(false, Ordering::Relaxed);
                 return seat;
             }
             // Before it is looked who rests: whoever begins to from now on says so.
-            self.is_full.store(true, Ordering::SeqCst);
+            self.was_full.store(true, Ordering::SeqCst);
             self.give_way();
             left.await;
         }
@@ -152,7 +151,7 @@ impl Seat {
         let waiting_since = if phase == Phase::Waiting { now } else { stage.waiting_since };
         *stage = Stage { phase, turn: stage.turn + 1, waiting_since, since: now };
         drop(stage);
-        if phase == Phase::Waiting && self.doorman.is_full.load(Ordering::SeqCst) {
+        if phase == Phase::Waiting && self.doorman.was_full.load(Ordering::SeqCst) {
             self.doorman.left.notify_waiters();
         }
     }
