@@ -109,24 +109,27 @@ fn a_device_sends_nobody_to_another_prefix() {
     });
 }
 
+/// A request of this caller, by the first door.
+fn from(caller: [u8; 4], gateway: &Gateway) -> Arrival {
+    let peer = Peer {
+        remote: SocketAddr::new(IpAddr::from(caller), 1),
+        local: SocketAddr::from(([192, 168, 1, 1], 8480)),
+        door: Arc::new(gateway.house.load().doors[0].id.clone()),
+        secure: false,
+        ending: gateway.closing.clone(),
+    };
+    Arrival { peer: Arc::new(peer), id: RequestId::new() }
+}
+
 /// Callers of the loopback are always let in, so others are made up here.
 #[tokio::test]
 async fn a_stranger_who_wants_a_tunnel_or_an_echo_is_told_that_it_is_one() {
-    let house = house();
-    let door = Arc::new(house.doors[0].id.clone());
-    let gateway = Gateway::new(house, Arc::new(Metrics::new()), Clock::system());
+    let gateway = Gateway::new(house(), Arc::new(Metrics::new()), Clock::system());
     for (caller, status) in [([203, 0, 113, 2], 403), ([192, 168, 1, 2], 405)] {
         for (method, target) in [(Method::CONNECT, "evil.example:443"), (Method::TRACE, "/meter/")] {
-            let peer = Peer {
-                remote: SocketAddr::new(IpAddr::from(caller), 1),
-                local: SocketAddr::from(([192, 168, 1, 1], 8480)),
-                door: Arc::clone(&door),
-                secure: false,
-                ending: gateway.closing.clone(),
-            };
             let asked = Request::builder().method(method).uri(target).header("host", "localhost");
             let asked = asked.body(Body::empty()).unwrap();
-            let arrival = Arrival { peer: Arc::new(peer), id: RequestId::new() };
+            let arrival = from(caller, &gateway);
             let answered = front::front(Arc::clone(&gateway)).answer(asked, &arrival).await;
             assert_eq!(answered.status(), status, "{caller:?} {target}");
         }
@@ -136,23 +139,14 @@ async fn a_stranger_who_wants_a_tunnel_or_an_echo_is_told_that_it_is_one() {
 /// Who can stand in for a device must not accept that on its behalf.
 #[tokio::test]
 async fn a_neighbour_without_a_key_accepts_no_certificate() {
-    let house = house();
-    let door = Arc::new(house.doors[0].id.clone());
-    let gateway = Gateway::new(house, Arc::new(Metrics::new()), Clock::system());
+    let gateway = Gateway::new(house(), Arc::new(Metrics::new()), Clock::system());
     let form = format!("device=meter&sha256={}", "AB".repeat(32));
     for (caller, fault) in
         [([192, 168, 1, 2], "http_request_denied"), ([127, 0, 0, 1], "tls_certificate_error")]
     {
-        let peer = Peer {
-            remote: SocketAddr::new(IpAddr::from(caller), 1),
-            local: SocketAddr::from(([192, 168, 1, 1], 8480)),
-            door: Arc::clone(&door),
-            secure: false,
-            ending: gateway.closing.clone(),
-        };
         let asked =
             Request::post("/-/trust").header("host", "192.168.1.1").header("origin", "http://192.168.1.1");
-        let arrival = Arrival { peer: Arc::new(peer), id: RequestId::new() };
+        let arrival = from(caller, &gateway);
         let front = front::front(Arc::clone(&gateway));
         let answered = front.answer(asked.body(Body::from(form.clone())).unwrap(), &arrival).await;
         let told = answered.headers()["proxy-status"].to_str().unwrap();
