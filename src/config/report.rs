@@ -67,6 +67,11 @@ impl Location {
         Self(format!("environment variable {name}"))
     }
 
+    /// An option of the command line.
+    pub fn of_option(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+
     /// A key that is not in the file, so that its default holds.
     pub(super) fn of_default(file: &Path, key: &str) -> Self {
         Self(format!("{}: {key}", file.display()))
@@ -109,7 +114,7 @@ pub(super) struct Report<'a> {
     pub(super) file: &'a Path,
     pub(super) environment: &'a Environment,
     faults: RefCell<Vec<Fault>>,
-    warnings: RefCell<Vec<String>>,
+    warnings: RefCell<Vec<(usize, String)>>,
     hidden: RefCell<Vec<Range<usize>>>,
     known: RefCell<BTreeSet<&'static str>>,
 }
@@ -153,7 +158,7 @@ impl<'a> Report<'a> {
     /// Something at `at` works, and should be changed.
     pub(super) fn warn(&self, at: usize, key: &str, message: &str) {
         let warning = format!("{}: {message}", self.location(at, key));
-        self.warnings.borrow_mut().push(warning);
+        self.warnings.borrow_mut().push((at, warning));
     }
 
     /// Somewhere in the file `key` means something.
@@ -195,7 +200,9 @@ impl<'a> Report<'a> {
             message: syntax_message(error).to_owned(),
         }));
         if faults.is_empty() {
-            return Ok(self.warnings.into_inner());
+            let mut warnings = self.warnings.into_inner();
+            warnings.sort_by_key(|(at, _)| *at);
+            return Ok(warnings.into_iter().map(|(_, warning)| warning).collect());
         }
         faults.sort_by_key(|fault| fault.at);
         // One slip makes the parser stumble several times over the same line.
