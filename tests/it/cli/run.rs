@@ -27,8 +27,23 @@ async fn what_keeps_it_from_starting_is_told_with_exit_2() {
     let process = Process::new(&device.table("meter", ""));
     let nobody = process.carry_out(&["run", "--config", "nowhere.toml"]).await;
     assert!(nobody.code == Some(2) && nobody.err.contains("nowhere.toml"), "{nobody:?}");
+    assert!(nobody.err.contains("`keyward init --config nowhere.toml`"), "{nobody:?}");
+    for command in ["run", "check", "health", "init", "add"] {
+        let folder = process.carry_out(&[command, "--config", "."]).await;
+        let is_told = folder.err.contains("which is a folder") && folder.err.contains("./proxy.toml");
+        assert!(folder.code == Some(2) && is_told, "{command}: {folder:?}");
+    }
     let first = process.start(&["run"]);
-    first.address().await;
+    let ours = first.address().await;
+    for (arguments, how) in [
+        (&["run"][..], "KEYWARD_LISTEN"),
+        (&["demo", "--listen", &ours.to_string()], "`keyward demo --listen "),
+    ] {
+        let other = Process::new(&device.table("meter", "")).with("KEYWARD_LISTEN", ours.to_string());
+        let ended = other.carry_out(arguments).await;
+        let is_told = ended.err.contains("a keyward listens there already") && ended.err.contains(how);
+        assert!(ended.code == Some(2) && is_told, "{ended:?}");
+    }
     let second = process.carry_out(&["run"]).await;
     assert!(second.code == Some(2) && second.err.contains("state"), "{second:?}");
     let other = Process::new(&device.table("meter", "")).with("KEYWARD_LISTEN", &address);
