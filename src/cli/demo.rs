@@ -38,8 +38,8 @@ pub(super) async fn demo(listen: Option<Address>, environment: Environment) -> R
         }
         Err(StartError::Listen { address, source, .. }) => {
             // Its file is nobody's business.
-            let error = StartError::Listen { at: Location::of_option("--listen"), address, source };
-            return Err(neighbour::told(error, |free| format!("`keyward demo --listen {free}`")).await);
+            let error = StartError::Listen { at: Location::Place("--listen".to_owned()), address, source };
+            return Err(neighbour::told(error, |_, free| format!("`keyward demo --listen {free}`")).await);
         }
         bound => bound?,
     };

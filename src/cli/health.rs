@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
-use http::{Request, Response, header};
+use http::{Method, Request, Response, header};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -45,12 +45,16 @@ pub(super) async fn health(named: Option<PathBuf>, environment: Environment) -> 
 }
 
 async fn ask(address: &Address) -> anyhow::Result<()> {
-    let status = get(address, "/healthz").await?.status();
+    let status = send(address, Method::GET, "/healthz").await?.status();
     if status.is_success() { Ok(()) } else { Err(anyhow!("it answers {status}")) }
 }
 
 /// What is answered at this address of this machine.
-pub(super) async fn get(address: &Address, path: &'static str) -> anyhow::Result<Response<Incoming>> {
+pub(super) async fn send(
+    address: &Address,
+    method: Method,
+    target: &'static str,
+) -> anyhow::Result<Response<Incoming>> {
     // The address of every interface is none to connect to.
     let host = match address.host.as_str() {
         "0.0.0.0" => "127.0.0.1",
@@ -63,6 +67,7 @@ pub(super) async fn get(address: &Address, path: &'static str) -> anyhow::Result
     let stream = TcpStream::connect((host, address.port)).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = Request::get(path).header(header::HOST, "localhost").body(Empty::<Bytes>::new())?;
+    let request = Request::builder().method(method).uri(target).header(header::HOST, "localhost");
+    let request = request.body(Empty::<Bytes>::new())?;
     Ok(sender.send_request(request).await?)
 }

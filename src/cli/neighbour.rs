@@ -3,23 +3,22 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Limited};
+use http::header::{self, HeaderName};
+use http::{Method, StatusCode};
 use tokio::time::timeout;
 
 use super::Exit;
-use super::health::get;
-use crate::config::Address;
+use super::health::send;
+use crate::config::{Address, Location};
+use crate::gateway::front::METHODS;
 use crate::server::StartError;
 
 /// Somebody waits for the answer, and it comes from this machine.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How what keyward says of its devices begins, and how much of it is read.
-const DEVICES: &[u8] = b"{\"devices\":[";
-const LONGEST: usize = 1024 * 1024;
 
 /// Why the server does not start. Where its port is taken: whether another keyward has it, and `how` this one gets
 /// another, given that.
-pub(super) async fn told(error: StartError, how: impl FnOnce(&Address) -> String) -> Exit {
+pub(super) async fn told(error: StartError, how: impl FnOnce(&Location, &Address) -> String) -> Exit {
     match &error {
         StartError::Listen { at, address, source } if source.kind() == ErrorKind::AddrInUse => {
             let Ok(taken) = address.parse::<Address>() else { return error.into() };
@@ -27,7 +26,7 @@ pub(super) async fn told(error: StartError, how: impl FnOnce(&Address) -> String
             let who =
                 if is_ours { "a keyward listens there already" } else { "another program listens there" };
             let next = Address { port: taken.port.checked_add(1).unwrap_or(8480), ..taken };
-            let how = how(&next);
+            let how = how(at, &next);
             Exit::Usage(format!(
                 "{at}: {address} can't be listened on: {who}; end it, or choose another port: {how}"
             ))
@@ -36,13 +35,13 @@ pub(super) async fn told(error: StartError, how: impl FnOnce(&Address) -> String
     }
 }
 
-/// Whether a keyward answers there: with its devices, or in its own words that it does not say.
+/// Whether a keyward answers there. What all of a server can do it says itself, at every door, and no device hears of it.
 async fn is_keyward(address: &Address) -> bool {
-    let Ok(answer) = get(address, "/-/devices").await else { return false };
-    let status = answer.headers().get("proxy-status").map(|status| status.as_bytes().to_owned());
-    if status.is_some_and(|status| status.starts_with(b"keyward;")) {
-        return true;
-    }
-    let body = Limited::new(answer.into_body(), LONGEST).collect().await;
-    body.is_ok_and(|body| body.to_bytes().starts_with(DEVICES))
+    let Ok(answer) = send(address, Method::OPTIONS, "*").await else { return false };
+    let says = |name: HeaderName, words: &str| {
+        answer.headers().get(name).is_some_and(|value| value.as_bytes().starts_with(words.as_bytes()))
+    };
+    // Who asks for a key says so in its own words.
+    let is_refused = says(HeaderName::from_static("proxy-status"), "keyward;");
+    is_refused || (answer.status() == StatusCode::NO_CONTENT && says(header::ALLOW, METHODS))
 }

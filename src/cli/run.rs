@@ -15,7 +15,7 @@ use super::log::Log;
 use super::terminal::is_painted;
 use super::{Exit, neighbour, read, service, welcome};
 use crate::clock::Clock;
-use crate::config::{self, Address, Environment};
+use crate::config::{self, Address, Environment, Location};
 use crate::disk::plain;
 use crate::server::Server;
 use crate::server::reload::{Reloader, Watch};
@@ -75,9 +75,12 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// How the port is chosen on which `run` listens.
-pub(super) fn how_to_choose(free: &Address) -> String {
-    format!("`listen = \"{free}\"` at the top of proxy.toml, or KEYWARD_LISTEN={free}")
+/// How the port is chosen that `at` says.
+pub(super) fn how_to_choose(at: &Location, free: &Address) -> String {
+    match at {
+        Location::Variable(name) => format!("{name}={free}"),
+        Location::Place(_) => format!("`listen = \"{free}\"` in proxy.toml"),
+    }
 }
 
 /// The sockets that a service manager has bound for us (systemd's `sd_listen_fds`). To be called before there are

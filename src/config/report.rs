@@ -59,28 +59,26 @@ impl std::error::Error for Errors {}
 
 /// What of the configuration says something, as messages begin: `proxy.toml:3:10: listen`, or a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location(String);
+pub enum Location {
+    /// A variable of the environment, which wins over the file.
+    Variable(&'static str),
+    /// A place in the file, or an option of the command line.
+    Place(String),
+}
 
 impl Location {
-    /// A variable of the environment.
-    pub(super) fn of_variable(name: &str) -> Self {
-        Self(format!("environment variable {name}"))
-    }
-
-    /// An option of the command line.
-    pub fn of_option(name: &str) -> Self {
-        Self(name.to_owned())
-    }
-
     /// A key that is not in the file, so that its default holds.
     pub(super) fn of_default(file: &Path, key: &str) -> Self {
-        Self(format!("{}: {key}", file.display()))
+        Self::Place(format!("{}: {key}", file.display()))
     }
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::Place(place) => f.write_str(place),
+        }
     }
 }
 
@@ -143,16 +141,16 @@ impl<'a> Report<'a> {
     }
 
     /// Something is wrong with a variable of the environment that holds this text.
-    pub(super) fn outside_fault(&self, variable: &str, text: &str, message: &str) {
+    pub(super) fn outside_fault(&self, variable: &'static str, text: &str, message: &str) {
         let got = if is_harmless(text) { format!("got {text:?}; ") } else { String::new() };
-        let Location(key) = Location::of_variable(variable);
+        let key = Location::Variable(variable).to_string();
         self.push(Fault { at: None, key, message: format!("{got}{message}") });
     }
 
     /// Where a key stands, at a position in bytes.
     pub(super) fn location(&self, at: usize, key: &str) -> Location {
         let (line, column) = Lines::new(self.text).place(at);
-        Location(format!("{}:{}:{}: {key}", self.file.display(), line + 1, column + 1))
+        Location::Place(format!("{}:{}:{}: {key}", self.file.display(), line + 1, column + 1))
     }
 
     /// Something at `at` works, and should be changed.

@@ -16,6 +16,9 @@ async fn get(address: SocketAddr, target: &str) -> Reply {
     Line::to(address).await.ask(&Ask::get(target)).await.unwrap()
 }
 
+/// Whoever asks shows a key.
+const KEYED: &str = "[access.keys.all]\nkey = \"all-0123456789abcdefgh\"\n";
+
 fn device() -> Device {
     Device::new(Generic::new(Scheme::Bearer))
 }
@@ -36,6 +39,14 @@ async fn what_keeps_it_from_starting_is_told_with_exit_2() {
     }
     let first = process.start(&["run"]);
     let ours = first.address().await;
+    let keyed = Process::new(&format!("{}{KEYED}", device.table("meter", "")));
+    let keyed_server = keyed.start(&["run"]);
+    let keyed = keyed_server.address().await.to_string();
+    let before = device.twin.journal().total();
+    let ended =
+        Process::new(&device.table("meter", "")).with("KEYWARD_LISTEN", &keyed).carry_out(&["run"]).await;
+    assert!(ended.err.contains("a keyward listens there already"), "{ended:?}");
+    assert_eq!(device.twin.journal().total(), before, "no device hears of it");
     for (arguments, how) in [
         (&["run"][..], "KEYWARD_LISTEN"),
         (&["demo", "--listen", &ours.to_string()], "`keyward demo --listen "),
