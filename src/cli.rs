@@ -1,5 +1,6 @@
 //! The commands. What goes wrong is told in words for a person; see [`Exit`] for the codes.
 
+mod beside;
 mod check;
 mod demo;
 mod discover;
@@ -10,6 +11,7 @@ mod health;
 mod init;
 mod log;
 mod man;
+mod neighbour;
 mod person;
 mod process;
 mod report;
@@ -20,7 +22,9 @@ mod stanza;
 mod terminal;
 mod trial;
 mod trust;
+mod verdict;
 mod welcome;
+mod words;
 mod writing;
 
 use std::io::Write;
@@ -31,7 +35,8 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::config::{self, Config, Environment};
+use crate::config::{self, Config, Environment, Missing};
+use crate::disk::plain;
 use crate::server::StartError;
 use crate::vendor::{Driver, Registry};
 
@@ -88,6 +93,20 @@ struct ConfigArgument {
     config: Option<PathBuf>,
 }
 
+impl Command {
+    /// The configuration that it was told to read.
+    fn named(&self) -> Option<&Path> {
+        match self {
+            Self::Run(of) | Self::Health(of) => of.config.as_deref(),
+            Self::Init(of) => of.named(),
+            Self::Add(of) => of.named(),
+            Self::Check(of) => of.named(),
+            Self::Trust(of) => of.named(),
+            _ => None,
+        }
+    }
+}
+
 /// Why a command ends, and with which code.
 #[derive(Debug, thiserror::Error)]
 enum Exit {
@@ -105,11 +124,20 @@ impl From<StartError> for Exit {
     }
 }
 
+impl From<Missing> for Exit {
+    fn from(missing: Missing) -> Self {
+        let help = if missing.is_folder { "" } else { ": `keyward init` asks for a device and writes it" };
+        Self::Usage(format!("{missing}{help}"))
+    }
+}
+
 /// Carries out the command line.
 pub fn main() -> ExitCode {
     process::prepare();
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| given::told(error).exit());
     let environment = Environment::read();
+    let named = arguments.command.named().map(Path::to_owned);
+    let here = environment.clone();
     let outcome = match arguments.command {
         Command::Run(ConfigArgument { config }) => {
             run::handed().and_then(|handed| in_runtime(run::run(config, environment, handed)))
@@ -134,7 +162,8 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(exit) => {
-            tell(&exit.to_string());
+            let option = words::option(named.as_deref(), &here);
+            tell(&words::pasteable(&plain(&exit), &option));
             ExitCode::from(if matches!(exit, Exit::Usage(_)) { 2 } else { 1 })
         }
     }
@@ -154,7 +183,7 @@ fn in_runtime<F: Future<Output = Result<(), Exit>>>(command: F) -> Result<(), Ex
 
 /// Finds and reads the configuration.
 fn load(named: Option<&Path>, environment: &Environment) -> Result<Config<Driver>, Exit> {
-    let file = config::find(named, environment).map_err(|missing| Exit::Usage(missing.to_string()))?;
+    let file = config::find(named, environment)?;
     read(&file.ok_or_else(|| Exit::Usage(NO_FILE.to_owned()))?, environment)
 }
 

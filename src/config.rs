@@ -42,7 +42,7 @@ pub use report::{Errors, Location};
 pub use section::Section;
 pub use trust::{CaName, Fingerprint, Trust};
 pub use url::{Address, BaseUrl};
-pub use whereabouts::{Whereabouts, whereabouts};
+pub use whereabouts::{Whereabouts, service_folder, whereabouts};
 
 use crate::secret::Secret;
 use report::Report;
@@ -218,7 +218,8 @@ pub fn load<M: Makes>(
             file,
             match error.kind() {
                 std::io::ErrorKind::NotFound => "is not there: put it back".to_owned(),
-                _ => format!("cannot be read: {error}"),
+                std::io::ErrorKind::IsADirectory => "is a folder, and is to be a file".to_owned(),
+                _ => format!("cannot be read: {}", crate::disk::plain(&error)),
             },
         )
     })?;

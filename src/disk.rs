@@ -1,5 +1,6 @@
 //! Files that outlive the process: read without being led elsewhere or held up, written whole or not at all.
 
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -55,6 +56,18 @@ pub fn read(file: &Path, longest: u64, links: Links) -> io::Result<Zeroizing<Vec
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, error));
     }
     Ok(bytes)
+}
+
+/// What the system says of an error, or a text with that in it, for a person: without the number that it has there.
+pub fn plain(error: &impl Display) -> String {
+    const NUMBER: &str = " (os error ";
+    let mut text = error.to_string();
+    while let Some(at) = text.find(NUMBER)
+        && let Some(length) = text.get(at..).and_then(|rest| rest.find(')'))
+    {
+        text.replace_range(at..=at + length, "");
+    }
+    text
 }
 
 /// A folder that we write to.
@@ -190,7 +203,7 @@ impl Folder {
         let place = self.path.display();
         let trouble = outcome
             .err()
-            .map(|error| format!("the folder {place} can't be written ({error}): {}", self.loss));
+            .map(|error| format!("the folder {place} can't be written ({}): {}", plain(&error), self.loss));
         let fine = trouble.is_none();
         let mut noted = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match (&*noted, &trouble) {
@@ -202,3 +215,6 @@ impl Folder {
         fine
     }
 }
+
+#[cfg(test)]
+mod tests;

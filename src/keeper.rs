@@ -22,6 +22,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 pub use account::fingerprint;
+pub use check::TRIED_EVERY;
 use lease::Held;
 pub use lease::Lease;
 pub use rest::Failure;

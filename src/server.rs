@@ -39,6 +39,7 @@ pub use warnings::warnings;
 
 use crate::clock::Clock;
 use crate::config::{Config, Limits, Location};
+use crate::disk::plain;
 use crate::gateway::front::front;
 use crate::gateway::{Gateway, House};
 use crate::metrics::Metrics;
@@ -73,19 +74,19 @@ pub enum StartError {
 }
 
 /// Why an address can't be listened on, and what to do.
-pub fn unbound(error: &io::Error) -> String {
+fn unbound(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             "another program listens there; end it, or choose another port".to_owned()
         }
         io::ErrorKind::AddrNotAvailable => {
-            "this machine has no such address; 0.0.0.0 is all that it has".to_owned()
+            "this machine has no such address; write one that it has, or 0.0.0.0 for all of them".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
             "ports below 1024 are for root and for who has CAP_NET_BIND_SERVICE; choose another port"
                 .to_owned()
         }
-        _ => error.to_string(),
+        _ => plain(error),
     }
 }
 
@@ -182,7 +183,6 @@ impl Server {
         self.hall.begun.cancel();
         let saving = tokio::spawn(saving::save_again(Arc::clone(gateway)));
         stop.await;
-        tracing::info!("stopping");
         let Hall { closing, connections, gone, .. } = &*self.hall;
         closing.cancel();
         connections.close();

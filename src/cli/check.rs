@@ -1,14 +1,18 @@
 //! `keyward check`.
 
+use std::path::Path;
+
 use anyhow::anyhow;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 
+use super::beside::beside;
 use super::report::Report;
 use super::terminal::{Paint, during};
+use super::words::{devices, option, pasteable};
 use super::{ConfigArgument, Exit, load, say, tell};
 use crate::clock::Clock;
 use crate::config::Environment;
-use crate::disk::Folder;
+use crate::disk::{Folder, plain};
 use crate::server::operate::{Instruction, Outcome, carry_out};
 use crate::server::{build_house, control, examine_doors, examine_folders, folders, warnings};
 
@@ -24,8 +28,16 @@ pub(super) struct Arguments {
     report: bool,
 }
 
+impl Arguments {
+    /// The configuration that it was told to read.
+    pub(super) fn named(&self) -> Option<&Path> {
+        self.config.config.as_deref()
+    }
+}
+
 pub(super) async fn check(arguments: Arguments, environment: Environment) -> Result<(), Exit> {
     let Arguments { config: ConfigArgument { config: named }, offline, report } = arguments;
+    let environment = beside(named.as_deref(), environment);
     let config = load(named.as_deref(), &environment)?;
     for warning in warnings(&config) {
         tell(&format!("warning: {warning}"));
@@ -41,9 +53,7 @@ pub(super) async fn check(arguments: Arguments, environment: Environment) -> Res
     }
     let names: Vec<_> = config.devices.iter().map(|device| device.name.clone()).collect();
     if offline {
-        let devices =
-            if names.len() == 1 { "1 device".to_owned() } else { format!("{} devices", names.len()) };
-        say(&format!("{} is fine: {devices}", config.file.display()));
+        say(&format!("{} is fine: {}", config.file.display(), devices(names.len())));
         return Ok(());
     }
     let report = report.then(|| Report::of(&config));
@@ -60,11 +70,14 @@ pub(super) async fn check(arguments: Arguments, environment: Environment) -> Res
             match control::ask(&state, &instruction).await {
                 Ok(Some(outcome)) => outcome,
                 Ok(None) => carry_out(&house, instruction).await,
-                Err(error) => Outcome::Failed(format!("the running keyward does not answer: {error}")),
+                Err(error) => {
+                    Outcome::Failed(format!("the running keyward does not answer: {}", plain(&error)))
+                }
             }
         })
         .collect();
     let paint = Paint::new(&environment);
+    let option = option(named.as_deref(), &environment);
     let mut outcomes = Vec::new();
     let mut failed = 0;
     for device in &names {
@@ -77,6 +90,7 @@ pub(super) async fn check(arguments: Arguments, environment: Environment) -> Res
         match outcome {
             Outcome::Fine(detail) => say(&format!("{}    {device:width$}  {detail}", paint.good("ok"))),
             Outcome::Failed(detail) if report.is_none() => {
+                let detail = pasteable(&detail, &option);
                 say(&format!("{}  {device:width$}  {detail}", paint.bad("FAIL")));
             }
             outcome => outcomes.push(outcome),
@@ -85,6 +99,9 @@ pub(super) async fn check(arguments: Arguments, environment: Environment) -> Res
     if let Some(report) = &report {
         say(&report.with(&outcomes));
     }
-    let visited = names.len();
-    if failed > 0 { Err(anyhow!("{failed} of {visited} devices can't be used").into()) } else { Ok(()) }
+    match (failed, names.len()) {
+        (0, _) => Ok(()),
+        (_, 1) => Err(anyhow!("the device can't be used").into()),
+        (failed, visited) => Err(anyhow!("{failed} of {visited} devices can't be used").into()),
+    }
 }

@@ -6,10 +6,10 @@ use anyhow::{Context, anyhow};
 
 use super::log::Log;
 use super::terminal::is_painted;
-use super::{Exit, run, say};
+use super::{Exit, neighbour, run, say};
 use crate::clock::Clock;
-use crate::config::{self, Address, Config, Environment, LogFormat};
-use crate::server::{Server, StartError, unbound};
+use crate::config::{self, Address, Config, Environment, Location, LogFormat};
+use crate::server::{Server, StartError};
 use crate::twin::{self, Certificate, Served};
 use crate::vendor::{Driver, Registry};
 
@@ -36,17 +36,17 @@ pub(super) async fn demo(listen: Option<Address>, environment: Environment) -> R
         Err(StartError::Listen { .. }) if listen.is_none() => {
             Server::bind(configure(&Address { port: 0, ..wanted })?, Clock::system(), Vec::new()).await?
         }
-        // Its file is nobody's business.
         Err(StartError::Listen { address, source, .. }) => {
-            let why = format!("{address} can't be listened on: {}", unbound(&source));
-            return Err(Exit::Usage(why));
+            // Its file is nobody's business.
+            let error = StartError::Listen { at: Location::Place("--listen".to_owned()), address, source };
+            return Err(neighbour::told(error, |_, free| format!("`keyward demo --listen {free}`")).await);
         }
         bound => bound?,
     };
     server.reloader().gateway.metrics.follow(log.panics(), log.dropped_lines());
     let (address, _) = *server.addresses().first().context("a server without a door")?;
     say(&format!("keyward demo: a simulated device of every vendor behind http://{address}/\n"));
-    say("Try these; none needs a credential:\n");
+    say(&format!("Open http://{address}/ in a browser, or try these; none needs a credential:\n"));
     for (name, sample) in tries {
         say(&format!("  curl -H 'Accept: application/json' 'http://{address}/{name}{sample}'"));
     }

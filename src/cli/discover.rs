@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use super::draft::free;
 use super::stanza::{Entry, quoted, table};
 use super::terminal::during;
+use super::words::devices;
 use super::{Exit, say, tell};
 use crate::upstream::browse::{Sighting, browse};
 use crate::vendor::{Kind, MAKES, Make, Need};
@@ -78,9 +79,9 @@ pub(super) async fn discover() -> Result<(), Exit> {
         say(&device.stanza(&name));
         taken.push(name);
     }
-    let devices = if found.len() == 1 { "1 device".to_owned() } else { format!("{} devices", found.len()) };
     tell(&format!(
-        "{devices} found. Paste into proxy.toml and fill in what is empty, or have keyward ask for it and try it:"
+        "{} found. Paste into proxy.toml and fill in what is empty, or have keyward ask for it and try it:",
+        devices(found.len())
     ));
     for (device, name) in found.iter().zip(&taken) {
         tell(&format!("  keyward add {name} --vendor {} --url {}", device.make.name, device.url()));

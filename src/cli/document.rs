@@ -126,8 +126,14 @@ impl Document {
 /// Why not.
 pub(super) fn examine(file: &Path) -> Result<(), Exit> {
     let tried = tempfile::tempfile_in(folder(file));
-    tried.with_context(|| format!("nothing can be written in {}", folder(file).display()))?;
+    tried.with_context(|| unwritable(file))?;
     Ok(())
+}
+
+fn unwritable(file: &Path) -> String {
+    let folder = folder(file);
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    format!("nothing can be written in {}", absolute.display())
 }
 
 /// Writes a file that is not there yet.
@@ -144,7 +150,7 @@ pub(super) fn create(place: &Path, text: &str) -> Result<(), Exit> {
 
 /// The text in a file of another name in the same folder.
 fn written(place: &Path, text: &str, mode: u32) -> Result<NamedTempFile, Exit> {
-    let unwritable = || format!("nothing can be written in {}", folder(place).display());
+    let unwritable = || unwritable(place);
     let mut builder = Builder::new();
     builder.prefix(".saving-").permissions(Permissions::from_mode(mode));
     let mut new = builder.tempfile_in(folder(place)).with_context(unwritable)?;

@@ -31,6 +31,9 @@ pub(super) enum Questions {
     All,
 }
 
+/// What a person is asked for that is `url` in the configuration.
+pub(super) const ADDRESS: &str = "Address";
+
 /// Why a device can't have this name: what is wrong with it, or that another has it.
 pub(super) fn fault_of(name: &str, taken: &[String]) -> Option<String> {
     match fault_of_name(name) {
@@ -122,16 +125,23 @@ pub(super) async fn asked(
 ) -> Result<Draft, Exit> {
     let all = questions == Questions::All;
     let make = match given.make {
-        Some(make) => make,
-        None => {
-            tell("Which device is it?");
-            for (number, make) in (1..).zip(MAKES) {
-                tell(&format!("  {number:2}  {:9}  {}", make.name, make.product));
+        Some(known) if !all => known,
+        known => {
+            // Who is asked again has the list above.
+            if known.is_none() {
+                tell("Which device is it?");
+                for (number, make) in (1..).zip(MAKES) {
+                    tell(&format!("  {number:2}  {:9}  {}", make.name, make.product));
+                }
             }
-            person.parsed("Number or name", None, make).await?
+            person.parsed("Number or name", known.map(|known| known.name), make).await?
         }
     };
     given.make = Some(make);
+    if all {
+        // What was said of another make is not of this one.
+        given.keys.retain(|(name, _)| make.keys.iter().any(|key| key.name == *name));
+    }
     // Before it asks for what this make does not know.
     keys(make, given)?;
     if given.url.is_none() || all {
@@ -183,6 +193,8 @@ async fn ask_where(
 ) -> Result<(), Exit> {
     let found = match &given.url {
         Some(_) => Vec::new(),
+        // Nobody waits for what will not be recognised.
+        None if !make.traces.are_any() => Vec::new(),
         None => found().await.into_iter().filter(|found| found.make.name == make.name).collect(),
     };
     for found in &found {
@@ -191,8 +203,8 @@ async fn ask_where(
     let known = given.url.as_ref().map(ToString::to_string);
     let usual = known.or_else(|| found.first().map(Found::url));
     let asked = match &usual {
-        Some(_) => "Address".to_owned(),
-        None => format!("Address, such as {}", make.address),
+        Some(_) => ADDRESS.to_owned(),
+        None => format!("{ADDRESS}, such as {}", make.address),
     };
     let chosen = person.parsed(&asked, usual.as_deref(), url).await?;
     // What it has said of itself need not be asked, and holds for no other device.

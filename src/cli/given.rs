@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command, value_parser};
 
 use crate::config::BaseUrl;
@@ -84,6 +85,23 @@ fn variable_flag(key: &Key) -> String {
     format!("{}-env", key.name.replace('_', "-"))
 }
 
+/// What is wrong with a command line. Whoever writes a secret into it is told where secrets come from.
+pub(super) fn told(error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(odd)) = error.get(ContextKind::InvalidArg) else { return error };
+    let is_meant = |flag: &Flag| {
+        flag.key.kind == Kind::Secret && odd.strip_prefix("--") == Some(&flag.key.name.replace('_', "-"))
+    };
+    if error.kind() != ErrorKind::UnknownArgument || !flags().iter().any(is_meant) {
+        return error;
+    }
+    let why = format!(
+        "a secret is never an argument, which everybody on this machine can read: name a file that it is in with \
+         {odd}-file, or a variable with {odd}-env; `{odd}-file -` takes it from standard input, and at a terminal asks \
+         for it\n"
+    );
+    clap::Error::raw(ErrorKind::UnknownArgument, why)
+}
+
 impl clap::Args for Given {
     fn augment_args(command: Command) -> Command {
         let makes: Vec<_> = MAKES.iter().map(|make| make.name).collect();
@@ -115,7 +133,8 @@ impl clap::Args for Given {
                 }
                 // Where a vendor's cloud is, is nobody's choice but a test's.
                 Kind::Url => {
-                    command.arg(flag.value_name("URL").value_parser(value_parser!(BaseUrl)).hide(true))
+                    let flag = flag.value_name("URL").value_parser(value_parser!(BaseUrl));
+                    command.arg(flag.hide(true).help(format!("{help}: {}", key.asked)))
                 }
             }
         })

@@ -5,15 +5,17 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use bytes::Bytes;
-use http::{Request, header};
+use http::{Method, Request, Response, header};
 use http_body_util::Empty;
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Exit;
-use crate::config::{Address, Environment, Whereabouts, whereabouts};
+use super::beside::beside;
+use crate::config::{self, Address, Environment, Whereabouts, whereabouts};
 use crate::server::control;
 use crate::server::operate::{Instruction, Outcome};
 
@@ -21,6 +23,13 @@ use crate::server::operate::{Instruction, Outcome};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn health(named: Option<PathBuf>, environment: Environment) -> Result<(), Exit> {
+    // A file that has gone says nothing of the server; a folder was never it.
+    if let Err(missing) = config::find(named.as_deref(), &environment)
+        && missing.is_folder
+    {
+        return Err(missing.into());
+    }
+    let environment = beside(named.as_deref(), environment);
     let Whereabouts { state, listen } = whereabouts(named.as_deref(), &environment);
     let asked = timeout(PATIENCE, async {
         // Where the state folder can't be written there is no socket to ask at.
@@ -36,6 +45,16 @@ pub(super) async fn health(named: Option<PathBuf>, environment: Environment) -> 
 }
 
 async fn ask(address: &Address) -> anyhow::Result<()> {
+    let status = send(address, Method::GET, "/healthz").await?.status();
+    if status.is_success() { Ok(()) } else { Err(anyhow!("it answers {status}")) }
+}
+
+/// What is answered at this address of this machine.
+pub(super) async fn send(
+    address: &Address,
+    method: Method,
+    target: &'static str,
+) -> anyhow::Result<Response<Incoming>> {
     // The address of every interface is none to connect to.
     let host = match address.host.as_str() {
         "0.0.0.0" => "127.0.0.1",
@@ -48,7 +67,7 @@ async fn ask(address: &Address) -> anyhow::Result<()> {
     let stream = TcpStream::connect((host, address.port)).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let request = Request::get("/healthz").header(header::HOST, "localhost").body(Empty::<Bytes>::new())?;
-    let status = sender.send_request(request).await?.status();
-    if status.is_success() { Ok(()) } else { Err(anyhow!("it answers {status}")) }
+    let request = Request::builder().method(method).uri(target).header(header::HOST, "localhost");
+    let request = request.body(Empty::<Bytes>::new())?;
+    Ok(sender.send_request(request).await?)
 }

@@ -1,7 +1,8 @@
 //! `keyward init` and `keyward add`: ask for a device, try it, write it down.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::beside::beside;
 use super::document::{self, Document};
 use super::given::Given;
 use super::writing::{Manner, Writing};
@@ -9,7 +10,7 @@ use super::{Exit, load};
 use crate::config::{self, Environment, place_of_new};
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = FLAGS)]
+#[command(override_usage = "keyward init [OPTIONS] [DEVICE]", after_help = FLAGS)]
 pub(super) struct InitArguments {
     /// Its name, which is also the path: meter, say
     #[arg(hide = true)]
@@ -19,17 +20,31 @@ pub(super) struct InitArguments {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = FLAGS)]
+#[command(override_usage = "keyward add [OPTIONS] [DEVICE]", after_help = FLAGS)]
 pub(super) struct AddArguments {
     /// Its name, which is also the path: meter, say
     #[arg(hide = true)]
-    device: String,
+    device: Option<String>,
     #[command(flatten)]
     how: How,
 }
 
-const FLAGS: &str = "What no flag says is asked. A secret comes from a file, from `-` (standard\n\
-                     input), or from a variable: --password-env NAME.";
+impl InitArguments {
+    /// The configuration that it was told to write.
+    pub(super) fn named(&self) -> Option<&Path> {
+        self.how.config.as_deref()
+    }
+}
+
+impl AddArguments {
+    /// The configuration that it was told to write.
+    pub(super) fn named(&self) -> Option<&Path> {
+        self.how.config.as_deref()
+    }
+}
+
+const FLAGS: &str = "DEVICE is its name and path. What no flag says is asked. A secret comes from a\n\
+                     file, `-` (standard input) or a variable: --password-env NAME.";
 
 #[derive(Debug, clap::Args)]
 struct How {
@@ -44,8 +59,13 @@ struct How {
 
 /// `keyward init`.
 pub(super) async fn init(arguments: InitArguments, environment: Environment) -> Result<(), Exit> {
+    let environment = beside(arguments.named(), environment);
     let InitArguments { device, how } = arguments;
     let file = place_of_new(how.config.as_deref(), &environment);
+    if file.is_dir() {
+        // Whoever named it is told so.
+        config::find(how.config.as_deref(), &environment)?;
+    }
     if file.symlink_metadata().is_ok() {
         return Err(Exit::Usage(format!(
             "{} is there already, and stays as it is: `keyward add DEVICE` writes one more device into it",
@@ -65,9 +85,9 @@ pub(super) async fn init(arguments: InitArguments, environment: Environment) -> 
 
 /// `keyward add`.
 pub(super) async fn add(arguments: AddArguments, environment: Environment) -> Result<(), Exit> {
+    let environment = beside(arguments.named(), environment);
     let AddArguments { device, how } = arguments;
-    let file = config::find(how.config.as_deref(), &environment);
-    let file = file.map_err(|missing| Exit::Usage(format!("{missing}; `keyward init` writes one")))?;
+    let file = config::find(how.config.as_deref(), &environment)?;
     let file = file.ok_or_else(|| {
         Exit::Usage(
             "there is no proxy.toml here and none in /etc/keyward: `keyward init` writes one".to_owned(),
@@ -79,5 +99,5 @@ pub(super) async fn add(arguments: AddArguments, environment: Environment) -> Re
         load(Some(&file), &environment)?;
     }
     let writing = Writing { file: &file, before: Some(before), environment: &environment };
-    writing.one_device(Some(device), how.given, how.manner).await
+    writing.one_device(device, how.given, how.manner).await
 }

@@ -41,7 +41,7 @@ const EXITS: [(&str, &str); 3] = [
 /// # Errors
 /// There is no such command, or nobody reads what is printed.
 pub(super) fn man(of: Option<&str>) -> Result<(), Exit> {
-    let mut program = Arguments::command();
+    let mut program = Arguments::command().disable_help_subcommand(true);
     program.build();
     let command = match of {
         None => program.clone(),
@@ -53,14 +53,21 @@ pub(super) fn man(of: Option<&str>) -> Result<(), Exit> {
         }
     };
     // A page has room for what a screen has not.
-    let command = command.mut_args(|argument| argument.hide(false));
+    let mut command = command.mut_args(|argument| argument.hide(false));
+    let notes = command.get_after_help().map(ToString::to_string);
+    // The library calls it extra, which says nothing.
+    command = command.after_help(None::<&str>);
     let title = command.get_display_name().unwrap_or("keyward").to_owned();
     let version = format!("keyward {}", env!("CARGO_PKG_VERSION"));
     let man = Man::new(command).title(title).source(version);
     let mut page = Vec::new();
     man.render(&mut page).map_err(anyhow::Error::from)?;
+    let mut rest = Roff::new();
+    if let Some(notes) = notes {
+        rest.control("SH", ["NOTES"]);
+        rest.text([roman(notes.replace('\n', " "))]);
+    }
     if of.is_none() {
-        let mut rest = Roff::new();
         for (heading, terms) in
             [("FILES", FILES.as_slice()), ("ENVIRONMENT", &ENVIRONMENT), ("EXIT STATUS", &EXITS)]
         {
@@ -71,8 +78,8 @@ pub(super) fn man(of: Option<&str>) -> Result<(), Exit> {
                 rest.text([roman(*words)]);
             }
         }
-        rest.to_writer(&mut page).map_err(anyhow::Error::from)?;
     }
+    rest.to_writer(&mut page).map_err(anyhow::Error::from)?;
     say(String::from_utf8_lossy(&page).trim_end());
     Ok(())
 }

@@ -94,5 +94,5 @@ fn prompt(question: &str) {
 
 /// Why it ends when nobody answers.
 pub(super) fn given_up() -> Exit {
-    Exit::Failed(anyhow!("given up: nothing is written"))
+    Exit::Failed(anyhow!("given up: no configuration is written"))
 }

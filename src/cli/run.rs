@@ -13,9 +13,10 @@ use tokio::task::JoinHandle;
 
 use super::log::Log;
 use super::terminal::is_painted;
-use super::{Exit, read, service, welcome};
+use super::{Exit, neighbour, read, service, welcome};
 use crate::clock::Clock;
-use crate::config::{self, Environment};
+use crate::config::{self, Address, Environment, Location};
+use crate::disk::plain;
 use crate::server::Server;
 use crate::server::reload::{Reloader, Watch};
 use crate::vendor::Registry;
@@ -26,7 +27,10 @@ pub(super) async fn run(
     handed: Vec<TcpListener>,
 ) -> Result<(), Exit> {
     let found = config::find(named.as_deref(), &environment);
-    let found = found.map_err(|missing| Exit::Usage(missing.to_string()))?;
+    let found = found?;
+    // Before the file is read, so that no change after that is missed.
+    let mut watch = Watching::new();
+    watch.cover(found.clone());
     let config = found.map(|file| read(&file, &environment)).transpose()?;
     let log_of = match &config {
         Some(config) => config.log.clone(),
@@ -37,7 +41,7 @@ pub(super) async fn run(
     let mut stop = pin!(stopped(|| {}).map_err(anyhow::Error::from)?);
     let config = match config {
         Some(config) => config,
-        None => match welcome::welcome(&environment, &handed, &mut stop).await? {
+        None => match welcome::welcome(&environment, &handed, &mut watch, &mut stop).await? {
             Some(config) => config,
             None => {
                 log.end().await;
@@ -50,18 +54,33 @@ pub(super) async fn run(
     }
     let file = config.file.clone();
     let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
-    let server = Server::bind(config, Clock::system(), handed).await?;
+    let server = match Server::bind(config, Clock::system(), handed).await {
+        Ok(server) => server,
+        Err(error) => return Err(neighbour::told(error, how_to_choose).await),
+    };
     introduce(&server);
     server.reloader().gateway.metrics.follow(log.panics(), log.dropped_lines());
     let reloader = server.reloader();
-    let reloading = tokio::spawn(reload(file, environment, hangup, Arc::clone(&reloader)));
+    let reloading = tokio::spawn(reload(file, environment, hangup, watch, Arc::clone(&reloader)));
     let alive = service::watchdog().map(tokio::spawn);
     service::ready(&reloader.gateway.house.load());
-    server.run(stop.inspect(|()| service::stopping())).await;
+    let stop = stop.inspect(|()| {
+        tracing::info!("stopping");
+        service::stopping();
+    });
+    server.run(stop).await;
     reloading.abort();
     alive.inspect(JoinHandle::abort);
     log.end().await;
     Ok(())
+}
+
+/// How the port is chosen that `at` says.
+pub(super) fn how_to_choose(at: &Location, free: &Address) -> String {
+    match at {
+        Location::Variable(name) => format!("{name}={free}"),
+        Location::Place(_) => format!("`listen = \"{free}\"` in proxy.toml"),
+    }
 }
 
 /// The sockets that a service manager has bound for us (systemd's `sd_listen_fds`). To be called before there are
@@ -71,7 +90,10 @@ pub(super) fn handed() -> Result<Vec<TcpListener>, Exit> {
     let sockets = (0..handed.len()).map(|nth| handed.take_tcp_listener(nth));
     let sockets: io::Result<Vec<_>> = sockets.collect();
     let sockets = sockets.map_err(|error| {
-        Exit::Usage(format!("a socket that was handed over can't be used ({error}): doors listen at TCP"))
+        Exit::Usage(format!(
+            "a socket that was handed over can't be used ({}): doors listen at TCP",
+            plain(&error)
+        ))
     })?;
     Ok(sockets.into_iter().flatten().collect())
 }
@@ -114,21 +136,22 @@ async fn first(terminate: &mut Signal, interrupt: &mut Signal) {
 }
 
 /// Takes over the file whenever it or a file of secrets changes, and at SIGHUP.
-async fn reload(file: PathBuf, environment: Environment, mut hangup: Signal, reloader: Arc<Reloader>) {
-    let mut watch = Watch::new();
+async fn reload(
+    file: PathBuf,
+    environment: Environment,
+    mut hangup: Signal,
+    mut watch: Watching,
+    reloader: Arc<Reloader>,
+) {
     loop {
         let named = reloader.gateway.house.load().files.clone();
-        let files = std::iter::once(file.clone()).chain(named);
-        let covered = watch
-            .as_mut()
-            .map_err(|error| error.to_string())
-            .and_then(|watch| watch.cover(files).map_err(|error| error.to_string()));
-        if let Err(error) = covered {
+        watch.cover(std::iter::once(file.clone()).chain(named));
+        if let Some(error) = &watch.trouble {
             tracing::warn!(error, "not every file is watched; send SIGHUP after a change");
         }
         tokio::select! {
             _ = hangup.recv() => {}
-            () = changed(watch.as_ref().ok()) => {}
+            () = watch.changed() => {}
         }
         let (file, environment) = (file.clone(), environment.clone());
         service::reloading();
@@ -141,9 +164,32 @@ async fn reload(file: PathBuf, environment: Environment, mut hangup: Signal, rel
     }
 }
 
-async fn changed(watch: Option<&Watch>) {
-    match watch {
-        Some(watch) => watch.changed().await,
-        None => std::future::pending().await,
+/// The watch of the files that a configuration is made of, as far as the system has one to give.
+pub(super) struct Watching {
+    watch: Option<Watch>,
+    /// Why not every file is watched.
+    trouble: Option<String>,
+}
+
+impl Watching {
+    fn new() -> Self {
+        match Watch::new() {
+            Ok(watch) => Self { watch: Some(watch), trouble: None },
+            Err(error) => Self { watch: None, trouble: Some(error.to_string()) },
+        }
+    }
+
+    /// Watches these files too.
+    pub(super) fn cover(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        if let Some(watch) = &mut self.watch {
+            self.trouble = watch.cover(files).err().map(|error| error.to_string());
+        }
+    }
+
+    async fn changed(&self) {
+        match &self.watch {
+            Some(watch) => watch.changed().await,
+            None => std::future::pending().await,
+        }
     }
 }

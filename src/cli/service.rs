@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sd_notify::NotifyState;
 
+use super::words::devices;
 use crate::gateway::House;
 
 /// It serves what this house has.
@@ -40,10 +41,6 @@ pub(super) fn watchdog() -> Option<impl Future<Output = ()> + Send + 'static> {
             tell(&[NotifyState::Watchdog]);
         }
     })
-}
-
-fn devices(count: usize) -> String {
-    if count == 1 { "1 device".to_owned() } else { format!("{count} devices") }
 }
 
 fn tell(states: &[NotifyState<'_>]) {

@@ -22,6 +22,7 @@ pub(super) struct Traces {
     pins: Option<PathBuf>,
     session: Option<PathBuf>,
     folders: Vec<PathBuf>,
+    state: PathBuf,
     /// How often a credential was refused is remembered in any case, so that a loop of attempts does not lock an account.
     is_refused: bool,
 }
@@ -34,8 +35,17 @@ impl Traces {
             pins: Some(config.certs.join(format!("{device}.pem"))).filter(absent),
             session: Some(config.state.join(format!("{device}.json"))).filter(absent),
             folders: [config.certs.clone(), config.state.clone()].into_iter().filter(absent).collect(),
+            state: config.state.clone(),
             is_refused: false,
         }
+    }
+
+    /// What stays of it whatever becomes of the device, in words for a person.
+    pub(super) fn memory(&self) -> Option<String> {
+        let state = self.state.display();
+        self.is_refused.then(|| {
+            format!("the folder {state} remembers that the login was refused, so that trying again and again locks no account")
+        })
     }
 
     /// They are there to stay.
@@ -78,7 +88,7 @@ pub(super) async fn visit(mut config: Config<Driver>, device: &str) -> Result<(F
     config.devices.retain(|known| known.name == device);
     let mut traces = Traces::of(&config, device);
     if let Some(trouble) = folders(&config).iter().find_map(|folder| folder.trouble()) {
-        let told = Told { name: Kind::Internal.name().to_owned(), detail: trouble };
+        let told = Told::new(Kind::Internal.name(), trouble);
         return Ok((Findings { fault: Some(told), ..Findings::default() }, traces));
     }
     let pins = config.certs.join(format!("{device}.pem"));
@@ -89,24 +99,24 @@ pub(super) async fn visit(mut config: Config<Driver>, device: &str) -> Result<(F
         // No other answer is given to this.
         _ => Findings::default(),
     };
-    // A pin that was there before is of a device that had this name.
-    if let Some(told) = found.fault.as_mut().filter(|_| traces.pins.is_none()) {
-        advise(told, device, &pins);
+    // `keyward trust` knows only devices that are written down, and a pin that was there before is of one that had
+    // this name.
+    let upstream = house.devices.first().map(|device| &device.upstream);
+    if let Some((pinned, shown)) =
+        upstream.and_then(|upstream| Some((upstream.pinned()?, upstream.refused()?)))
+    {
+        let detail = format!(
+            "the device shows another certificate than the one pinned under this name (pinned {}, shown {}): if it was \
+             replaced, remove {}; if it is another one, choose another name; or write it with --untested, and then \
+             accept the certificate with `keyward trust {device}`",
+            pinned.certificate.fingerprint(),
+            shown.fingerprint(),
+            pins.display()
+        );
+        found.fault = Some(Told::new(Kind::CertificateChanged.name(), detail));
     }
     traces.is_refused = found.fault.as_ref().is_some_and(|told| told.name == Kind::LoginRefused.name());
     Ok((found, traces))
-}
-
-/// Says what helps against an old pin: `keyward trust` knows only devices that are written down.
-fn advise(told: &mut Told, device: &str, pins: &Path) {
-    let Some((what, advice)) = told.detail.rsplit_once(": ") else { return };
-    if told.name == Kind::CertificateChanged.name() && advice.contains("`keyward trust ") {
-        told.detail = format!(
-            "{what}: if the device was replaced, remove {}; if it is another one, choose another name; or write it with \
-             --untested, and then accept the certificate with `keyward trust {device}`",
-            pins.display()
-        );
-    }
 }
 
 /// What really has this name: no link's target, and no pipe that is waited for.

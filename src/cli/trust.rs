@@ -1,9 +1,11 @@
 //! `keyward trust`.
 
 use std::io::{IsTerminal, stdin};
+use std::path::Path;
 
 use anyhow::anyhow;
 
+use super::beside::beside;
 use super::{ConfigArgument, Exit, load, say};
 use crate::clock::Clock;
 use crate::config::{Environment, Fingerprint};
@@ -25,7 +27,15 @@ pub(super) struct Arguments {
     config: ConfigArgument,
 }
 
+impl Arguments {
+    /// The configuration that it was told to read.
+    pub(super) fn named(&self) -> Option<&Path> {
+        self.config.config.as_deref()
+    }
+}
+
 pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Result<(), Exit> {
+    let environment = beside(arguments.named(), environment);
     let config = load(arguments.config.config.as_deref(), &environment)?;
     let Arguments { device, yes, sha256, .. } = arguments;
     let Some(known) = config.devices.iter().find(|known| known.name == device) else {
@@ -78,7 +88,7 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
     Ok(())
 }
 
-async fn ask(state: &std::path::Path, house: &House, instruction: Instruction) -> Result<Outcome, Exit> {
+async fn ask(state: &Path, house: &House, instruction: Instruction) -> Result<Outcome, Exit> {
     match control::ask(state, &instruction).await {
         Ok(Some(outcome)) => Ok(outcome),
         Ok(None) => Ok(carry_out(house, instruction).await),

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{EXAMPLE, Exit};
+use super::run::{Watching, how_to_choose};
+use super::{EXAMPLE, Exit, neighbour};
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment, PLACES};
 use crate::gateway::{Gateway, House, Welcome};
@@ -30,6 +31,7 @@ pub(super) fn unwritten(environment: &Environment) -> Result<Config<Driver>, Exi
 pub(super) async fn welcome(
     environment: &Environment,
     handed: &[TcpListener],
+    watch: &mut Watching,
     stop: impl Future<Output = ()>,
 ) -> Result<Option<Config<Driver>>, Exit> {
     // Nothing is saved, and where the folders are to be is for the file to say.
@@ -38,7 +40,10 @@ pub(super) async fn welcome(
     let [state, certs] = ["state", "certs"].map(|name| folder.path().join(name));
     let config = Config { state, certs, ..unwritten(environment)? };
     let sockets: io::Result<Vec<_>> = handed.iter().map(TcpListener::try_clone).collect();
-    let server = Server::bind(config, Clock::system(), sockets.map_err(anyhow::Error::from)?).await?;
+    let server = match Server::bind(config, Clock::system(), sockets.map_err(anyhow::Error::from)?).await {
+        Ok(server) => server,
+        Err(error) => return Err(neighbour::told(error, how_to_choose).await),
+    };
     let gateway = Arc::clone(&server.reloader().gateway);
     let places =
         PLACES.map(|place| std::path::absolute(place).map_or(place.into(), |at| at.display().to_string()));
@@ -52,8 +57,8 @@ pub(super) async fn welcome(
     server
         .run(async {
             tokio::select! {
-                () = stop => {}
-                config = written(environment, &gateway) => found = Some(config),
+                () = stop => tracing::info!("stopping"),
+                config = written(environment, watch, &gateway) => found = Some(config),
             }
         })
         .await;
@@ -64,21 +69,27 @@ pub(super) async fn welcome(
 }
 
 /// Waits for a file that can be read. What is wrong with one is told, in the log and on the page.
-async fn written(environment: &Environment, gateway: &Gateway) -> Config<Driver> {
+async fn written(environment: &Environment, watch: &mut Watching, gateway: &Gateway) -> Config<Driver> {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
     loop {
         looks.tick().await;
-        let environment = environment.clone();
+        let (here, there) = (environment.clone(), environment.clone());
+        let found = tokio::task::spawn_blocking(move || config::find(None, &here).ok().flatten());
+        let found = found.await.ok().flatten();
+        // Before it is read, so that no change after that is missed.
+        watch.cover(found.clone());
         let read = tokio::task::spawn_blocking(move || {
-            let file = config::find(None, &environment).ok().flatten()?;
-            Some(config::load(&file, &environment, &Registry).map_err(|errors| errors.to_string()))
+            Some(config::load(&found?, &there, &Registry).map_err(|errors| errors.to_string()))
         });
         // A panic there is in the log already.
         let broken = match read.await.ok().flatten() {
             Some(Ok(config)) => {
-                tracing::info!("{} is there, and is taken over", config.file.display());
+                tracing::info!(
+                    "{} is there and is taken over: the page that said what to write makes way for its devices",
+                    config.file.display()
+                );
                 return config;
             }
             Some(Err(errors)) => Some(format!("the configuration that is there can't be used:\n{errors}")),

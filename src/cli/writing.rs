@@ -12,10 +12,12 @@ use super::given::Given;
 use super::person::{Person, given_up};
 use super::secrets::{SecretFiles, read_streams};
 use super::trial::{Traces, visit};
+use super::verdict::{Next, after_failure, describe, in_prompts, is_again, wrong};
+use super::words::{option, pasteable};
 use super::{Exit, run, say, stanza, tell};
 use crate::config::{self, Address, Environment, whereabouts};
 use crate::server::control;
-use crate::server::operate::{Findings, Instruction, Outcome, Pinning};
+use crate::server::operate::{Instruction, Outcome};
 use crate::vendor::Registry;
 
 /// A file that gets a device.
@@ -91,7 +93,8 @@ impl Writing<'_> {
         if person.is_some() {
             let deed = if self.before.is_some() { "adds it to" } else { "writes" };
             tell(&format!(
-                "This asks for a device, tries it and {deed} {}. Ctrl-C ends it without a trace.\n",
+                "This asks for a device, tries it and {deed} {}. Ctrl-C ends it, and nothing of it stays but the memory of a \
+                 refused login.\n",
                 self.file.display()
             ));
         }
@@ -115,16 +118,19 @@ impl Writing<'_> {
                     }
                 }
                 Prepared::Failed(ready, why) => {
-                    let name = &ready.draft.name;
+                    let Draft { name, make, .. } = &ready.draft;
+                    let memory = ready.traces.as_ref().and_then(Traces::memory);
+                    let memory = memory.map(|memory| format!("\n{memory}")).unwrap_or_default();
                     let Some(person) = person else {
-                        let advice = "nothing is written; --untested writes without trying";
-                        return Err(anyhow!("{name} does not work: {why}\n{advice}").into());
+                        let advice = "no configuration is written; --untested writes one without trying";
+                        return Err(anyhow!("{name} does not work: {why}\n{advice}{memory}").into());
                     };
+                    let why = pasteable(&in_prompts(&why, make), &self.option());
                     tell(&format!("{name} does not work yet: {why}"));
                     match after_failure(person).await? {
                         Next::Again => {}
                         Next::Write => return self.write(*ready).await,
-                        Next::GiveUp => return Err(given_up()),
+                        Next::GiveUp => return Err(anyhow!("{}{memory}", given_up()).into()),
                     }
                 }
             }
@@ -146,12 +152,12 @@ impl Writing<'_> {
             Some(before) => before.with(&draft.name, &table)?,
             None => stanza::file(&table),
         };
+        let ours = format!("devices.{}.", stanza::key(&draft.name));
         let config = match config::parse(&text, self.file, self.environment, &Registry) {
             Ok(config) => config,
-            Err(errors) => return Ok(Prepared::Wrong(words(&errors, &draft.name))),
+            Err(errors) => return Ok(Prepared::Wrong(wrong(&errors, &ours, draft.make, is_watched))),
         };
         // What was there before is what `check` warns of.
-        let ours = format!("devices.{}.", stanza::key(&draft.name));
         for warning in config.warnings.iter().filter(|warning| warning.contains(&ours)) {
             tell(&format!("warning: {warning}"));
         }
@@ -168,7 +174,7 @@ impl Writing<'_> {
                 describe(&found);
                 Prepared::Ready(ready(traces))
             }
-            Some(told) => Prepared::Failed(ready(traces), told.detail.clone()),
+            Some(told) => Prepared::Failed(ready(traces), told.cause.clone()),
         })
     }
 
@@ -184,13 +190,11 @@ impl Writing<'_> {
         if let Some(traces) = traces {
             traces.keep();
         }
-        if self.before.is_none() {
-            // For editors alone; one that is there already may be somebody's own.
-            let schema = document::folder(self.file).join(stanza::SCHEMA_FILE);
-            if schema.symlink_metadata().is_err() {
-                drop(document::create(&schema, stanza::SCHEMA));
-            }
-        }
+        // For editors alone; one that is there already may be somebody's own.
+        let schema = self.file.with_file_name(stanza::SCHEMA_FILE);
+        let is_schema_made = self.before.is_none()
+            && schema.symlink_metadata().is_err()
+            && document::create(&schema, stanza::SCHEMA).is_ok();
         let beside = match beside.as_slice() {
             [] => String::new(),
             names => format!(", and beside it {}, for its owner alone", names.join(" and ")),
@@ -198,6 +202,9 @@ impl Writing<'_> {
         match self.before {
             Some(_) => say(&format!("{} is added to {file}{beside}.", draft.name)),
             None => say(&format!("{file} is written{beside}.")),
+        }
+        if is_schema_made {
+            say(&format!("{}, for editors, says what may stand in it.", schema.display()));
         }
         let place = whereabouts(Some(self.file), self.environment);
         match control::ask(&place.state, &Instruction::Listening).await {
@@ -218,12 +225,14 @@ impl Writing<'_> {
         Some(place).filter(|place| !here.is_ok_and(|here| here == document::folder(place)))
     }
 
+    /// What a command has to say to mean this file.
+    fn option(&self) -> String {
+        option(Some(self.file), self.environment)
+    }
+
     fn say_next(&self, name: &str, listen: &Address) {
-        let is_found =
-            config::find(None, self.environment).ok().flatten().is_some_and(|found| found == self.file);
-        let option = if is_found { String::new() } else { format!(" --config {}", self.file.display()) };
         say("Next:");
-        say(&format!("  keyward run{option}"));
+        say(&format!("  keyward run{}", self.option()));
         say(&format!("  curl http://{}/{name}/", stanza::called(listen)));
     }
 }
@@ -236,54 +245,4 @@ enum Prepared {
     Failed(Box<Ready>, String),
     /// It can't be configured so.
     Wrong(String),
-}
-
-/// What is wrong with what was said, or with the rest of the file.
-fn words(errors: &config::Errors, device: &str) -> String {
-    let ours = format!("devices.{}.", stanza::key(device));
-    let told = errors.words().map(|(key, message)| Some(format!("{}: {message}", key.strip_prefix(&ours)?)));
-    match told.collect::<Option<Vec<_>>>() {
-        Some(told) => told.join("\n"),
-        None => errors.to_string(),
-    }
-}
-
-/// What the trial found, a line each.
-fn describe(found: &Findings) {
-    say(&format!("It works: it {}.", found.to_string().split(',').next().unwrap_or_default()));
-    let certificate = found.certificate.iter().map(|certificate| ("certificate", certificate));
-    let session = found.session_until.iter().map(|until| ("session until", until));
-    let told = found.described.iter().map(|(what, value)| (what.as_str(), value));
-    for (what, value) in told.chain(session).chain(certificate) {
-        say(&format!("  {what:13}  {value}"));
-    }
-    if found.pinned == Pinning::JustNow {
-        say("                 It is pinned: from now on no other is accepted.");
-    }
-}
-
-/// What to do about a device that does not work.
-enum Next {
-    Again,
-    Write,
-    GiveUp,
-}
-
-async fn after_failure(person: &Person) -> Result<Next, Exit> {
-    let read = |answer: &str| match answer.to_ascii_lowercase().as_str() {
-        "a" | "again" => Ok(Next::Again),
-        "w" | "write" => Ok(Next::Write),
-        "g" | "give up" => Ok(Next::GiveUp),
-        _ => Err("a, w or g"),
-    };
-    person.parsed("(a)gain with other answers, (w)rite it all the same, or (g)ive up", Some("a"), read).await
-}
-
-async fn is_again(person: &Person) -> Result<bool, Exit> {
-    let read = |answer: &str| match answer.to_ascii_lowercase().as_str() {
-        "a" | "again" => Ok(true),
-        "g" | "give up" => Ok(false),
-        _ => Err("a or g"),
-    };
-    person.parsed("(a)gain with other answers, or (g)ive up", Some("a"), read).await
 }

@@ -38,7 +38,7 @@ pub enum SecretError {
     #[error("environment variable {0} is not UTF-8 text")]
     Garbled(String),
     /// The file is missing or may not be read.
-    #[error("cannot read the secret file {}: {source}; put the secret there, readable by keyward", file.display())]
+    #[error("cannot read the secret file {}: {}; put the secret there, readable by keyward", file.display(), disk::plain(source))]
     Unreadable {
         /// The file.
         file: PathBuf,

@@ -30,6 +30,13 @@ impl Environment {
         self.value("NO_COLOR").is_none() && self.text("TERM").is_none_or(|term| term != "dumb")
     }
 
+    /// The same with the service manager's folder for state.
+    #[must_use]
+    pub fn with_state_directory(mut self, folder: &Path) -> Self {
+        self.0.insert("STATE_DIRECTORY".into(), folder.into());
+        self
+    }
+
     /// The value of a variable. An empty one counts as unset: Compose files hand those on.
     pub(super) fn value(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
@@ -64,13 +71,30 @@ impl fmt::Debug for Environment {
 }
 
 /// A configuration file was named, and there is none.
-#[derive(Debug, thiserror::Error)]
-#[error("{named_by} names {}, and there is no such file", file.display())]
+#[derive(Debug)]
 pub struct Missing {
-    /// The file that is not there.
+    /// What was named.
     pub file: PathBuf,
     /// Who named it: `--config` or `KEYWARD_CONFIG`.
     pub named_by: &'static str,
+    /// Whether there is a folder of that name.
+    pub is_folder: bool,
+}
+
+impl std::error::Error for Missing {}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, named_by, is_folder } = self;
+        write!(f, "{named_by} names {}, ", file.display())?;
+        if !is_folder {
+            return f.write_str("and there is no such file");
+        }
+        let [usual, _] = PLACES;
+        let inside = file.join(usual);
+        let what = if inside.is_file() { "the file in it," } else { "a file, such as" };
+        write!(f, "which is a folder: name {what} {}", inside.display())
+    }
 }
 
 /// Where a configuration file is looked for that nobody has named.
@@ -80,15 +104,19 @@ pub const PLACES: [&str; 2] = ["proxy.toml", "/etc/keyward/proxy.toml"];
 /// else `/etc/keyward/proxy.toml`; `None` when there is none anywhere.
 ///
 /// # Errors
-/// When a file was named and is not there.
+/// When a file was named and is not there, or is a folder.
 pub fn find(explicit: Option<&Path>, environment: &Environment) -> Result<Option<PathBuf>, Missing> {
     let by_option = explicit.map(|file| (file.to_owned(), "--config"));
     let by_variable = || environment.path("KEYWARD_CONFIG").map(|file| (file, "KEYWARD_CONFIG"));
     let Some((file, named_by)) = by_option.or_else(by_variable) else {
         return Ok(first(PLACES));
     };
+    let is_folder = file.is_dir();
     // A file that is there and may not be read is for `load` to report.
-    if matches!(file.try_exists(), Ok(false)) { Err(Missing { file, named_by }) } else { Ok(Some(file)) }
+    if is_folder || matches!(file.try_exists(), Ok(false)) {
+        return Err(Missing { file, named_by, is_folder });
+    }
+    Ok(Some(file))
 }
 
 /// Where a configuration file is to be that is not there yet: `explicit` (from `--config`), else `$KEYWARD_CONFIG`,

@@ -8,7 +8,7 @@ use super::access::network;
 use super::section::Section;
 use super::words::nearest;
 use super::{Address, Location, identity};
-use crate::disk::{self, Links};
+use crate::disk::{self, Links, plain};
 
 /// No chain and no key is larger.
 const MAX_FILE: u64 = 256 * 1024;
@@ -116,7 +116,7 @@ fn tls(door: &mut Section<'_>) -> Option<ListenerTls> {
         match disk::read(&file, MAX_FILE, Links::Followed) {
             Ok(bytes) => Some((file, bytes)),
             Err(error) => {
-                table.refuse(key, format!("{} cannot be read: {error}", file.display()));
+                table.refuse(key, format!("{} cannot be read: {}", file.display(), plain(&error)));
                 None
             }
         }

@@ -24,7 +24,7 @@ pub(super) fn config<M: Makes>(report: &Report<'_>, table: &DeTable<'_>, makes: 
 
     let listen = top.parsed("listen");
     let listen_at = match environment.text("KEYWARD_LISTEN") {
-        Some(_) => Location::of_variable("KEYWARD_LISTEN"),
+        Some(_) => Location::Variable("KEYWARD_LISTEN"),
         None => top.location("listen"),
     };
     let certs = top.path("certs");

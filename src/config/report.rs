@@ -59,23 +59,26 @@ impl std::error::Error for Errors {}
 
 /// What of the configuration says something, as messages begin: `proxy.toml:3:10: listen`, or a variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location(String);
+pub enum Location {
+    /// A variable of the environment, which wins over the file.
+    Variable(&'static str),
+    /// A place in the file, or an option of the command line.
+    Place(String),
+}
 
 impl Location {
-    /// A variable of the environment.
-    pub(super) fn of_variable(name: &str) -> Self {
-        Self(format!("environment variable {name}"))
-    }
-
     /// A key that is not in the file, so that its default holds.
     pub(super) fn of_default(file: &Path, key: &str) -> Self {
-        Self(format!("{}: {key}", file.display()))
+        Self::Place(format!("{}: {key}", file.display()))
     }
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::Place(place) => f.write_str(place),
+        }
     }
 }
 
@@ -109,7 +112,7 @@ pub(super) struct Report<'a> {
     pub(super) file: &'a Path,
     pub(super) environment: &'a Environment,
     faults: RefCell<Vec<Fault>>,
-    warnings: RefCell<Vec<String>>,
+    warnings: RefCell<Vec<(usize, String)>>,
     hidden: RefCell<Vec<Range<usize>>>,
     known: RefCell<BTreeSet<&'static str>>,
 }
@@ -138,22 +141,22 @@ impl<'a> Report<'a> {
     }
 
     /// Something is wrong with a variable of the environment that holds this text.
-    pub(super) fn outside_fault(&self, variable: &str, text: &str, message: &str) {
+    pub(super) fn outside_fault(&self, variable: &'static str, text: &str, message: &str) {
         let got = if is_harmless(text) { format!("got {text:?}; ") } else { String::new() };
-        let Location(key) = Location::of_variable(variable);
+        let key = Location::Variable(variable).to_string();
         self.push(Fault { at: None, key, message: format!("{got}{message}") });
     }
 
     /// Where a key stands, at a position in bytes.
     pub(super) fn location(&self, at: usize, key: &str) -> Location {
         let (line, column) = Lines::new(self.text).place(at);
-        Location(format!("{}:{}:{}: {key}", self.file.display(), line + 1, column + 1))
+        Location::Place(format!("{}:{}:{}: {key}", self.file.display(), line + 1, column + 1))
     }
 
     /// Something at `at` works, and should be changed.
     pub(super) fn warn(&self, at: usize, key: &str, message: &str) {
         let warning = format!("{}: {message}", self.location(at, key));
-        self.warnings.borrow_mut().push(warning);
+        self.warnings.borrow_mut().push((at, warning));
     }
 
     /// Somewhere in the file `key` means something.
@@ -195,7 +198,9 @@ impl<'a> Report<'a> {
             message: syntax_message(error).to_owned(),
         }));
         if faults.is_empty() {
-            return Ok(self.warnings.into_inner());
+            let mut warnings = self.warnings.into_inner();
+            warnings.sort_by_key(|(at, _)| *at);
+            return Ok(warnings.into_iter().map(|(_, warning)| warning).collect());
         }
         faults.sort_by_key(|fault| fault.at);
         // One slip makes the parser stumble several times over the same line.

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::section::Section;
 use super::url::is_name;
 use super::{Malformed, certificates};
-use crate::disk::{self, Links};
+use crate::disk::{self, Links, plain};
 
 /// No bundle of certificates is larger.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -81,7 +81,7 @@ pub(super) fn read(device: &mut Section<'_>) -> Option<Trust> {
 fn read_ca(table: &mut Section<'_>) -> Option<Trust> {
     let file = table.path("ca");
     match file.as_ref().map(|file| disk::read(file, MAX_FILE, Links::Followed)) {
-        Some(Err(error)) => table.refuse("ca", format!("cannot read the certificates: {error}")),
+        Some(Err(error)) => table.refuse("ca", format!("cannot read the certificates: {}", plain(&error))),
         Some(Ok(bytes)) => {
             let read = certificates(&bytes);
             let is_odd = |found: &CertificateDer<'_>| webpki::anchor_from_trusted_cert(found).is_err();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::keeper::Failure;
+use crate::keeper::{Failure, TRIED_EVERY as CHECKED_EVERY};
 use crate::upstream::Trouble;
 use crate::vendor::Refusal;
 
@@ -153,6 +153,8 @@ pub struct Fault {
     pub(super) error: &'static str,
     pub(super) retry_after: Option<Duration>,
     pub(super) allow: Option<&'static str>,
+    /// Where a person goes on who sees this in a browser, from where they are.
+    pub(super) back: Option<&'static str>,
 }
 
 impl Fault {
@@ -166,6 +168,7 @@ impl Fault {
             error,
             retry_after: kind.retry_after(),
             allow: None,
+            back: None,
         }
     }
 
@@ -231,11 +234,15 @@ impl From<Failure> for Fault {
                 "{}. It was accepted before, so every request tries it again, and `keyward check` once in 5 min",
                 fault.detail.trim_end_matches('.')
             ),
-            Kind::LoginRefused => format!(
-                "{}. keyward tries it again in {}, and as soon as it is changed here; `keyward check` tries it sooner, once in 5 min",
-                fault.detail.trim_end_matches('.'),
-                in_words(failure.retry_after)
-            ),
+            Kind::LoginRefused => {
+                // Sooner than that a check does not try it either.
+                let check = if failure.retry_after > CHECKED_EVERY { " or by `keyward check`" } else { "" };
+                format!(
+                    "{}. The same is tried again in {}{check}, a changed one at once",
+                    fault.detail.trim_end_matches('.'),
+                    in_words(failure.retry_after)
+                )
+            }
             _ => fault.detail,
         };
         Self { detail, retry_after: Some(failure.retry_after), ..fault }

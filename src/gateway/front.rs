@@ -21,7 +21,7 @@ use super::problem::allow_own_frame;
 use super::{Gateway, House, admin, refuse};
 
 /// What a device may be asked by; a tunnel and an echo are nobody's business.
-const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+pub const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /// For so long a browser need not ask again whether a page may ask.
 const PREFLIGHT: Duration = Duration::from_secs(600);

@@ -4,12 +4,14 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
 use super::Device;
 use super::fault::{Fault, Kind};
+use crate::upstream::Answer;
+use crate::vendor::Registry;
 
 /// What a device says of itself is worth no longer wait.
 const SELF_DESCRIPTION: Duration = Duration::from_secs(10);
@@ -29,6 +31,9 @@ pub struct Findings {
     pub session_until: Option<String>,
     /// What it says of itself, each with what it is: serial number, firmware.
     pub described: Vec<(String, String)>,
+    /// What a person should think about although it works.
+    #[serde(default)]
+    pub remark: Option<String>,
 }
 
 /// A fault by its name, and what to do about it.
@@ -38,6 +43,16 @@ pub struct Told {
     pub name: String,
     /// What does not work and what to do.
     pub detail: String,
+    /// The same without what keyward does about it by itself, for whoever has not written the device down yet.
+    #[serde(default)]
+    pub cause: String,
+}
+
+impl Told {
+    /// A fault of this name.
+    pub fn new(name: &str, detail: String) -> Self {
+        Self { name: name.to_owned(), cause: detail.clone(), detail }
+    }
 }
 
 /// Whether a certificate is pinned.
@@ -70,6 +85,9 @@ impl fmt::Display for Findings {
         if let Some(end) = &self.session_until {
             write!(f, ", session until {end}")?;
         }
+        if let Some(remark) = &self.remark {
+            write!(f, "; {remark}")?;
+        }
         Ok(())
     }
 }
@@ -93,13 +111,21 @@ pub async fn examine(device: &Arc<Device>) -> Findings {
 pub async fn check(device: &Arc<Device>) -> Result<Findings, Told> {
     let was_pinned = device.upstream.pinned().is_some();
     let answer = device.keeper.check().await.map_err(|failure| {
+        let cause = Fault::from(failure.refusal.clone()).detail;
         let fault = Fault::from(failure);
         device.figures.fault(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
-        Told { name: fault.kind.name().to_owned(), detail: advice(&fault) }
+        Told { cause, ..Told::new(fault.kind.name(), advice(&fault)) }
     })?;
     let status = answer.status();
     if let Some((kind, detail)) = answers_for_another(answer.headers()) {
-        return Err(Told { name: kind.name().to_owned(), detail });
+        return Err(Told::new(kind.name(), detail));
+    }
+    let keyless = keyless(device, &answer);
+    if status == StatusCode::UNAUTHORIZED
+        && let Some(keyless) = &keyless
+    {
+        let detail = format!("the device answers {status} to GET {}: {keyless}", device.vendor.probe());
+        return Err(Told::new(&format!("status {}", status.as_u16()), detail));
     }
     if status.is_server_error() {
         let detail = format!(
@@ -107,7 +133,7 @@ pub async fn check(device: &Arc<Device>) -> Result<Findings, Told> {
              anew",
             device.vendor.probe()
         );
-        return Err(Told { name: format!("status {}", status.as_u16()), detail });
+        return Err(Told::new(&format!("status {}", status.as_u16()), detail));
     }
     device.figures.fine();
     let shown = device.upstream.certificate();
@@ -124,7 +150,24 @@ pub async fn check(device: &Arc<Device>) -> Result<Findings, Told> {
         pinned,
         session_until: device.keeper.snapshot().expires_at.map(|end| end.to_string()),
         described: Vec::new(),
+        remark: keyless.map(|keyless| format!("if every path answers so, {keyless}")),
     })
+}
+
+/// What it means that a device of a make without a credential does not let us in.
+fn keyless(device: &Device, answer: &Answer) -> Option<String> {
+    let is_shut = matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+    if !is_shut || !device.make.keys.is_empty() {
+        return None;
+    }
+    let challenge = answer.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
+    let scheme = challenge.and_then(|value| value.split(' ').next()).unwrap_or_default();
+    let takers: Vec<_> = Registry::generic().map(|make| make.name).collect();
+    let help = match takers.iter().find(|name| name.eq_ignore_ascii_case(scheme)) {
+        Some(name) => format!("vendor {name:?} is for such devices"),
+        None => format!("vendors that take one are {} and those of the makes", takers.join(", ")),
+    };
+    Some(format!("it asks for a credential, and vendor {:?} has none; {help}", device.make.name))
 }
 
 /// What it means that a fault of keyward's is answered, and not something of a device's.

@@ -17,14 +17,25 @@ const LONGEST_DETAILS: usize = 1000;
 
 /// Refuses a request, and says so once in the log.
 pub fn refuse(fault: &Fault, asked: &request::Parts, arrival: &Arrival) -> Response {
-    tracing::warn!(
-        request = %arrival.id,
-        caller = %arrival.peer.remote.ip().to_canonical(),
-        device = fault.device.as_deref(),
-        fault = fault.kind.name(),
-        "{}",
-        fault.detail
-    );
+    macro_rules! log {
+        ($level:ident) => {
+            tracing::$level!(
+                request = %arrival.id,
+                caller = %arrival.peer.remote.ip().to_canonical(),
+                device = fault.device.as_deref(),
+                fault = fault.kind.name(),
+                "{}",
+                fault.detail
+            )
+        };
+    }
+    // Browsers ask for it by themselves, for a device's page too, which is of no origin.
+    let is_icon = fault.kind == Kind::OriginNotAllowed && asked.uri.path() == "/favicon.ico";
+    if is_icon {
+        log!(debug);
+    } else {
+        log!(warn);
+    }
     fault.answer(asked, &arrival.id.to_string())
 }
 
@@ -64,7 +75,7 @@ impl Fault {
         }
         let title = status.canonical_reason().unwrap_or("Error");
         let mut response = if wants_page(asked) {
-            with_type("text/html; charset=utf-8", page(title, &self.detail, name, id))
+            with_type("text/html; charset=utf-8", self.page(title, name, id))
         } else {
             let problem = json!({
                 "title": title,
@@ -97,6 +108,19 @@ impl Fault {
         response
     }
 
+    fn page(&self, title: &str, name: &str, id: &str) -> String {
+        let (title, detail) = (escape(title), escape(&self.detail));
+        let back = self.back.map(|to| format!("<p><a href=\"{to}\">Back to keyward's page</a></p>"));
+        let back = back.unwrap_or_default();
+        format!(
+            "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
+             <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
+             <title>{title} · keyward</title>\
+             <style>body{{font:1rem/1.5 system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}}</style>\
+             <h1>{title}</h1><p>{detail}</p>{back}<p><small>{name} · {id}</small></p></html>\n"
+        )
+    }
+
     /// RFC 9209: a token, and a string of printable ASCII.
     fn proxy_status(&self) -> String {
         let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
@@ -126,17 +150,6 @@ fn wants_page(asked: &request::Parts) -> bool {
 fn first_accepted(headers: &HeaderMap) -> Option<&str> {
     let accept = headers.get(header::ACCEPT)?.to_str().ok()?;
     accept.split([',', ';']).next().map(str::trim)
-}
-
-fn page(title: &str, detail: &str, name: &str, id: &str) -> String {
-    let (title, detail) = (escape(title), escape(detail));
-    format!(
-        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\">\
-         <title>{title} · keyward</title>\
-         <style>body{{font:1rem/1.5 system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}}</style>\
-         <h1>{title}</h1><p>{detail}</p><p><small>{name} · {id}</small></p></html>\n"
-    )
 }
 
 /// Text as it may stand in HTML.

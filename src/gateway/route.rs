@@ -140,6 +140,13 @@ pub(super) fn find(house: &House, asked: &request::Parts, admitted: &Admitted) -
 
 /// Nobody is told of devices that the key `shown` does not open.
 fn unknown(house: &House, name: &str, shown: &Shown) -> Fault {
+    if house.welcome.is_some() {
+        let detail = format!(
+            "there is no configuration yet, so no device `{}`: the page at / says how to write one",
+            cut(name)
+        );
+        return Fault::new(Kind::UnknownDevice, detail);
+    }
     let known = house.devices.iter().filter(|device| shown.opens(&device.name));
     let names: Vec<_> = known.map(|device| format!("/{}/", device.name)).collect();
     let known = match names.as_slice() {

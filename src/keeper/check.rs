@@ -13,7 +13,7 @@ use crate::upstream::Answer;
 use crate::vendor::{Asked, Refusal, Verdict};
 
 /// A person may try the same refused credential this often.
-pub(super) const TRIED_EVERY: Duration = Duration::from_secs(5 * 60);
+pub const TRIED_EVERY: Duration = Duration::from_secs(5 * 60);
 
 impl Keeper {
     /// Asks the device something that needs a session, and gives its answer. Ends a rest, except that credentials which were refused
@@ -23,7 +23,7 @@ impl Keeper {
     /// Why the device can't be used.
     pub async fn check(self: &Arc<Self>) -> Result<Answer, Failure> {
         let credentials = self.credentials().await;
-        {
+        let is_unasked = {
             let mut state = self.lock();
             let just_begun =
                 state.rest.as_ref().is_some_and(|rest| rest.has_just_begun(self.parts.clock.instant()));
@@ -31,18 +31,21 @@ impl Keeper {
                 state.rest = None;
             }
             state.rights.busy = None;
+            let is_same = credentials.is_none_or(|now| now == state.credentials);
             let again_at = state.refused_at.map(|refused_at| refused_at + TRIED_EVERY);
             if let Some(again_at) = again_at.filter(|again_at| self.parts.clock.instant() < *again_at)
-                && credentials.is_none_or(|now| now == state.credentials)
+                && is_same
             {
                 let detail =
                     "the device refused this credential less than 5 min ago: change it, or wait".to_owned();
                 let retry_after = again_at.duration_since(self.parts.clock.instant());
                 return Err(Failure { refusal: Refusal::Rejected(detail), retry_after, is_proven: true });
             }
-        }
+            just_begun && is_same
+        };
         for _ in 0..2 {
-            let lease = self.lease().await?;
+            let lease = self.lease().await;
+            let lease = lease.map_err(|failure| if is_unasked { unasked(failure) } else { failure })?;
             let answer = self.probe(&lease).await?;
             let status = answer.status();
             let path = self.parts.vendor.probe();
@@ -102,6 +105,17 @@ impl Keeper {
         head.headers.clone_from(answer.headers());
         self.parts.vendor.judge(&lease.session, &asked, &head)
     }
+}
+
+/// A refusal from before, which nobody has asked for anew.
+fn unasked(failure: Failure) -> Failure {
+    let said = |detail: String| format!("{detail}. That was less than 5 min ago, and it was not asked again");
+    let refusal = match failure.refusal {
+        Refusal::Rejected(detail) => Refusal::Rejected(said(detail)),
+        Refusal::Person(detail) => Refusal::Person(said(detail)),
+        other => other,
+    };
+    Failure { refusal, ..failure }
 }
 
 fn passing(detail: String) -> Failure {

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 pub(crate) use form::{decode, encode};
 
 use crate::clock::Timestamp;
-use crate::disk::Folder;
+use crate::disk::{Folder, plain};
 use crate::vendor::Session;
 
 /// Larger than any session.
@@ -82,7 +82,7 @@ impl Store {
             let file = self.folder.path().join(&name);
             let done = match self.folder.set_aside(&name) {
                 Ok(aside) => format!("it was set aside as {}", aside.display()),
-                Err(error) => format!("it can't be set aside ({error})"),
+                Err(error) => format!("it can't be set aside ({})", plain(&error)),
             };
             format!(
                 "the saved session {} can't be used ({why}): {done}, and keyward logs in anew",
@@ -92,7 +92,7 @@ impl Store {
     }
 
     fn read(&self, device: &str) -> Result<Option<Record>, String> {
-        let text = self.folder.read(&name(device), MAX_FILE).map_err(|error| error.to_string())?;
+        let text = self.folder.read(&name(device), MAX_FILE).map_err(|error| plain(&error))?;
         let Some(text) = text else { return Ok(None) };
         decode(&text).map(Some)
     }

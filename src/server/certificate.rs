@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 
 use crate::clock::{Clock, EARLIEST, Timestamp};
 use crate::config::{ListenerTls, identity};
-use crate::disk::{self, Folder, Links};
+use crate::disk::{self, Folder, Links, plain};
 use crate::upstream::Certificate;
 
 /// A chain, and the key of its first certificate.
@@ -89,7 +89,9 @@ impl OwnCertificate {
 
     /// The saved one, with its key in PEM.
     fn saved(&self) -> Result<Option<(Identity, String)>, String> {
-        let read = |name: &str| self.folder.read(name, MAX_FILE).map_err(|error| format!("{name}: {error}"));
+        let read = |name: &str| {
+            self.folder.read(name, MAX_FILE).map_err(|error| format!("{name}: {}", plain(&error)))
+        };
         if self.folder.path().is_symlink() {
             return Err("their folder is a symbolic link".to_owned());
         }
@@ -166,7 +168,7 @@ impl OwnCertificate {
 fn of_files(cert: &Path, key: &Path) -> Result<Identity, String> {
     let read = |file: &Path| {
         let bytes = disk::read(file, MAX_FILE, Links::Followed);
-        bytes.map_err(|error| format!("{} cannot be read: {error}", file.display()))
+        bytes.map_err(|error| format!("{} cannot be read: {}", file.display(), plain(&error)))
     };
     identity(&read(cert)?, &read(key)?).map_err(|unusable| {
         let file = if unusable.of == "key" { key } else { cert };

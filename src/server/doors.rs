@@ -15,6 +15,7 @@ use super::accept::{self, Entrance, Hall};
 use super::bind::bind;
 use super::certificate::OwnCertificate;
 use crate::config::{Listener, Location};
+use crate::disk::plain;
 use crate::gateway::admit::DoorId;
 
 /// The host that is every address of IPv4, and the one that is every address at all, unless told otherwise.
@@ -261,8 +262,9 @@ pub(super) fn unusable(door: &Listener, why: &str) -> String {
 /// first door.
 fn hand_out(handed: Vec<StdListener>, plan: &mut [Planned]) -> Result<(), StartError> {
     for socket in handed {
-        let refused =
-            |error: io::Error| StartError::Configuration(format!("a socket that was handed over: {error}"));
+        let refused = |error: io::Error| {
+            StartError::Configuration(format!("a socket that was handed over: {}", plain(&error)))
+        };
         let address = socket.local_addr().map_err(refused)?;
         let (host, port) = (address.ip().to_string(), address.port());
         let of_address = |door: &Planned| door.id.listen.port == port && door.id.listen.host == host;

@@ -13,7 +13,7 @@ use super::certificate::{Certificate, names};
 use super::tls::public_roots;
 use crate::clock::Timestamp;
 use crate::config::certificates;
-use crate::disk::{self, Links};
+use crate::disk::{self, Links, plain};
 
 /// No bundle of certificates is larger.
 const MAX_FILE: u64 = 1024 * 1024;
@@ -39,7 +39,7 @@ impl Chain {
     pub(super) fn of(file: &Path, checks_name: bool) -> Result<Self, String> {
         let unusable = |why: &dyn Display| format!("{} {why}", file.display());
         let bytes = disk::read(file, MAX_FILE, Links::Followed);
-        let bytes = bytes.map_err(|error| unusable(&format!("cannot be read: {error}")))?;
+        let bytes = bytes.map_err(|error| unusable(&format!("cannot be read: {}", plain(&error))))?;
         let listed = certificates(&bytes).map_err(|why| unusable(&why))?;
         let mut roots = RootCertStore::empty();
         for certificate in &listed {

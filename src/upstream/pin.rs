@@ -11,7 +11,7 @@ use time::format_description::well_known::Rfc3339;
 use super::certificate::Certificate;
 use crate::clock::{Clock, Timestamp};
 use crate::config::certificates;
-use crate::disk::Folder;
+use crate::disk::{Folder, plain};
 
 /// A pinned certificate in its last days may be replaced by its successor.
 const LAST_DAYS: Duration = Duration::from_secs(90 * 86_400);
@@ -223,7 +223,7 @@ impl Pin {
     }
 
     fn read(&self) -> Result<Option<Pinned>, String> {
-        let bytes = self.folder.read(&self.name(), MAX_FILE).map_err(|error| error.to_string())?;
+        let bytes = self.folder.read(&self.name(), MAX_FILE).map_err(|error| plain(&error))?;
         let Some(bytes) = bytes else { return Ok(None) };
         let text = str::from_utf8(&bytes).map_err(|_| "it is no text")?;
         let found = certificates(text.as_bytes()).map_err(|why| format!("it {why}"))?;

@@ -178,7 +178,11 @@ impl Egauge {
 async fn challenge(visit: &Visit<'_>) -> Result<Challenge, Refusal> {
     let answer = visit.ask("/api/auth/unauthorized", &Session::default()).await?;
     if answer.status() != StatusCode::UNAUTHORIZED {
-        let detail = format!("the meter answers {} instead of a nonce", answer.status());
+        let detail = format!(
+            "the meter answers {} where a login begins: is `url` that of an eGauge meter, without a path? One of old \
+             firmware has no such login; it may be a device of vendor = \"digest\"",
+            answer.status()
+        );
         return Err(odd(&answer, visit.now, detail));
     }
     read(&answer, visit.now)

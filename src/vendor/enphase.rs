@@ -14,6 +14,7 @@
 
 mod enlighten;
 mod info;
+mod seat;
 mod token;
 
 use std::sync::Arc;
@@ -22,28 +23,23 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, response};
-use sha2::{Digest, Sha256};
 
 use enlighten::Enlighten;
 pub(super) use info::introduced;
+use seat::{SESSION, TOKEN, is_refused, outdoes, seat, seated, session, unseated};
 pub(super) use token::Token;
 
 use super::key::{Key, Traces, secret, text};
 use super::session::cookie;
 use super::visit::{odd, plain};
-use super::{Account, Asked, Carriers, Cookies, Refusal, Session, Stamp, Vendor, Verdict, Visit};
+use super::{Account, Asked, Carriers, Cookies, Refusal, Session, Vendor, Verdict, Visit};
 use crate::clock::Timestamp;
 use crate::config::{SecretSource, Section};
-use crate::secret::Secret;
 use crate::upstream::{Answer, Introduction};
 
 const CHECK: &str = "/auth/check_jwt";
 /// What the gateway says of a good token; a client library compares it to the byte.
 const VALID: &str = "<!DOCTYPE html><h2>Valid token.</h2>\n";
-const SESSION: &str = "sessionId";
-/// What a session's memo holds: the token, and the hash of the configured one as it was then.
-const TOKEN: &str = "token";
-const CONFIGURED: &str = "configured";
 /// When the cloud has no better token, another hour won't bring one.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const NEW_TOKEN: &str =
@@ -243,55 +239,6 @@ async fn check(visit: &Visit<'_>, session: Session) -> Result<Checked, Refusal> 
         StatusCode::UNAUTHORIZED => Ok(Checked::Refused),
         _ => Err(undecided(&answer, visit.now)),
     }
-}
-
-/// A session of this token, at the seat of an old one where there was one.
-fn session(token: &Token, configured: Option<&Token>, old: Option<&Session>) -> Session {
-    let bearer = format!("Bearer {}", token.text.expose());
-    let configured = configured.map(|configured| (CONFIGURED.to_owned(), hash(configured)));
-    let session = Session {
-        stamps: vec![Stamp::Header(header::AUTHORIZATION.to_string(), bearer.into())],
-        expires_at: Some(token.ends_at),
-        memo: configured.into_iter().chain([(TOKEN.to_owned(), token.text.clone())]).collect(),
-        lasts: true,
-    };
-    match old.and_then(seat) {
-        Some(seat) => seated(&session, seat.clone()),
-        None => session,
-    }
-}
-
-/// The cookie that a session sends.
-fn seat(held: &Session) -> Option<&Secret> {
-    held.stamps.iter().find_map(|stamp| match stamp {
-        Stamp::Cookie(_, value) => Some(value),
-        _ => None,
-    })
-}
-
-fn seated(held: &Session, cookie: Secret) -> Session {
-    let mut session = unseated(held);
-    session.stamps.push(Stamp::Cookie(SESSION.to_owned(), cookie));
-    session
-}
-
-fn unseated(held: &Session) -> Session {
-    let mut session = held.clone();
-    session.stamps.retain(|stamp| !matches!(stamp, Stamp::Cookie(..)));
-    session
-}
-
-/// Whether a configured token is to take the place of what is held: it lasts longer, or somebody has just set it.
-fn outdoes(token: &Token, old: &Session) -> bool {
-    Some(token.ends_at) > old.expires_at || old.memo.get(CONFIGURED) != Some(&hash(token))
-}
-
-fn is_refused(visit: &Visit<'_>, token: &Token) -> bool {
-    visit.refused.is_some_and(|refused| refused.memo.get(TOKEN) == Some(&token.text))
-}
-
-fn hash(token: &Token) -> Secret {
-    hex::encode(Sha256::digest(token.text.expose())).into()
 }
 
 fn refused_before_its_end(token: &Token) -> Refusal {

@@ -52,6 +52,13 @@ pub struct Traces {
     pub told: &'static [(&'static str, &'static str)],
 }
 
+impl Traces {
+    /// Whether there is anything to know them by.
+    pub fn are_any(&self) -> bool {
+        !self.services.is_empty() || !self.names.is_empty() || self.stem.is_some()
+    }
+}
+
 const fn key(name: &'static str, kind: Kind, need: Need, asked: &'static str) -> Key {
     Key { name, kind, need, asked }
 }

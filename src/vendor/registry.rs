@@ -175,6 +175,11 @@ impl Registry {
     pub fn make(vendor: &str) -> Option<&'static Make> {
         MAKES.iter().find(|make| make.name == vendor)
     }
+
+    /// The makes of which nothing is known but how they take a credential.
+    pub fn generic() -> impl Iterator<Item = &'static Make> {
+        MAKES.iter().filter(|make| make.acts_on_get.is_none() && !make.keys.is_empty())
+    }
 }
 
 impl Makes for Registry {

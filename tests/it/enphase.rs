@@ -223,7 +223,7 @@ async fn a_fresh_token_that_is_refused_too_is_the_end_of_it_and_is_said() {
     assert_eq!(problem.fault, "login_refused", "{}", problem.detail);
     assert!(problem.detail.contains("refuses a token that was fetched just now"), "{}", problem.detail);
     // A gateway without the time refuses it too, so that is not the end of the day.
-    assert!(problem.detail.contains("tries it again in 5 min"), "{}", problem.detail);
+    assert!(problem.detail.contains("tried again in 5 min, a changed one at once"), "{}", problem.detail);
     for _ in 0..20 {
         assert_eq!(home.read().await.fault(), "login_refused");
     }

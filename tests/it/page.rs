@@ -190,6 +190,9 @@ async fn what_no_request_has_met_yet_is_accepted_by_nobody() {
     let shown = door.device.certificate.sha256();
     let refused = door.lab.send(&pressed(&door.lab, "meter", &shown)).await;
     assert_eq!(refused.fault(), "certificate_changed");
+    let seen = door.lab.send(&pressed(&door.lab, "meter", &shown).with("Accept", "text/html")).await;
+    assert!(seen.text().contains("<a href=\"../\">"), "whoever pressed it is led back: {}", seen.text());
+    assert!(!door.lab.send(&Ask::get("/nobody/").with("Accept", "text/html")).await.text().contains("<a "));
     assert_eq!(door.lab.get("/meter/twin/sample").await.fault(), "certificate_changed");
     assert_eq!(door.lab.send(&pressed(&door.lab, "meter", &shown)).await.status, 303);
 }
@@ -353,6 +356,13 @@ async fn without_a_file_a_page_says_what_to_write_until_there_is_one() {
     let ready = asked(&mut line, "/readyz").await;
     assert_eq!((ready.status.as_u16(), &ready.json()["ready"]), (503, &Value::Bool(false)));
     assert_eq!(asked(&mut line, "/-/devices").await.json()["devices"].as_array().unwrap().len(), 0);
+    let early = asked(&mut line, "/meter/x").await.problem();
+    assert_eq!(early.fault, "unknown_device");
+    assert!(
+        early.detail.contains("no configuration yet") && !early.detail.contains("proxy.toml"),
+        "{}",
+        early.detail
+    );
     // What can't be used is told, and waited for.
     process.write("[devices.meter]\nvendor = \"opem\"\n");
     server.logs("did you mean `open`?").await;
@@ -363,6 +373,7 @@ async fn without_a_file_a_page_says_what_to_write_until_there_is_one() {
     let listens = |log: &str| log.matches("listens on http://").count();
     until(|| listens(&server.log()) == 2).await;
     let log = server.log();
+    assert!(!log.contains("stopping"), "it goes on: {log}");
     let address = log.rsplit("listens on http://").next().unwrap().split_whitespace().next().unwrap();
     let mut line = Line::to(address.parse().unwrap()).await;
     assert_eq!(asked(&mut line, "/meter/twin/sample").await.status, 200);

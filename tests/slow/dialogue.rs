@@ -117,7 +117,8 @@ async fn a_person_is_asked_may_be_wrong_and_never_sees_the_password() {
         ("(not shown): ", "a-wrong-word\n"),
         ("Name, which becomes the path [meter]: ", "Cellar\n"),
         ("a device's name is of", "cellar\n"),
-        ("does not work yet: login refused", "\n"),
+        ("does not work yet: the meter refuses", "\n"),
+        ("Number or name [egauge]: ", "\n"),
         ("Address [https://127.0.0.1", "\n"),
         ("Username of a user of the meter [owner]: ", "\n"),
         ("Enter keeps the one before (not shown): ", &typed),
@@ -152,7 +153,7 @@ async fn whoever_leaves_in_the_middle_leaves_nothing_and_sees_what_they_type() {
         let told = at_terminal(&process, &flags, steps, &[]).await;
         assert_eq!(told.code, Some(1), "{}", told.shown);
         assert!(
-            told.shown.contains("given up: nothing is written") && told.shown.ends_with("ECHO\n"),
+            told.shown.contains("given up: no configuration is written") && told.shown.ends_with("ECHO\n"),
             "{}",
             told.shown
         );
@@ -172,8 +173,38 @@ async fn who_leaves_while_the_device_is_tried_leaves_nothing_either() {
     let flags = ["init", "--vendor", "egauge", "--url", &url, "--username", "owner"];
     let steps = [("(not shown): ", "word\n"), ("[meter]: ", "\n"), ("trying meter … 1 s", "\u{3}")];
     let told = at_terminal(&process, &flags, &steps, &[]).await;
-    assert!(told.code == Some(1) && told.shown.contains("given up: nothing is written"), "{}", told.shown);
+    assert!(
+        told.code == Some(1) && told.shown.contains("given up: no configuration is written"),
+        "{}",
+        told.shown
+    );
     assert_eq!(left(&process), BTreeSet::new());
+}
+
+#[tokio::test]
+async fn whoever_chose_the_wrong_device_chooses_again_and_is_told_what_stays_of_a_refusal() {
+    let (device, _) = meter();
+    let process = home();
+    let (url, off) = (format!("{}\n", device.url()), "http://127.0.0.1:9\n");
+    let steps = [
+        ("Number or name: ", "bearer\n"),
+        // Nobody waits for what can't be found on the network.
+        ("Address", off),
+        ("Token (not shown): ", "word\n"),
+        ("[device]: ", "cellar\n"),
+        ("does not work yet: ", "a\n"),
+        ("Number or name [bearer]: ", "egauge\n"),
+        ("Address [http://127.0.0.1:9]: ", &url),
+        ("Username of a user of the meter: ", "owner\n"),
+        ("Password of that user (not shown): ", "word\n"),
+        ("[cellar]: ", "\n"),
+        ("as \"Username\" and \"Password\"", "g\n"),
+    ];
+    let told = at_terminal(&process, &["init"], &steps, &[]).await;
+    assert_eq!(told.code, Some(1), "{}", told.shown);
+    assert!(told.shown.contains("state remembers that the login was refused"), "{}", told.shown);
+    assert!(!told.shown.contains("listening for devices"), "{}", told.shown);
+    assert_eq!(left(&process), BTreeSet::from(["state".to_owned()]));
 }
 
 #[tokio::test]

@@ -100,6 +100,21 @@ fn a_secret_of_another_form_is_refused_without_repeating_it() {
 }
 
 #[test]
+fn warnings_come_in_the_order_of_the_file() {
+    let house = House::new("\"hunter2\"", 0o644);
+    let meter = fs::read_to_string(house.folder.path().join("proxy.toml")).unwrap();
+    let key = "[access.keys.k]\nkey = \"0123456789012345678901\"\n";
+    let text = format!("{}{key}{meter}", meter.replace("devices.meter", "devices.zeta"));
+    house.write("proxy.toml", text.as_bytes(), 0o644);
+    let warnings = house.load(&Environment::default()).unwrap().warnings;
+    let places: Vec<_> = ["devices.zeta.password", "access.keys.k.key", "devices.meter.password"]
+        .iter()
+        .map(|key| warnings.iter().position(|warning| warning.contains(key)))
+        .collect();
+    assert_eq!(places, [Some(0), Some(1), Some(2)], "{warnings:?}");
+}
+
+#[test]
 fn what_others_may_read_draws_a_warning() {
     for (mode, warns) in [(0o600, false), (0o640, true), (0o604, true), (0o400, false), (0o622, false)] {
         let config = House::new("\"hunter2\"", mode).load(&Environment::default()).unwrap();

@@ -16,6 +16,8 @@ use crate::gateway::admit::{Admitted, Arrival};
 use crate::gateway::fault::{Fault, Kind, cut};
 use crate::gateway::{Device, Gateway, House, operator, refuse};
 
+/// The page from here, wherever it is shown.
+const PAGE: &str = "../";
 /// Larger than any form of ours.
 const MAX_FORM: usize = 4096;
 /// So long whoever pressed the button waits for how the device is now; the page shows it later all the same.
@@ -31,9 +33,8 @@ pub(in crate::gateway) async fn accept(
     let (head, body) = request.into_parts();
     let house = gateway.house.load_full();
     match accepted(&house, &head, body, &admitted).await {
-        // To the page, wherever it is shown.
-        Ok(()) => (StatusCode::SEE_OTHER, [(header::LOCATION, "../")]).into_response(),
-        Err(fault) => refuse(&fault, &head, &arrival),
+        Ok(()) => (StatusCode::SEE_OTHER, [(header::LOCATION, PAGE)]).into_response(),
+        Err(fault) => refuse(&Fault { back: Some(PAGE), ..fault }, &head, &arrival),
     }
 }
 

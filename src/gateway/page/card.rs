@@ -168,12 +168,14 @@ fn line(latencies: &[Duration]) -> Markup {
     sorted.sort_unstable();
     let median = sorted.get(sorted.len() / 2).copied().unwrap_or_default();
     let (width, height) = LINE;
-    let words = format!(
-        "Half of the last {} answers within {}, the slowest took {}",
-        latencies.len(),
-        latency(median),
-        latency(*slowest)
-    );
+    let words = match latencies.len() {
+        1 => format!("The last answer took {}", latency(median)),
+        many => format!(
+            "Half of the last {many} answers within {}, the slowest took {}",
+            latency(median),
+            latency(*slowest)
+        ),
+    };
     html! {
         figure.latency title=(words) {
             svg viewBox={ "0 0 " (width) " " (height) } role="img" aria-label=(words) preserveAspectRatio="none" {

@@ -121,6 +121,53 @@ async fn a_device_that_answers_with_an_error_of_its_own_fails_the_check() {
 }
 
 #[tokio::test]
+async fn a_device_that_asks_for_a_credential_which_its_vendor_has_not_is_told_of_those_that_have() {
+    for (status, challenge, code, words) in [
+        (
+            "401 Unauthorized",
+            "WWW-Authenticate: Digest realm=\"x\"\r\n",
+            1,
+            "vendor \"digest\" is for such devices",
+        ),
+        ("401 Unauthorized", "", 1, "vendors that take one are bearer, basic"),
+        ("403 Forbidden", "", 0, "if every path answers so, it asks for a credential"),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\n{challenge}Content-Length: 0\r\n\r\n");
+        let device = Scripted::saying(answer.as_bytes()).await;
+        let process = Process::new(&device.table("meter", ""));
+        let ended = process.carry_out(&["check"]).await;
+        assert!(ended.code == Some(code) && ended.out.contains(words), "{ended:?}");
+        assert_eq!(ended.err.contains("the device can't be used"), code == 1, "{ended:?}");
+        let table: toml::Table = device.table("meter", "").parse().unwrap();
+        let url = table["devices"]["meter"]["url"].as_str().unwrap();
+        let init = ["init", "--config", "new.toml", "--vendor", "open", "--url", url];
+        let ended = process.carry_out(&init).await;
+        assert!(
+            ended.code == Some(code) && format!("{ended:?}").contains(&words.replace('"', "\\\"")),
+            "{ended:?}"
+        );
+        assert!(!ended.out.contains("It works"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_suggested_command_means_the_configuration_that_was_named() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    let process = Process::new(&device.table("meter", ""));
+    std::fs::create_dir(process.path("certs")).unwrap();
+    std::fs::write(process.path("certs/meter.pem"), Certificate::self_signed().unwrap().pem()).unwrap();
+    std::fs::copy(process.path("proxy.toml"), process.path("my own.toml")).unwrap();
+    for (arguments, command) in [
+        (&["check"][..], "`keyward trust meter`"),
+        (&["check", "--config", "proxy.toml"], "`keyward trust meter`"),
+        (&["check", "--config", "my own.toml"], "`keyward trust meter --config 'my own.toml'`"),
+    ] {
+        let ended = process.carry_out(arguments).await;
+        assert!(ended.out.contains(command) && ended.out.contains("nothing was sent there"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_device_that_refuses_every_session_that_it_gives_out_fails_the_check() {
     let device = Scripted::new(|nth| {
         let (status, body) = match nth % 4 {

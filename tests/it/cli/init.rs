@@ -172,6 +172,9 @@ async fn a_secret_may_stand_in_a_variable_and_never_among_the_arguments() {
     let told = ["init", "--vendor", "egauge", "--url", &url, "--username", "owner"];
     let plain = process.carry_out(&[&told[..], &["--password", "hunter2"]].concat()).await;
     assert_eq!(plain.code, Some(2), "{plain:?}");
+    for words in ["never an argument", "--password-file", "--password-env", "`--password-file -`"] {
+        assert!(plain.err.contains(words) && !plain.err.contains("hunter2"), "{words}: {}", plain.err);
+    }
     assert_eq!(names(process.path("")), BTreeSet::new());
     let ended = process.carry_out(&[&told[..], &["--password-env", "WORD"]].concat()).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -228,10 +231,11 @@ async fn what_does_not_work_is_not_written_and_a_refused_password_is_not_tried_a
         let ended = process.carry_out(&words(&["init"], &told)).await;
         assert_eq!(ended.code, Some(1), "{ended:?}");
         assert!(
-            ended.err.contains("meter does not work: login refused") && ended.out.is_empty(),
+            ended.err.contains("meter does not work: the meter refuses") && ended.out.is_empty(),
             "{ended:?}"
         );
-        assert!(ended.err.contains("--untested"), "{ended:?}");
+        assert!(ended.err.contains("--untested") && !ended.err.contains("nothing is written"), "{ended:?}");
+        assert!(ended.err.contains("state remembers that the login was refused"), "{ended:?}");
     }
     assert_eq!(twin.logins(), 1, "a loop of attempts would lock the account");
     let left: BTreeSet<_> = names(process.path("")).difference(&before).cloned().collect();
@@ -295,6 +299,16 @@ async fn add_keeps_what_stands_with_its_mode_and_its_links() {
     assert!(process.path("proxy.toml").symlink_metadata().unwrap().is_symlink());
     let checked = process.carry_out(&["check"]).await;
     assert!(checked.code == Some(0) && checked.out.contains("cellar.meter"), "{checked:?}");
+}
+
+#[tokio::test]
+async fn add_gives_the_usual_name_to_a_device_that_nobody_has_named() {
+    let first = Device::new(Generic::new(Scheme::Bearer));
+    let (second, _) = meter();
+    let process = Process::new(&first.table("meter", ""));
+    let ended = process.carry_out(&words(&["add"], &flags(&process, &second))).await;
+    assert!(ended.code == Some(0) && ended.out.contains("meter-2 is added to proxy.toml"), "{ended:?}");
+    assert!(!names(process.path("")).contains("proxy.schema.json"), "it is the first file's");
 }
 
 #[tokio::test]

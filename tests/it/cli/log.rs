@@ -114,6 +114,27 @@ async fn no_line_of_the_log_is_anybody_elses() {
 }
 
 #[tokio::test]
+async fn the_icon_that_a_browser_asks_for_by_itself_is_no_reason_to_warn() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    let process = Process::new(&device.table("meter", "")).with("KEYWARD_LOG", "debug");
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    // As a page of a device asks, whose origin is none.
+    for path in ["/favicon.ico", "/meter/favicon.ico"] {
+        let ask = Ask::get(path).with("Sec-Fetch-Site", "cross-site");
+        assert_eq!(Line::to(address).await.ask(&ask).await.unwrap().fault(), "origin_not_allowed");
+    }
+    server.signal("TERM").await;
+    let log = server.ends().await.err;
+    let levels: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("origin_not_allowed"))
+        .filter_map(|line| line.split_whitespace().nth(1))
+        .collect();
+    assert_eq!(levels, ["DEBUG", "WARN"], "{log}");
+}
+
+#[tokio::test]
 async fn a_device_that_goes_on_refusing_is_not_said_to_answer_again() {
     let device = Device::new(Generic::new(Scheme::Bearer));
     let process = Process::new(&device.table("meter", ""));

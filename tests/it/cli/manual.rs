@@ -12,6 +12,8 @@ async fn every_help_fits_a_screen() {
         let arguments: Vec<_> = command.into_iter().chain(["--help"]).collect();
         let ended = process.carry_out(&arguments).await;
         assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+        let is_of_device = matches!(command, Some("init" | "add"));
+        assert_eq!(ended.out.contains("[OPTIONS] [DEVICE]\n"), is_of_device, "{}", ended.out);
         let lines: Vec<_> = ended.out.lines().collect();
         assert!(lines.len() <= 24, "{command:?}: {} lines", lines.len());
         for line in lines {
@@ -47,6 +49,9 @@ async fn there_is_a_manual_page_for_the_program_and_for_each_command() {
     }
     let init = process.carry_out(&["man", "init"]).await;
     assert!(init.out.contains("password\\-env"), "what help has no room for: {}", init.out);
+    assert!(init.out.contains(".SH NOTES") && !init.out.contains(".SH EXTRA"), "{}", init.out);
+    assert!(!init.out.contains("\n\n"), "an option without a word: {}", init.out);
+    assert!(!page.out.contains("keyward\\-help(1)"), "there is no such page: {}", page.out);
     let unknown = process.carry_out(&["man", "chek"]).await;
     assert!(unknown.code == Some(2) && unknown.err.contains("chek"), "{unknown:?}");
 }
@@ -57,7 +62,8 @@ async fn the_schema_is_printed_and_lies_beside_what_init_writes() {
     let printed = process.carry_out(&["editor-schema"]).await;
     assert_eq!((printed.code, printed.out), (Some(0), crate::house::read("src/proxy.schema.json")));
     let init = ["init", "--config", "new.toml", "--vendor", "open", "--url", "http://10.0.0.1", "--untested"];
-    assert_eq!(process.carry_out(&init).await.code, Some(0));
+    let ended = process.carry_out(&init).await;
+    assert!(ended.code == Some(0) && ended.out.contains("proxy.schema.json, for editors"), "{ended:?}");
     let written = std::fs::read_to_string(process.path("new.toml")).unwrap();
     let named = written.lines().next().unwrap().strip_prefix("#:schema ").unwrap();
     assert_eq!(

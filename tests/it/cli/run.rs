@@ -1,5 +1,6 @@
 //! `keyward run`.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -15,6 +16,9 @@ async fn get(address: SocketAddr, target: &str) -> Reply {
     Line::to(address).await.ask(&Ask::get(target)).await.unwrap()
 }
 
+/// Whoever asks shows a key.
+const KEYED: &str = "[access.keys.all]\nkey = \"all-0123456789abcdefgh\"\n";
+
 fn device() -> Device {
     Device::new(Generic::new(Scheme::Bearer))
 }
@@ -27,8 +31,31 @@ async fn what_keeps_it_from_starting_is_told_with_exit_2() {
     let process = Process::new(&device.table("meter", ""));
     let nobody = process.carry_out(&["run", "--config", "nowhere.toml"]).await;
     assert!(nobody.code == Some(2) && nobody.err.contains("nowhere.toml"), "{nobody:?}");
+    assert!(nobody.err.contains("`keyward init --config nowhere.toml`"), "{nobody:?}");
+    for command in ["run", "check", "health", "init", "add"] {
+        let folder = process.carry_out(&[command, "--config", "."]).await;
+        let is_told = folder.err.contains("which is a folder") && folder.err.contains("./proxy.toml");
+        assert!(folder.code == Some(2) && is_told, "{command}: {folder:?}");
+    }
     let first = process.start(&["run"]);
-    first.address().await;
+    let ours = first.address().await;
+    let keyed = Process::new(&format!("{}{KEYED}", device.table("meter", "")));
+    let keyed_server = keyed.start(&["run"]);
+    let keyed = keyed_server.address().await.to_string();
+    let before = device.twin.journal().total();
+    let ended =
+        Process::new(&device.table("meter", "")).with("KEYWARD_LISTEN", &keyed).carry_out(&["run"]).await;
+    assert!(ended.err.contains("a keyward listens there already"), "{ended:?}");
+    assert_eq!(device.twin.journal().total(), before, "no device hears of it");
+    for (arguments, how) in [
+        (&["run"][..], "KEYWARD_LISTEN"),
+        (&["demo", "--listen", &ours.to_string()], "`keyward demo --listen "),
+    ] {
+        let other = Process::new(&device.table("meter", "")).with("KEYWARD_LISTEN", ours.to_string());
+        let ended = other.carry_out(arguments).await;
+        let is_told = ended.err.contains("a keyward listens there already") && ended.err.contains(how);
+        assert!(ended.code == Some(2) && is_told, "{ended:?}");
+    }
     let second = process.carry_out(&["run"]).await;
     assert!(second.code == Some(2) && second.err.contains("state"), "{second:?}");
     let other = Process::new(&device.table("meter", "")).with("KEYWARD_LISTEN", &address);
@@ -107,6 +134,26 @@ async fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
     let metrics = get(address, "/metrics").await;
     assert!(metrics.text().contains("keyward_config_last_reload_successful 0"));
     assert_eq!(get(address, "/readyz").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_file_that_changes_while_it_is_read_for_the_first_time_is_read_again() {
+    let device = device();
+    let process = Process::new(&device.table("first", ""));
+    let first = std::fs::read(process.path("proxy.toml")).unwrap();
+    // A pipe is read for as long as somebody holds its other end.
+    let (file, pipe) = (process.path("proxy.toml"), process.path("pipe"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::rename(&pipe, &file).unwrap();
+    let server = process.start(&["run"]);
+    let opened = tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(file));
+    let mut read = opened.await.unwrap().unwrap();
+    process.write(&device.table("second", ""));
+    read.write_all(&first).unwrap();
+    drop(read);
+    assert!(server.logs("/first/ leads to").await.contains("listens on"));
+    server.logs("configuration taken over").await;
+    assert_eq!(get(server.address().await, "/second/twin/sample").await.status, 200);
 }
 
 #[tokio::test]

@@ -1,0 +1,47 @@
+//! Who listens where keyward wants to.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use http::header::{self, HeaderName};
+use http::{Method, StatusCode};
+use tokio::time::timeout;
+
+use super::Exit;
+use super::health::send;
+use crate::config::{Address, Location};
+use crate::gateway::front::METHODS;
+use crate::server::StartError;
+
+/// Somebody waits for the answer, and it comes from this machine.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Why the server does not start. Where its port is taken: whether another keyward has it, and `how` this one gets
+/// another, given that.
+pub(super) async fn told(error: StartError, how: impl FnOnce(&Location, &Address) -> String) -> Exit {
+    match &error {
+        StartError::Listen { at, address, source } if source.kind() == ErrorKind::AddrInUse => {
+            let Ok(taken) = address.parse::<Address>() else { return error.into() };
+            let is_ours = timeout(PATIENCE, is_keyward(&taken)).await.unwrap_or(false);
+            let who =
+                if is_ours { "a keyward listens there already" } else { "another program listens there" };
+            let next = Address { port: taken.port.checked_add(1).unwrap_or(8480), ..taken };
+            let how = how(at, &next);
+            Exit::Usage(format!(
+                "{at}: {address} can't be listened on: {who}; end it, or choose another port: {how}"
+            ))
+        }
+        _ => error.into(),
+    }
+}
+
+/// Whether a keyward answers there. What all of a server can do it says itself, at every door, and no device hears of it.
+async fn is_keyward(address: &Address) -> bool {
+    let Ok(answer) = send(address, Method::OPTIONS, "*").await else { return false };
+    let says = |name: HeaderName, words: &str| {
+        answer.headers().get(name).is_some_and(|value| value.as_bytes().starts_with(words.as_bytes()))
+    };
+    // Who asks for a key says so in its own words.
+    let is_refused = says(HeaderName::from_static("proxy-status"), "keyward;");
+    is_refused || (answer.status() == StatusCode::NO_CONTENT && says(header::ALLOW, METHODS))
+}
