@@ -154,8 +154,19 @@ fn in_runtime<F: Future<Output = Result<(), Exit>>>(command: F) -> Result<(), Ex
 
 /// Finds and reads the configuration.
 fn load(named: Option<&Path>, environment: &Environment) -> Result<Config<Driver>, Exit> {
-    let file = config::find(named, environment).map_err(|missing| Exit::Usage(missing.to_string()))?;
+    let file = find(named, environment)?;
     read(&file.ok_or_else(|| Exit::Usage(NO_FILE.to_owned()))?, environment)
+}
+
+/// Finds the configuration file, if there is one.
+///
+/// # Errors
+/// Says who writes one where it was named and is not there: an image names it, and its reader does not know.
+fn find(named: Option<&Path>, environment: &Environment) -> Result<Option<PathBuf>, Exit> {
+    config::find(named, environment).map_err(|missing| {
+        let option = named.map(|file| format!(" --config {}", file.display())).unwrap_or_default();
+        Exit::Usage(format!("{missing}: `keyward init{option}` writes one"))
+    })
 }
 
 /// A thread that has waited for a file or a name is kept so long for the next one. Each has memory of its own, and

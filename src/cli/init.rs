@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::document::{self, Document};
 use super::given::Given;
 use super::writing::{Manner, Writing};
-use super::{Exit, load};
-use crate::config::{self, Environment, place_of_new};
+use super::{Exit, find, load};
+use crate::config::{Environment, place_of_new};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = FLAGS)]
@@ -66,8 +66,7 @@ pub(super) async fn init(arguments: InitArguments, environment: Environment) -> 
 /// `keyward add`.
 pub(super) async fn add(arguments: AddArguments, environment: Environment) -> Result<(), Exit> {
     let AddArguments { device, how } = arguments;
-    let file = config::find(how.config.as_deref(), &environment);
-    let file = file.map_err(|missing| Exit::Usage(format!("{missing}; `keyward init` writes one")))?;
+    let file = find(how.config.as_deref(), &environment)?;
     let file = file.ok_or_else(|| {
         Exit::Usage(
             "there is no proxy.toml here and none in /etc/keyward: `keyward init` writes one".to_owned(),

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::log::Log;
 use super::terminal::is_painted;
-use super::{Exit, read, service, welcome};
+use super::{Exit, find, read, service, welcome};
 use crate::clock::Clock;
 use crate::config::{self, Environment};
 use crate::server::Server;
@@ -25,8 +25,7 @@ pub(super) async fn run(
     environment: Environment,
     handed: Vec<TcpListener>,
 ) -> Result<(), Exit> {
-    let found = config::find(named.as_deref(), &environment);
-    let found = found.map_err(|missing| Exit::Usage(missing.to_string()))?;
+    let found = find(named.as_deref(), &environment)?;
     let config = found.map(|file| read(&file, &environment)).transpose()?;
     let log_of = match &config {
         Some(config) => config.log.clone(),

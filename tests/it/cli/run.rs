@@ -26,7 +26,10 @@ async fn what_keeps_it_from_starting_is_told_with_exit_2() {
     let address = taken.local_addr().unwrap().to_string();
     let process = Process::new(&device.table("meter", ""));
     let nobody = process.carry_out(&["run", "--config", "nowhere.toml"]).await;
-    assert!(nobody.code == Some(2) && nobody.err.contains("nowhere.toml"), "{nobody:?}");
+    let advice = "no such file: `keyward init --config nowhere.toml` writes one";
+    assert!(nobody.code == Some(2) && nobody.err.contains(advice), "{nobody:?}");
+    let named = Process::new("").with("KEYWARD_CONFIG", "nowhere.toml").carry_out(&["run"]).await;
+    assert!(named.code == Some(2) && named.err.contains("`keyward init` writes one"), "{named:?}");
     let first = process.start(&["run"]);
     first.address().await;
     let second = process.carry_out(&["run"]).await;
