@@ -27,7 +27,7 @@ pub(super) struct Arguments {
 pub(super) async fn check(arguments: Arguments, environment: Environment) -> Result<(), Exit> {
     let Arguments { config: ConfigArgument { config: named }, offline, report } = arguments;
     let config = load(named.as_deref(), &environment)?;
-    for warning in warnings(&config) {
+    for warning in warnings::warnings(&config) {
         tell(&format!("warning: {warning}"));
     }
     examine_doors(&config)?;

@@ -145,3 +145,11 @@ async fn a_log_in_json_is_json_line_by_line() {
     assert!(ended.err.contains("unknown_device") && ended.err.contains("took_ms"), "{}", ended.err);
     assert!(!ended.err.contains('\u{1b}'), "a caller writes escape sequences into the log");
 }
+
+#[tokio::test]
+async fn what_is_to_be_written_is_shown_line_by_line() {
+    let process = Process::new("");
+    let server = process.start(&["run"]);
+    let log = server.logs("[devices.meter]").await;
+    assert!(log.contains("there is no device yet") && !log.contains("\\n"), "{log}");
+}
