@@ -13,7 +13,7 @@ use super::person::{Person, given_up};
 use super::secrets::{SecretFiles, read_streams};
 use super::trial::{Traces, visit};
 use super::{Exit, run, say, stanza, tell};
-use crate::config::{self, Address, Environment, whereabouts};
+use crate::config::{self, Address, Environment, PLACES, whereabouts};
 use crate::server::control;
 use crate::server::operate::{Findings, Instruction, Outcome, Pinning};
 use crate::vendor::Registry;
@@ -223,7 +223,12 @@ impl Writing<'_> {
             config::find(None, self.environment).ok().flatten().is_some_and(|found| found == self.file);
         let option = if is_found { String::new() } else { format!(" --config {}", self.file.display()) };
         say("Next:");
-        say(&format!("  keyward run{option}"));
+        // Where the unit of systemd looks for it; whether there is one that runs things, sd_booted(3) tells.
+        let [_, of_service] = PLACES.map(Path::new);
+        match self.file == of_service && Path::new("/run/systemd/system").is_dir() {
+            true => say("  systemctl start keyward"),
+            false => say(&format!("  keyward run{option}")),
+        }
         say(&format!("  curl http://{}/{name}/", stanza::called(listen)));
     }
 }
