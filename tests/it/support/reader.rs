@@ -163,6 +163,7 @@ impl<H: Hands> Reader<H> {
         let told = told.replace(&answers.username, ACCOUNT);
         let told =
             told.replace(&format!("Address, such as {URL}: {}", answers.url), &format!("Address [{URL}]:"));
+        // `tests/slow/network/names.rs` has a network.
         let shown: Vec<_> =
             shown.iter().filter(|line| !line.starts_with("Found on the network")).cloned().collect();
         let from = if self.hands.is_asked() {
@@ -225,7 +226,7 @@ pub(crate) fn nowhere() -> Process {
     process
 }
 
-/// What the README shows is there, line after line, and between them no more than the README leaves out by its `…`.
+/// What the README shows is there, in its order; there may be more between.
 #[track_caller]
 fn assert_shows(at: &str, shown: &[String], told: &str) {
     let told: Vec<_> = told.lines().map(|line| skeleton(line.trim_start_matches('\r'))).collect();
