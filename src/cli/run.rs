@@ -25,18 +25,22 @@ pub(super) async fn run(
     handed: Vec<TcpListener>,
 ) -> Result<(), Exit> {
     let found = find(named.as_deref(), &environment)?;
-    let config = found.map(|file| read(&file, &environment)).transpose()?;
-    let log_of = match &config {
-        Some(config) => config.log.clone(),
+    let found = found.map(|file| {
+        let watch = Watch::over(&file);
+        read(&file, &environment).map(|config| (config, watch))
+    });
+    let found = found.transpose()?;
+    let log_of = match &found {
+        Some((config, _)) => config.log.clone(),
         None => welcome::unwritten(&environment)?.log,
     };
     let log = Log::begin(&log_of, &environment);
     // Before anybody can know that it runs: a signal without a handler would end it.
     let mut stop = pin!(stopped(|| {}).map_err(anyhow::Error::from)?);
-    let config = match config {
-        Some(config) => config,
+    let (config, watch) = match found {
+        Some(found) => found,
         None => match welcome::welcome(&environment, &handed, &mut stop).await? {
-            Some(config) => config,
+            Some(found) => found,
             None => {
                 log.end().await;
                 return Ok(());
@@ -52,7 +56,7 @@ pub(super) async fn run(
     introduce(&server);
     server.reloader().gateway.metrics.follow(log.panics(), log.dropped_lines());
     let reloader = server.reloader();
-    let reloading = tokio::spawn(reload(file, environment, hangup, Arc::clone(&reloader)));
+    let reloading = tokio::spawn(reload(file, watch, environment, hangup, Arc::clone(&reloader)));
     let alive = service::watchdog().map(tokio::spawn);
     service::ready(&reloader.gateway.house.load());
     server.run(stop.inspect(|()| service::stopping())).await;
@@ -110,8 +114,13 @@ async fn first(terminate: &mut Signal, interrupt: &mut Signal) {
 }
 
 /// Takes over the file whenever it or a file of secrets changes, and at SIGHUP.
-async fn reload(file: PathBuf, environment: Environment, mut hangup: Signal, reloader: Arc<Reloader>) {
-    let mut watch = Watch::new();
+async fn reload(
+    file: PathBuf,
+    mut watch: io::Result<Watch>,
+    environment: Environment,
+    mut hangup: Signal,
+    reloader: Arc<Reloader>,
+) {
     loop {
         let named = reloader.gateway.house.load().files.clone();
         let files = std::iter::once(file.clone()).chain(named);

@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Environment, PLACES};
 use crate::gateway::{Gateway, House, Welcome};
 use crate::server::Server;
+use crate::server::reload::Watch;
 use crate::vendor::{Driver, Registry};
 
 /// How often it is looked for a file. The folder that it comes into may not be there yet, so nothing can tell of it.
@@ -25,13 +26,16 @@ pub(super) fn unwritten(environment: &Environment) -> Result<Config<Driver>, Exi
         .map_err(|errors| Exit::Usage(errors.to_string()))
 }
 
+/// A configuration, and what has watched its file since before it was read.
+pub(super) type Found = (Config<Driver>, io::Result<Watch>);
+
 /// Serves the page until there is a configuration that can be read, and gives that; nothing if `stop` comes first. The
 /// sockets that were `handed` over are still there then.
 pub(super) async fn welcome(
     environment: &Environment,
     handed: &[TcpListener],
     stop: impl Future<Output = ()>,
-) -> Result<Option<Config<Driver>>, Exit> {
+) -> Result<Option<Found>, Exit> {
     // Nothing is saved, and where the folders are to be is for the file to say.
     let folder =
         tempfile::Builder::new().prefix("keyward-welcome-").tempdir().map_err(anyhow::Error::from)?;
@@ -53,7 +57,7 @@ pub(super) async fn welcome(
         .run(async {
             tokio::select! {
                 () = stop => {}
-                config = written(environment, &gateway) => found = Some(config),
+                written = written(environment, &gateway) => found = Some(written),
             }
         })
         .await;
@@ -64,7 +68,7 @@ pub(super) async fn welcome(
 }
 
 /// Waits for a file that can be read. What is wrong with one is told, in the log and on the page.
-async fn written(environment: &Environment, gateway: &Gateway) -> Config<Driver> {
+async fn written(environment: &Environment, gateway: &Gateway) -> Found {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
@@ -73,13 +77,15 @@ async fn written(environment: &Environment, gateway: &Gateway) -> Config<Driver>
         let environment = environment.clone();
         let read = tokio::task::spawn_blocking(move || {
             let file = config::find(None, &environment).ok().flatten()?;
-            Some(config::load(&file, &environment, &Registry).map_err(|errors| errors.to_string()))
+            let watch = Watch::over(&file);
+            let config = config::load(&file, &environment, &Registry);
+            Some(config.map(|config| (config, watch)).map_err(|errors| errors.to_string()))
         });
         // A panic there is in the log already.
         let broken = match read.await.ok().flatten() {
-            Some(Ok(config)) => {
-                tracing::info!("{} is there, and is taken over", config.file.display());
-                return config;
+            Some(Ok(found)) => {
+                tracing::info!("{} is there, and is taken over", found.0.file.display());
+                return found;
             }
             Some(Err(errors)) => Some(format!("the configuration that is there can't be used:\n{errors}")),
             None => None,

@@ -124,7 +124,7 @@ impl Watch {
     ///
     /// # Errors
     /// When the system has none to give.
-    pub fn new() -> io::Result<Self> {
+    fn new() -> io::Result<Self> {
         let changed = Arc::new(Notify::new());
         let files = Arc::<Mutex<HashSet<PathBuf>>>::default();
         let (notify, watched) = (Arc::clone(&changed), Arc::clone(&files));
@@ -142,6 +142,16 @@ impl Watch {
         })
         .map_err(io::Error::other)?;
         Ok(Self { watcher, files, changed })
+    }
+
+    /// Watches this file from now on: before it is read, so that no change of it is missed.
+    ///
+    /// # Errors
+    /// When the system can't watch.
+    pub fn over(file: &Path) -> io::Result<Self> {
+        let mut watch = Self::new()?;
+        watch.cover([file.to_owned()])?;
+        Ok(watch)
     }
 
     /// Watches these files too: their folders, since editors put a new file in the place of the old one.
@@ -165,3 +175,6 @@ impl Watch {
         while tokio::time::timeout(SETTLE, self.changed.notified()).await.is_ok() {}
     }
 }
+
+#[cfg(test)]
+mod tests;
