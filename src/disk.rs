@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -68,6 +68,19 @@ pub fn plain(error: &impl Display) -> String {
         text.replace_range(at..=at + length, "");
     }
     text
+}
+
+/// Gives what the administrator has just made in a folder to whoever has that: a service of another user has to read it.
+/// Whatever bears its name by now is left alone.
+///
+/// # Errors
+/// When whose they are can't be found out or changed.
+pub fn hand_over(made: &File, folder: &Path) -> io::Result<()> {
+    let (ours, theirs) = (made.metadata()?, folder.metadata()?);
+    if ours.uid() == 0 && theirs.uid() != 0 {
+        fchown(made, Some(theirs.uid()), Some(theirs.gid()))?;
+    }
+    Ok(())
 }
 
 /// A folder that we write to.
@@ -156,6 +169,8 @@ impl Folder {
         self.make(false)?;
         let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.path)?;
         file.write_all(contents)?;
+        // Better root's than not saved: where root may not give anything away, the reader of the file says so.
+        drop(hand_over(file.as_file(), &self.path));
         file.as_file().sync_all()?;
         let place = self.path.join(name);
         // The one thing whose place a file can't take.
@@ -183,7 +198,12 @@ impl Folder {
         if self.path.is_dir() {
             return Ok(());
         }
-        fs::DirBuilder::new().recursive(with_parents).mode(0o700).create(&self.path)
+        fs::DirBuilder::new().recursive(with_parents).mode(0o700).create(&self.path)?;
+        let above =
+            self.path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let made = File::options().read(true).custom_flags(open_flags(Links::Refused)).open(&self.path);
+        drop(made.and_then(|made| hand_over(&made, above)));
+        Ok(())
     }
 
     /// Makes sure that nobody but its owner sees what is in it.

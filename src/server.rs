@@ -13,7 +13,7 @@ pub mod doors;
 pub mod operate;
 pub mod reload;
 mod saving;
-mod warnings;
+pub mod warnings;
 mod watched;
 
 use std::fs::File;
@@ -35,7 +35,6 @@ use certificate::OwnCertificate;
 use doorman::Doorman;
 use doors::Doors;
 use reload::Reloader;
-pub use warnings::warnings;
 
 use crate::clock::Clock;
 use crate::config::{Config, Limits, Location};

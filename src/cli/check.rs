@@ -39,7 +39,7 @@ pub(super) async fn check(arguments: Arguments, environment: Environment) -> Res
     let Arguments { config: ConfigArgument { config: named }, offline, report } = arguments;
     let environment = beside(named.as_deref(), environment);
     let config = load(named.as_deref(), &environment)?;
-    for warning in warnings(&config) {
+    for warning in warnings::warnings(&config) {
         tell(&format!("warning: {warning}"));
     }
     examine_doors(&config)?;

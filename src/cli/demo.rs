@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use anyhow::{Context, anyhow};
 
 use super::log::Log;
-use super::terminal::is_painted;
 use super::{Exit, neighbour, run, say};
 use crate::clock::Clock;
 use crate::config::{self, Address, Config, Environment, Location, LogFormat};
@@ -18,7 +17,7 @@ const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4
 
 pub(super) async fn demo(listen: Option<Address>, environment: Environment) -> Result<(), Exit> {
     let log = config::Log { level: "warn".to_owned(), format: LogFormat::Text };
-    let log = Log::begin(&log, is_painted(&std::io::stderr(), &environment));
+    let log = Log::begin(&log, &environment);
     let folder = tempfile::Builder::new().prefix("keyward-demo-").tempdir().map_err(anyhow::Error::from)?;
     let path = folder.path().to_owned();
     let stop = run::stopped(move || drop(std::fs::remove_dir_all(path))).map_err(anyhow::Error::from)?;

@@ -10,7 +10,7 @@ use tempfile::{Builder, NamedTempFile};
 use toml_edit::{DocumentMut, Item, Table, value};
 
 use super::Exit;
-use super::secrets::hand_over;
+use crate::disk::hand_over;
 
 /// Who reads a new file: it has no secret in it, and the service that reads it may have another user.
 const MODE: u32 = 0o644;
@@ -142,7 +142,7 @@ fn unwritable(file: &Path) -> String {
 /// When it is there by now, or can't be written.
 pub(super) fn create(place: &Path, text: &str) -> Result<(), Exit> {
     let new = written(place, text, MODE)?;
-    hand_over(new.as_file(), new.path()).map_err(anyhow::Error::from)?;
+    hand_over(new.as_file(), folder(new.path())).map_err(anyhow::Error::from)?;
     new.persist_noclobber(place).with_context(|| format!("{} can't be written", place.display()))?;
     settle(place);
     Ok(())

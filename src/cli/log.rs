@@ -1,20 +1,27 @@
 //! The log: to standard error, as text for people or JSON for machines. It never holds anybody up: who reads it may
-//! be slow, stuck or gone, and the disk it goes to full.
+//! be slow, stuck or gone, and the disk it goes to full. The journal of systemd knows the time by itself, and is told how
+//! grave a line is as sd-daemon(3) has it.
 
+use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tracing::{Level, Metadata};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
-use crate::config;
+use super::terminal::is_painted;
+use crate::config::{self, Environment};
 use crate::metrics::Source;
 
 /// So many lines may wait to be written: about a megabyte, and 32 where each is as long as it may be.
@@ -39,7 +46,7 @@ pub(super) struct Log {
 impl Log {
     /// Begins to log. A bare level is that of keyward; libraries speak up from `warn` on, since at lower levels some
     /// of them write down what passes through them.
-    pub(super) fn begin(log: &config::Log, is_painted: bool) -> Self {
+    pub(super) fn begin(log: &config::Log, environment: &Environment) -> Self {
         let directives = match log.level.as_str() {
             level @ ("off" | "error" | "warn" | "info" | "debug" | "trace") => {
                 format!("warn,keyward={level}")
@@ -55,16 +62,18 @@ impl Log {
             .finish(StandardError { unwritten: Arc::clone(&unwritten) });
         let too_many = lines.error_counter();
         let form = match log.format {
-            config::LogFormat::Text if is_painted => Form::Painted,
+            config::LogFormat::Text if is_painted(&io::stderr(), environment) => Form::Painted,
+            config::LogFormat::Text if is_journal(environment) => Form::Journal,
             config::LogFormat::Text => Form::Plain,
             config::LogFormat::Json => Form::Json,
         };
         let layer = fmt::layer()
-            .with_writer(move || Lines { to: lines.clone(), form })
+            .with_writer(Paper { to: lines, form })
             // What can't be written is counted here and not told on standard error, which is what fails.
             .log_internal_errors(false)
             .with_target(false);
         let layer = match log.format {
+            config::LogFormat::Text if form == Form::Journal => layer.with_ansi(false).without_time().boxed(),
             config::LogFormat::Text => layer.with_ansi(form == Form::Painted).boxed(),
             config::LogFormat::Json => layer.json().flatten_event(true).boxed(),
         };
@@ -130,19 +139,59 @@ enum Form {
     Plain,
     /// With the library's escape sequences for colours.
     Painted,
+    /// Without the time, which stands beside it there.
+    Journal,
     Json,
+}
+
+/// Whether standard error is the journal of systemd, as systemd.exec(5) says.
+fn is_journal(environment: &Environment) -> bool {
+    let facts = io::stderr().as_fd().try_clone_to_owned().and_then(|stderr| File::from(stderr).metadata());
+    let place = facts.map(|facts| format!("{}:{}", facts.dev(), facts.ino()));
+    place.is_ok_and(|place| environment.journal_stream().is_some_and(|stream| stream == place))
+}
+
+/// How grave the journal takes an event to be.
+fn priority(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
+    }
+}
+
+/// Where events are written.
+struct Paper {
+    to: NonBlocking,
+    form: Form,
+}
+
+impl<'a> MakeWriter<'a> for Paper {
+    type Writer = Lines;
+
+    fn make_writer(&'a self) -> Lines {
+        Lines { to: self.to.clone(), form: self.form, before: "" }
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Lines {
+        let before = if self.form == Form::Journal { priority(*event.level()) } else { "" };
+        Lines { before, ..self.make_writer() }
+    }
 }
 
 /// Takes an event at a time, whole.
 struct Lines {
     to: NonBlocking,
     form: Form,
+    before: &'static str,
 }
 
 impl Write for Lines {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let line = one_line(&String::from_utf8_lossy(event), self.form);
-        self.to.write_all(line.as_bytes())?;
+        // In one piece, as whatever is written there is.
+        self.to.write_all([self.before, &line].concat().as_bytes())?;
         Ok(event.len())
     }
 

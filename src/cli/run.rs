@@ -12,13 +12,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use super::log::Log;
-use super::terminal::is_painted;
 use super::{Exit, neighbour, read, service, welcome};
 use crate::clock::Clock;
 use crate::config::{self, Address, Environment, Location};
 use crate::disk::plain;
-use crate::server::Server;
 use crate::server::reload::{Reloader, Watch};
+use crate::server::{Server, warnings};
 use crate::vendor::Registry;
 
 pub(super) async fn run(
@@ -26,8 +25,7 @@ pub(super) async fn run(
     environment: Environment,
     handed: Vec<TcpListener>,
 ) -> Result<(), Exit> {
-    let found = config::find(named.as_deref(), &environment);
-    let found = found?;
+    let found = config::find(named.as_deref(), &environment)?;
     // Before the file is read, so that no change after that is missed.
     let mut watch = Watching::new();
     watch.cover(found.clone());
@@ -36,7 +34,7 @@ pub(super) async fn run(
         Some(config) => config.log.clone(),
         None => welcome::unwritten(&environment)?.log,
     };
-    let log = Log::begin(&log_of, is_painted(&io::stderr(), &environment));
+    let log = Log::begin(&log_of, &environment);
     // Before anybody can know that it runs: a signal without a handler would end it.
     let mut stop = pin!(stopped(|| {}).map_err(anyhow::Error::from)?);
     let config = match config {
@@ -101,9 +99,7 @@ pub(super) fn handed() -> Result<Vec<TcpListener>, Exit> {
 fn introduce(server: &Server) {
     let reloader = server.reloader();
     let house = reloader.gateway.house.load();
-    for warning in &house.warnings {
-        tracing::warn!("{warning}");
-    }
+    warnings::say(&house.warnings);
     let Some((address, _)) = server.addresses().first().copied() else { return };
     for device in &house.devices {
         tracing::info!("http://{address}/{}/ leads to {} ({})", device.name, device.url, device.make.name);

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf, absolute};
 
 use anyhow::anyhow;
@@ -13,6 +13,7 @@ use super::draft::Draft;
 use super::given::Value;
 use super::stanza::{Entry, named_from, quoted};
 use super::{Exit, person};
+use crate::disk::hand_over;
 use crate::secret::Secret;
 use crate::vendor::Kind;
 
@@ -79,7 +80,8 @@ impl SecretFiles {
             let mut made = made.map_err(|error| anyhow!("{} can't be written: {error}", file.display()))?;
             self.made.push(file.clone());
             let written = made.write_all(secret.expose().as_bytes()).and_then(|()| made.write_all(b"\n"));
-            let written = written.and_then(|()| hand_over(&made, &file)).and_then(|()| made.sync_all());
+            let written =
+                written.and_then(|()| hand_over(&made, folder(&file))).and_then(|()| made.sync_all());
             written.map_err(|error| anyhow!("{} can't be written: {error}", file.display()))?;
             return Ok(file);
         }
@@ -105,16 +107,6 @@ impl Drop for SecretFiles {
             drop(fs::remove_file(file));
         }
     }
-}
-
-/// Gives what the administrator has just made to whoever has the folder that it is in: a service of another user has to
-/// read it. Whatever bears its name by now is left alone.
-pub(super) fn hand_over(made: &File, place: &Path) -> io::Result<()> {
-    let (ours, theirs) = (made.metadata()?, folder(place).metadata()?);
-    if ours.uid() == 0 && theirs.uid() != 0 {
-        fchown(made, Some(theirs.uid()), Some(theirs.gid()))?;
-    }
-    Ok(())
 }
 
 /// Reads what can be read once only: standard input, and files that are none (`<(…)` in a shell).

@@ -1,14 +1,10 @@
 //! A visit to a device before it is written down. What a first contact leaves behind (a pin, a session, the folders of
 //! both) is what the first run will find, or goes again.
 
-use std::fs::{self, File};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
-
-use rustix::fs::OFlags;
+use std::fs;
+use std::path::PathBuf;
 
 use super::Exit;
-use super::secrets::hand_over;
 use super::terminal::during;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -50,24 +46,15 @@ impl Traces {
 
     /// They are there to stay.
     pub(super) fn keep(mut self) {
-        self.hand_over();
         self.pins = None;
         self.session = None;
         self.folders.clear();
-    }
-
-    fn hand_over(&self) {
-        for made in self.folders.iter().chain(&self.pins).chain(&self.session) {
-            // What is not there was not made; what can't be handed over is told of where it is read.
-            drop(open(made).and_then(|opened| hand_over(&opened, made)));
-        }
     }
 }
 
 impl Drop for Traces {
     fn drop(&mut self) {
         if self.is_refused {
-            self.hand_over();
             self.session = None;
         }
         for file in self.pins.iter().chain(&self.session) {
@@ -117,10 +104,4 @@ pub(super) async fn visit(mut config: Config<Driver>, device: &str) -> Result<(F
     }
     traces.is_refused = found.fault.as_ref().is_some_and(|told| told.name == Kind::LoginRefused.name());
     Ok((found, traces))
-}
-
-/// What really has this name: no link's target, and no pipe that is waited for.
-fn open(place: &Path) -> std::io::Result<File> {
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    File::options().read(true).custom_flags(flags.bits().cast_signed()).open(place)
 }

@@ -15,7 +15,7 @@ use super::trial::{Traces, visit};
 use super::verdict::{Next, after_failure, describe, in_prompts, is_again, wrong};
 use super::words::{option, pasteable};
 use super::{Exit, run, say, stanza, tell};
-use crate::config::{self, Address, Environment, whereabouts};
+use crate::config::{self, Address, Environment, PLACES, whereabouts};
 use crate::server::control;
 use crate::server::operate::{Instruction, Outcome};
 use crate::vendor::Registry;
@@ -232,7 +232,12 @@ impl Writing<'_> {
 
     fn say_next(&self, name: &str, listen: &Address) {
         say("Next:");
-        say(&format!("  keyward run{}", self.option()));
+        // Where the unit of systemd looks for it; whether there is one that runs things, sd_booted(3) tells.
+        let [_, of_service] = PLACES.map(Path::new);
+        match self.file == of_service && Path::new("/run/systemd/system").is_dir() {
+            true => say("  systemctl start keyward"),
+            false => say(&format!("  keyward run{}", self.option())),
+        }
         say(&format!("  curl http://{}/{name}/", stanza::called(listen)));
     }
 }

@@ -37,6 +37,18 @@ pub enum SecretError {
     /// The variable holds something else than text.
     #[error("environment variable {0} is not UTF-8 text")]
     Garbled(String),
+    /// The file is another user's: of an image, or of a service, nobody knows by heart who runs it.
+    #[error(
+        "user {user}, as whom keyward runs, may not read the secret file {}: chown it to that user, or let a unit of \
+         systemd hand it over (LoadCredential=)",
+        file.display()
+    )]
+    Forbidden {
+        /// The file.
+        file: PathBuf,
+        /// Our number.
+        user: u32,
+    },
     /// The file is missing or may not be read.
     #[error("cannot read the secret file {}: {}; put the secret there, readable by keyward", file.display(), disk::plain(source))]
     Unreadable {
@@ -79,6 +91,9 @@ impl SecretSource {
 fn read(file: &Path) -> Result<Secret, SecretError> {
     let bytes = disk::read(file, LONGEST, Links::Followed).map_err(|source| match source.kind() {
         io::ErrorKind::FileTooLarge => SecretError::Odd(file.to_owned()),
+        io::ErrorKind::PermissionDenied => {
+            SecretError::Forbidden { file: file.to_owned(), user: rustix::process::geteuid().as_raw() }
+        }
         _ => SecretError::Unreadable { file: file.to_owned(), source },
     })?;
     let text = str::from_utf8(&bytes).map_err(|_| SecretError::Odd(file.to_owned()))?;

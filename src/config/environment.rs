@@ -37,6 +37,11 @@ impl Environment {
         self
     }
 
+    /// The number of what systemd has connected to its journal, device and inode with a colon between.
+    pub fn journal_stream(&self) -> Option<String> {
+        self.text("JOURNAL_STREAM")
+    }
+
     /// The value of a variable. An empty one counts as unset: Compose files hand those on.
     pub(super) fn value(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())

@@ -11,7 +11,7 @@ use http::HeaderValue;
 use super::admission::{admission, doors};
 use super::certificate::OwnCertificate;
 use super::descriptors;
-use super::warnings::warnings;
+use super::warnings;
 use crate::clock::Clock;
 use crate::config::{self, Config, Limits, ListenerTls, Log, PathPattern, SecretSource};
 use crate::disk::{self, Folder, Links};
@@ -141,7 +141,7 @@ impl Builder {
     /// # Errors
     /// What can't be used, with the key it stands under.
     pub(super) fn house(&self, config: Config<Driver>, former: Option<&House>) -> Result<House, String> {
-        let mut warnings = warnings(&config);
+        let mut warnings = warnings::warnings(&config);
         if Fixed::of(&config) != self.fixed {
             warnings.push("state, certs, [limits] and [log] take effect at the next start".to_owned());
         }

@@ -14,6 +14,7 @@ use tokio::time::interval;
 
 use super::build::Builder;
 use super::doors::{Doors, Plan};
+use super::warnings;
 use crate::config::Config;
 use crate::gateway::{Device, Gateway, House};
 use crate::vendor::Driver;
@@ -45,9 +46,7 @@ impl Reloader {
         metrics.reloaded(prepared.is_ok(), self.builder.clock().now());
         match prepared {
             Ok((house, plan)) => {
-                for warning in &house.warnings {
-                    tracing::warn!("{warning}");
-                }
+                warnings::say(&house.warnings);
                 tracing::info!(devices = house.devices.len(), "configuration taken over");
                 let house = Arc::new(house);
                 self.gateway.house.store(Arc::clone(&house));
@@ -166,3 +165,6 @@ impl Watch {
         while tokio::time::timeout(SETTLE, self.changed.notified()).await.is_ok() {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -27,6 +27,13 @@ pub fn warnings(config: &Config<Driver>) -> Vec<String> {
     config.warnings.iter().cloned().chain(devices).chain(doors).chain(shut).collect()
 }
 
+/// Says them in the log, of which an event is a line: what is to be written stands below the words that say so.
+pub fn say(warnings: &[String]) {
+    for line in warnings.iter().flat_map(|warning| warning.lines()).filter(|line| !line.is_empty()) {
+        tracing::warn!("{line}");
+    }
+}
+
 fn warning(device: &Device<Driver>) -> Option<String> {
     let name = &device.name;
     if device.trust == Trust::Any {

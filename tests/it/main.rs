@@ -20,6 +20,7 @@ mod house;
 mod life;
 mod makes;
 mod page;
+mod readme;
 mod recall;
 mod request;
 mod saved;

@@ -7,6 +7,7 @@ mod door;
 mod lab;
 mod problem;
 mod process;
+mod reader;
 mod scripted;
 
 pub(crate) use client::{Ask, Line, Reply};
@@ -15,6 +16,7 @@ pub(crate) use door::Door;
 pub(crate) use lab::{End, Lab, pass};
 pub(crate) use problem::has_members;
 pub(crate) use process::{Process, Running, address_in};
+pub(crate) use reader::{Answers, Hands, nowhere, read_and_do};
 pub(crate) use scripted::{Act, Heard, Scripted};
 
 /// Waits until something is so that nobody tells of.

@@ -236,10 +236,19 @@ async fn what_the_administrator_writes_for_a_service_belongs_to_that() {
     )
     .await;
     assert_eq!(told.code, Some(0), "{}", told.shown);
-    for made in ["proxy.toml", "meter.password", "certs", "certs/meter.pem", "state", "state/meter.json"] {
+    let saved = ["certs", "certs/meter.pem", "state", "state/meter.json"];
+    let belongs = |made: &str| {
         let facts = process.path(made).metadata().unwrap();
         assert_eq!((facts.uid(), facts.gid()), (SERVICE, SERVICE), "{made}");
+    };
+    ["proxy.toml", "meter.password"].into_iter().chain(saved).for_each(belongs);
+    // And so does what is saved later on, while the service is stopped.
+    for folder in ["certs", "state"] {
+        std::fs::remove_dir_all(process.path(folder)).unwrap();
     }
+    let ended = process.carry_out(&["check"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    saved.into_iter().for_each(belongs);
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@
 mod clients;
 mod end;
 mod memory;
+mod readme;
 mod saves;
 mod soak;
 mod stuck;

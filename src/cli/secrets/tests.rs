@@ -1,4 +1,4 @@
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt as _, chown};
 
 use super::*;
 
@@ -14,6 +14,6 @@ fn what_took_the_name_of_what_was_made_is_not_handed_over() {
         return;
     }
     chown(folder.path(), Some(4711), Some(4711)).unwrap();
-    hand_over(&made, &place).unwrap();
+    hand_over(&made, folder.path()).unwrap();
     assert_eq!((place.metadata().unwrap().uid(), moved.metadata().unwrap().uid()), (0, 4711));
 }

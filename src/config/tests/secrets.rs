@@ -79,6 +79,13 @@ fn a_secret_that_is_not_there_is_an_error_at_its_key() {
     house.write("key", &[b'x'; 65_537], 0o600);
     assert!(said(&[], &house).contains("key is too long or not UTF-8 text"));
     assert!(said(&[], &House::new("{ file = \".\" }", 0o600)).contains("cannot read the secret file"));
+    // Nothing is forbidden to root.
+    let user = rustix::process::geteuid();
+    if !user.is_root() {
+        house.write("key", b"hunter2", 0o000);
+        let expected = format!("user {}, as whom keyward runs, may not read", user.as_raw());
+        assert!(said(&[], &house).contains(&expected));
+    }
 }
 
 #[test]

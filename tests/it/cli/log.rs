@@ -1,11 +1,13 @@
 //! A log that nobody reads, or that can't be written.
 
+use std::fs::File;
 use std::net::SocketAddr;
+use std::os::unix::fs::MetadataExt as _;
 
 use keyward::twin::generic::{Generic, Scheme};
 use tokio::net::TcpStream;
 
-use crate::support::{Ask, Device, Line, Port, Process, Reply};
+use crate::support::{Ask, Device, Line, Port, Process, Reply, until};
 
 const DROPPED: &str = "\nkeyward_log_lines_dropped_total ";
 
@@ -148,4 +150,30 @@ async fn a_device_that_goes_on_refusing_is_not_said_to_answer_again() {
     device.twin.readmit();
     assert_eq!(get(address, "/meter/twin/sample").await.status, 200);
     assert_eq!(server.logs("answers again").await.matches("answers again").count(), 1);
+}
+
+#[tokio::test]
+async fn the_journal_is_told_how_grave_a_line_is_and_not_what_time_it_is() {
+    let (device, port) = (Device::new(Generic::new(Scheme::Bearer)), Port::new());
+    let folder = tempfile::tempdir().unwrap();
+    let log = File::create(folder.path().join("log")).unwrap();
+    let facts = log.metadata().unwrap();
+    for (stream, is_journal) in
+        [(format!("{}:{}", facts.dev(), facts.ino()), true), ("8:1".to_owned(), false)]
+    {
+        log.set_len(0).unwrap();
+        let process = Process::new(&device.table("meter", "trust = \"any\""))
+            .with("JOURNAL_STREAM", stream)
+            .with("KEYWARD_LISTEN", port.address().to_string());
+        let mut server =
+            process.spawn(&["run"], File::options().append(true).open(folder.path().join("log")).unwrap());
+        listens(&port).await;
+        let read = || std::fs::read_to_string(folder.path().join("log")).unwrap();
+        until(|| read().contains("leads to")).await;
+        let (first, rest) =
+            read().split_once('\n').map(|(first, rest)| (first.to_owned(), rest.to_owned())).unwrap();
+        assert_eq!(first.starts_with("<6> INFO keyward listens on http://"), is_journal, "{first}");
+        assert_eq!(rest.contains("<4> WARN devices.meter.trust"), is_journal, "{rest}");
+        server.kill().await.unwrap();
+    }
 }

@@ -37,6 +37,8 @@ async fn what_keeps_it_from_starting_is_told_with_exit_2() {
         let is_told = folder.err.contains("which is a folder") && folder.err.contains("./proxy.toml");
         assert!(folder.code == Some(2) && is_told, "{command}: {folder:?}");
     }
+    let named = Process::new("").with("KEYWARD_CONFIG", "nowhere.toml").carry_out(&["run"]).await;
+    assert!(named.code == Some(2) && named.err.contains("`keyward init` writes one"), "{named:?}");
     let first = process.start(&["run"]);
     let ours = first.address().await;
     let keyed = Process::new(&format!("{}{KEYED}", device.table("meter", "")));
@@ -188,4 +190,12 @@ async fn a_log_in_json_is_json_line_by_line() {
     }
     assert!(ended.err.contains("unknown_device") && ended.err.contains("took_ms"), "{}", ended.err);
     assert!(!ended.err.contains('\u{1b}'), "a caller writes escape sequences into the log");
+}
+
+#[tokio::test]
+async fn what_is_to_be_written_is_shown_line_by_line() {
+    let process = Process::new("");
+    let server = process.start(&["run"]);
+    let log = server.logs("[devices.meter]").await;
+    assert!(log.contains("there is no device yet") && !log.contains("\\n"), "{log}");
 }

@@ -177,6 +177,11 @@ async fn devices_that_show_themselves_are_found_and_others_are_not() {
     let init = ["init", "--untested", "--config", "found.toml"];
     let told = after(&there, &process, &init, &steps, &[]).await;
     assert_eq!(told.code, Some(0), "{}", told.shown);
+    // What the README shows of it, which nobody but a device in a network can show its reader.
+    let readme = include_str!("../../../README.md").lines();
+    let line = readme.filter(|line| line.starts_with("Found on the network: ")).collect::<String>();
+    let line = line.replace("192.168.1.37", "192.168.77.2");
+    assert!(!line.is_empty() && told.shown.contains(&line), "{line}: {}", told.shown);
     let written = std::fs::read_to_string(process.path("found.toml")).unwrap();
     assert!(written.contains("serial   = \"121935144671\""), "{written}");
     let _meter = announce(["_http._tcp", "Cellar", "egauge67385", "192.168.77.2", ""]).await;
