@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 
 use super::Upstream;
-use super::connect::Connection;
+use super::connection::Connection;
 use super::gate::{Full, Slot, Urgency};
 use super::inbound::{Held, Inbound};
 use super::pace::Turn;
@@ -116,10 +116,10 @@ impl Upstream {
             *stage = Stage::Answer(sent.clone());
             match self.exchange(connection, request).await {
                 Ok((response, connection)) => return Ok(self.receive(response, connection, slot, sent)?),
-                Err(Failed { reached: Reached::Nobody, .. }) if is_kept => self.idle.clear().await,
+                Err(Failed { reached: Reached::Nobody, .. }) if is_kept => self.idle.clear(),
                 Err(Failed { reached: Reached::Silence, .. }) if is_kept && repeatable => {
                     repeatable = false;
-                    self.idle.clear().await;
+                    self.idle.clear();
                 }
                 Err(Failed { trouble, .. }) => return Err(trouble.into()),
             }
@@ -176,7 +176,7 @@ impl Upstream {
         let wanted = request.headers().get(header::UPGRADE).cloned();
         let before = connection.received.bytes();
         connection.received.expect_answer();
-        let answered = connection.sender.try_send_request(request).await;
+        let answered = connection.send(request).await;
         let garbled = |why: &str| {
             let trouble = Trouble::Garbled(format!("{} {why}", self.label()));
             Failed { trouble, reached: Reached::Device }
@@ -208,7 +208,7 @@ impl Upstream {
     fn receive(
         self: &Arc<Self>,
         response: Response<hyper::body::Incoming>,
-        connection: Connection,
+        mut connection: Connection,
         slot: Slot,
         sent: Sent,
     ) -> Result<Response<Inbound>, Trouble> {
@@ -216,6 +216,10 @@ impl Upstream {
         let endless = tunnel || is_event_stream(response.headers());
         self.idle.learn(response.headers());
         let slot = if endless { self.streams.try_enter().ok_or_else(|| self.no_stream())? } else { slot };
+        // A protocol of its own, or the rest of the request, goes on whether the response is read or not.
+        if tunnel || !sent.is_set() {
+            connection.go_apart();
+        }
         let held = Held { connection, slot, sent, idle: Arc::clone(&self.idle) };
         let idle_timeout = self.settings.idle_timeout;
         let receive = if tunnel { Inbound::tunnel } else { Inbound::new };
