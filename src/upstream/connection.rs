@@ -56,20 +56,22 @@ impl Connection {
         Self { sender, line: Box::pin(line), is_apart: false, is_over: false, bell, waker, epoch, received }
     }
 
-    /// Sends a request and waits for the head of the response.
-    pub(super) async fn send(
+    /// Sends a request, at once, and waits for the head of the response.
+    pub(super) fn send(
         &mut self,
         request: Request<Outbound>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<Outbound>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outbound>>>> {
         let answered = self.bell.unheard(|| self.sender.try_send_request(request));
-        // What is answered while the connection is polled is looked at next, so that nobody is woken for it, not even by
-        // tokio, which would have a task wait that has done much.
-        let mut answered = pin!(unconstrained(answered));
-        poll_fn(|context| {
-            self.drive(context.waker());
-            answered.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-        })
-        .await
+        async move {
+            // What is answered while the connection is polled is looked at next, so that nobody is woken for it, not even
+            // by tokio, which would have a task wait that has done much.
+            let mut answered = pin!(unconstrained(answered));
+            poll_fn(|context| {
+                self.drive(context.waker());
+                answered.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            })
+            .await
+        }
     }
 
     /// The next frame of a response that came on this connection.

@@ -4,15 +4,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::connection::Connection;
 use crate::clock::Clock;
+use crate::fields;
 
 /// How long an unused connection is kept where the device does not say.
 const KEPT: Duration = Duration::from_secs(30);
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// A device closes when its time is over; we do so a little earlier.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -97,7 +99,9 @@ impl Idle {
 
     /// Takes the device's word on how long it keeps a connection: `Keep-Alive: timeout=5`.
     pub(super) fn learn(&self, headers: &HeaderMap) {
-        let Some(value) = headers.get("keep-alive").and_then(|value| value.to_str().ok()) else { return };
+        let Some(value) = fields::first(headers, KEEP_ALIVE).and_then(|value| value.to_str().ok()) else {
+            return;
+        };
         let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="));
         if let Some(seconds) = seconds.and_then(|seconds| seconds.trim().parse().ok()) {
             self.lock().kept = Some(Duration::from_secs(seconds));
