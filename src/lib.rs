@@ -6,6 +6,7 @@
 // 0: what everything else may use: time, files and secrets,
 pub mod clock;
 pub mod disk;
+pub mod fields;
 pub mod secret;
 // and, by themselves, what is to be done and what was done
 pub mod config;

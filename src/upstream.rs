@@ -8,6 +8,7 @@ mod certificate;
 mod chain;
 pub mod cloud;
 mod connect;
+mod connection;
 mod counted;
 mod exchange;
 mod gate;
@@ -227,7 +228,7 @@ impl Upstream {
         let settings = Settings { trust: Trust::Any, ..self.settings.clone() };
         let pin = Arc::new(Pin::new(Arc::new(Folder::new("", "")), "", Clock::system()));
         let other = Self::new(settings, pin, None).map_err(Trouble::TlsProtocol)?;
-        other.connector.open(0).await?.close().await;
+        drop(other.connector.open(0).await?);
         other.certificate().ok_or_else(|| Trouble::TlsProtocol(format!("{} does not use TLS", self.label())))
     }
 
@@ -245,7 +246,7 @@ impl Upstream {
         };
         let certificate = certificate.clone();
         pin.apart(move |pin| pin.set(&certificate)).await?;
-        self.idle.clear().await;
+        self.idle.clear();
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::connection::{becomes_websocket, nominated};
 use super::fault::Fault;
 use super::route::{self, Hop};
 use super::via::Via;
+use crate::fields;
 use crate::keeper::Lease;
 use crate::vendor::{Cookies, cookie_name};
 
@@ -70,7 +71,7 @@ pub(super) fn dress(
 pub(super) fn frame(asked: &request::Parts, body: &impl Body, headers: &mut HeaderMap) {
     match body.size_hint().exact() {
         None => drop(headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
-        Some(0) if asked.headers.contains_key(header::CONTENT_LENGTH) => {
+        Some(0) if fields::has(&asked.headers, header::CONTENT_LENGTH) => {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         Some(_) => {}
@@ -128,7 +129,7 @@ fn are_alike(name: &str, other: &str) -> bool {
 
 /// Where a device is a site of its own, its pages have cookies of their own beside those of its scheme.
 fn keep_cookies(scheme: &Cookies<'_>, asked: &HeaderMap, headers: &mut HeaderMap) {
-    let pairs = asked.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = fields::all(asked, header::COOKIE).filter_map(|line| line.to_str().ok());
     let pairs = pairs.flat_map(|line| line.split(';')).map(str::trim);
     let kept: Vec<_> = pairs.filter(|pair| !pair.is_empty() && !scheme.has(cookie_name(pair))).collect();
     if !kept.is_empty()
@@ -141,18 +142,18 @@ fn keep_cookies(scheme: &Cookies<'_>, asked: &HeaderMap, headers: &mut HeaderMap
 
 /// `Origin` and `Referer` of this door become the device's; others are nobody's business there.
 fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
-    if !asked.contains_key(header::ORIGIN) && !asked.contains_key(header::REFERER) {
+    if !fields::has(asked, header::ORIGIN) && !fields::has(asked, header::REFERER) {
         return;
     }
     let device = hop.device.origin();
     let is_ours = |origin: &HeaderValue| admit::is_own_origin(asked, hop.site, origin.as_bytes());
-    if asked.get(header::ORIGIN).is_some_and(is_ours)
+    if fields::first(asked, header::ORIGIN).is_some_and(is_ours)
         && let Ok(origin) = HeaderValue::from_str(&device)
     {
         headers.insert(header::ORIGIN, origin);
     }
     let is_ours = |referer: &&HeaderValue| admit::is_own_referer(asked, hop.site, referer.as_bytes());
-    let Some(referer) = asked.get(header::REFERER).filter(is_ours) else { return };
+    let Some(referer) = fields::first(asked, header::REFERER).filter(is_ours) else { return };
     let after_scheme = referer.to_str().ok().and_then(|it| it.split_once("://")).map(|(_, rest)| rest);
     let path = after_scheme.and_then(|rest| rest.get(rest.find('/')?..)).unwrap_or_default();
     let path = path.strip_prefix(&hop.base).unwrap_or_default();
@@ -170,7 +171,7 @@ fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
 
 /// Trailers and WebSocket (RFC 6455) are wishes for every connection on the way.
 fn keep_connection_wishes(asked: &request::Parts, headers: &mut HeaderMap) {
-    let takes_trailers = asked.headers.get_all(header::TE).iter().any(|value| {
+    let takes_trailers = fields::all(&asked.headers, header::TE).any(|value| {
         value
             .to_str()
             .is_ok_and(|value| value.split(',').any(|it| it.trim().eq_ignore_ascii_case("trailers")))
@@ -187,7 +188,7 @@ fn keep_connection_wishes(asked: &request::Parts, headers: &mut HeaderMap) {
 
 /// RFC 9110 section 7.6.3, with a name by which we know our own.
 fn append_via(asked: &request::Parts, via: &Via, headers: &mut HeaderMap) {
-    for former in asked.headers.get_all(header::VIA) {
+    for former in fields::all(&asked.headers, header::VIA) {
         headers.append(header::VIA, former.clone());
     }
     headers.append(header::VIA, via.line(asked.version));

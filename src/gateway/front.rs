@@ -20,6 +20,8 @@ use super::fault::{Fault, Kind};
 use super::problem::allow_own_frame;
 use super::{Gateway, House, admin, refuse};
 
+use crate::fields;
+
 /// What a device may be asked by; a tunnel and an echo are nobody's business.
 pub const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
@@ -185,6 +187,6 @@ fn readable_by(origin: HeaderValue, mut response: Response) -> Response {
 
 /// Whether there is exactly one `Host` (RFC 9112 section 3.2).
 fn names_one_host(headers: &HeaderMap) -> bool {
-    let mut hosts = headers.get_all(header::HOST).iter();
+    let mut hosts = fields::all(headers, header::HOST);
     hosts.next().is_some_and(|host| !host.is_empty()) && hosts.next().is_none()
 }

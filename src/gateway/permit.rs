@@ -6,6 +6,7 @@ use super::fault::{Fault, Kind, cut};
 use super::route::Hop;
 use super::{Device, admit, connection};
 use crate::config::{PathPattern, Rights};
+use crate::fields;
 
 /// What a device may be asked for where `access` is `"read"`.
 const READING: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
@@ -23,8 +24,8 @@ pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
         let is_known = device.make.acts_on_get.is_some();
         admit::admit_acting_get(asked, hop.site, hop.is_own_site(), &device.name, is_known)?;
     }
-    let length =
-        asked.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let length = fields::first(&asked.headers, header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse().ok());
     match (length, device.max_body) {
         (Some(length), Some(most)) if most < length => Err(too_large(&device.name, most)),
         _ => Ok(()),

@@ -30,7 +30,7 @@ use super::route::Hop;
 use crate::clock::Clock;
 use crate::config::Cache;
 use crate::metrics::DeviceFigures;
-use flights::{Departure, Flight, Flights, Landed};
+use flights::{Departure, Flight, Flights, Landed, Shared};
 use keeping::Keeping;
 use landing::{Got, ask};
 pub(super) use question::{Question, question};
@@ -197,7 +197,10 @@ impl Recall {
         let errand = fetch.with(keeping.conditions());
         // On the heap, since it may outlive its caller.
         let fly = |departure: Option<Departure>| -> BoxFuture<'static, Landed> {
-            Box::pin(async move { keeping.landed(errand.run().await, departure) })
+            Box::pin(async move {
+                let reply = errand.run().await;
+                keeping.landed(reply, departure)
+            })
         };
         if question.shares {
             let epoch = self.epoch.load(Ordering::Relaxed);
@@ -215,15 +218,15 @@ impl Recall {
         let figures = Arc::clone(&self.figures);
         tokio::spawn(async move {
             match flight.landed().await {
-                Landed::Failed(fault) if fault.kind.is_of_device() => {
+                Landed::Shared(Shared::Failed(fault)) if fault.kind.is_of_device() => {
                     figures.stood_in(fault.kind.name(), &fault.detail);
                 }
-                Landed::Recorded(recording) => {
+                Landed::Shared(Shared::Recorded(recording)) => {
                     if let Settled::Whole(..) = recording.settled().await {
                         figures.fine();
                     }
                 }
-                Landed::Failed(_) | Landed::One(_) | Landed::Confirmed(..) => {}
+                Landed::Alone(_) | Landed::Shared(_) => {}
             }
         });
     }

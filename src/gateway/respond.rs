@@ -22,6 +22,7 @@ use super::location;
 use super::problem::RIGHTS;
 use super::recall::{Source, Status};
 use super::route::Hop;
+use crate::fields;
 use crate::upstream::{Inbound, Trouble, is_event_stream};
 use crate::vendor::cookie_name;
 
@@ -87,20 +88,24 @@ pub(super) fn pass(
     body: Source,
     closing: &CancellationToken,
 ) -> Response {
+    let nominated = nominated(&told);
+    let is_of_unknown_length = asked.method == Method::HEAD && !fields::has(&told, header::CONTENT_LENGTH);
+    let is_endless = is_event_stream(&told);
+    let told = headers(hop, asked, status, told, &nominated);
     let body = match body {
         Source::Whole(body) => Body::from(body),
         body => Body::new(Passing {
             body,
             // hyper would say that it is of no bytes, which is not what a GET would get.
-            is_of_unknown_length: asked.method == Method::HEAD && !told.contains_key(header::CONTENT_LENGTH),
-            closing: is_event_stream(&told).then(|| Box::pin(closing.clone().cancelled_owned())),
+            is_of_unknown_length,
+            closing: is_endless.then(|| Box::pin(closing.clone().cancelled_owned())),
             device: Arc::clone(&hop.device),
-            nominated: nominated(&told),
+            nominated,
         }),
     };
     let mut passed = Response::new(body);
     *passed.status_mut() = status;
-    *passed.headers_mut() = headers(hop, asked, status, told);
+    *passed.headers_mut() = told;
     passed
 }
 
@@ -118,7 +123,8 @@ pub(super) fn tell(status: &Status, headers: &mut HeaderMap) {
 pub(super) fn switch(hop: &Hop, asked: &request::Parts, (status, told): (StatusCode, HeaderMap)) -> Response {
     let mut passed = Response::new(Body::empty());
     *passed.status_mut() = status;
-    *passed.headers_mut() = headers(hop, asked, status, told);
+    let nominated = nominated(&told);
+    *passed.headers_mut() = headers(hop, asked, status, told, &nominated);
     passed
 }
 
@@ -135,7 +141,8 @@ pub(super) async fn take_in(response: http::Response<Inbound>, deadline: Instant
 /// The session is good and has no right to this: 403 in the device's own words.
 pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Response {
     let mut response = Response::new(Body::empty());
-    *response.headers_mut() = headers(hop, asked, refused.head.status, refused.head.headers);
+    let nominated = nominated(&refused.head.headers);
+    *response.headers_mut() = headers(hop, asked, refused.head.status, refused.head.headers, &nominated);
     response.headers_mut().remove(header::WWW_AUTHENTICATE);
     match refused.body {
         Some(body) => *response.body_mut() = Body::from(body),
@@ -150,9 +157,15 @@ pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Res
 }
 
 /// What a device told, as far as the caller may have it: what stays is not copied.
-fn headers(hop: &Hop, asked: &request::Parts, status: StatusCode, mut told: HeaderMap) -> HeaderMap {
-    let (length, protocol) = (told.remove(header::CONTENT_LENGTH), told.remove(header::UPGRADE));
-    let nominated = nominated(&told);
+fn headers(
+    hop: &Hop,
+    asked: &request::Parts,
+    status: StatusCode,
+    mut told: HeaderMap,
+    nominated: &[HeaderName],
+) -> HeaderMap {
+    let protocol = fields::first(&told, header::UPGRADE).cloned();
+    let length = told.remove(header::CONTENT_LENGTH);
     let is_going = |name: &&HeaderName| nominated.contains(name) || !is_for_caller(hop, name);
     let going: Vec<_> = told.keys().filter(is_going).cloned().collect();
     for name in going {
@@ -163,7 +176,7 @@ fn headers(hop: &Hop, asked: &request::Parts, status: StatusCode, mut told: Head
             *value = location::rewrite(hop, asked, value);
         }
     }
-    if told.contains_key(header::SET_COOKIE) {
+    if fields::has(&told, header::SET_COOKIE) {
         let cookies: Vec<_> =
             told.get_all(header::SET_COOKIE).iter().map(|line| own_cookie(hop, line)).collect();
         told.remove(header::SET_COOKIE);
@@ -223,7 +236,7 @@ fn confine(headers: &mut HeaderMap) {
 
 /// Whether a browser might make a page of it: everything but one plain word for what it never takes for one.
 fn is_document(headers: &HeaderMap) -> bool {
-    let mut kinds = headers.get_all(header::CONTENT_TYPE).iter();
+    let mut kinds = fields::all(headers, header::CONTENT_TYPE);
     let (Some(kind), None) = (kinds.next(), kinds.next()) else { return true };
     let kind = kind.as_bytes();
     let bare = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();

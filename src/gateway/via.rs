@@ -3,6 +3,8 @@
 use http::header::{self, HeaderValue};
 use http::{Version, request};
 
+use crate::fields;
+
 /// What we are called in `Via`.
 pub(super) struct Via {
     name: String,
@@ -30,7 +32,7 @@ impl Via {
 
     /// Whether this request has been here before.
     pub(super) fn is_in(&self, asked: &request::Parts) -> bool {
-        asked.headers.get_all(header::VIA).iter().any(|value| {
+        fields::all(&asked.headers, header::VIA).any(|value| {
             value
                 .as_bytes()
                 .split(|byte| matches!(byte, b',' | b' '))

@@ -6,7 +6,8 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -20,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -39,6 +40,8 @@ const MAX_HEAD: usize = 32 * 1024;
 /// So much is held for a caller who does not read: hyper's own bound is a multiple of it. With half of it an answer of
 /// 50 KB takes two writes.
 const MAX_BUFFER: usize = 64 * 1024;
+/// After so long without a next request a caller rests, and much that served the last one may go.
+const REST: Duration = Duration::from_millis(20);
 /// Longest request target.
 const MAX_TARGET: usize = 8 * 1024;
 /// How a TLS record begins that begins a handshake (RFC 8446 section 5.1).
@@ -123,9 +126,10 @@ async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: 
         Box::pin(answer(request, Arc::clone(&peer), Arc::clone(&of_service), front.clone()))
     });
     loop {
+        let mut rest = Rest::default();
         let mut connection = http(is_late).serve_connection(TokioIo::new(stream), service).with_upgrades();
         let ended = tokio::select! {
-            ended = poll_fn(|context| until_rest(&mut connection, &seat, context)) => ended,
+            ended = poll_fn(|context| until_rest(&mut connection, (&seat, &mut rest), context)) => ended,
             () = ending.cancelled(), if !is_late => {
                 Pin::new(&mut connection).graceful_shutdown();
                 Some((&mut connection).await)
@@ -169,13 +173,31 @@ fn http(is_late: bool) -> http1::Builder {
 /// How a connection ended; nothing: its caller rests.
 fn until_rest<C: Future + Unpin>(
     connection: &mut C,
-    seat: &Seat,
+    (seat, rest): (&Seat, &mut Rest),
     context: &mut Context<'_>,
 ) -> Poll<Option<C::Output>> {
     match Pin::new(connection).poll(context) {
         Poll::Ready(ended) => Poll::Ready(Some(ended)),
-        Poll::Pending if seat.is_at_rest() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
+        Poll::Pending => rest.poll(seat, context).map(|()| None),
+    }
+}
+
+/// Tells when a caller rests. One alarm does for many requests: most are followed by the next at once.
+#[derive(Default)]
+struct Rest(Option<Pin<Box<Sleep>>>);
+
+impl Rest {
+    fn poll(&mut self, seat: &Seat, context: &mut Context<'_>) -> Poll<()> {
+        // Whoever is served is looked at again when they are not.
+        let Some(since) = seat.at_rest_since() else { return Poll::Pending };
+        loop {
+            let alarm = self.0.get_or_insert_with(|| Box::pin(sleep_until(since + REST)));
+            ready!(alarm.as_mut().poll(context));
+            self.0 = None;
+            if since + REST <= Instant::now() {
+                return Poll::Ready(());
+            }
+        }
     }
 }
 

@@ -62,8 +62,8 @@ pub(super) struct Seat {
     pub(super) torn: AtomicBool,
     /// Whether nothing of the last request can still be on its way: it had no body.
     pub(super) is_read: AtomicBool,
-    /// Set when the next request has not begun for a while.
-    pub(super) rests: AtomicBool,
+    /// Whether something of an answer waits for its caller to read.
+    pub(super) is_stalled: AtomicBool,
 }
 
 impl Doorman {
@@ -107,7 +107,7 @@ impl Doorman {
             leave: CancellationToken::new(),
             torn: AtomicBool::new(false),
             is_read: AtomicBool::new(false),
-            rests: AtomicBool::new(false),
+            is_stalled: AtomicBool::new(false),
         });
         state.seats.insert(seat.number, Arc::downgrade(&seat));
         drop(state);
@@ -161,12 +161,11 @@ impl Seat {
         *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether there is nothing to do before the caller asks anew. True once for each rest.
-    pub(super) fn is_at_rest(&self) -> bool {
-        self.rests.load(Ordering::Relaxed)
-            && self.rests.swap(false, Ordering::Relaxed)
-            && self.is_read.load(Ordering::Relaxed)
-            && self.stage().phase == Phase::Waiting
+    /// Since when there is nothing to do before the caller asks anew.
+    pub(super) fn at_rest_since(&self) -> Option<Instant> {
+        let Stage { phase, since, .. } = self.stage();
+        let is_over = self.is_read.load(Ordering::Relaxed) && !self.is_stalled.load(Ordering::Relaxed);
+        (phase == Phase::Waiting && is_over).then_some(since)
     }
 
     pub(super) fn limits(&self) -> &Limits {

@@ -24,9 +24,6 @@ use super::doorman::{Phase, Seat, Stage};
 /// RFC 9110 section 15.5.9.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// After so long without a next request a caller rests, and much that served the last one may go.
-const REST: Duration = Duration::from_millis(20);
-
 /// What a connection goes over, TLS or not. It is one type, so that what is above it is compiled once.
 pub(super) type Wire = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
@@ -97,7 +94,7 @@ impl Watched {
                 // it off.
                 (Phase::Serving, Some(_)) => {}
                 (Phase::Serving, None) => arm(&mut self.alarm, since + shorter),
-                _ if rests => arm(&mut self.alarm, since + limits.keep_alive.min(REST)),
+                _ if rests => arm(&mut self.alarm, since + limits.keep_alive),
                 _ => arm(&mut self.alarm, since + limits.head_timeout),
             }
         }
@@ -109,7 +106,6 @@ impl Watched {
             if phase == Phase::Serving {
                 arm(&mut self.alarm, Instant::now() + shorter);
             } else if rests && Instant::now() < since + limits.keep_alive {
-                self.seat.rests.store(true, Ordering::Relaxed);
                 arm(&mut self.alarm, since + limits.keep_alive);
             } else {
                 return Poll::Ready(());
@@ -124,10 +120,13 @@ impl Watched {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.stall = None;
+            if self.stall.take().is_some() {
+                self.seat.is_stalled.store(false, Ordering::Relaxed);
+            }
             return written;
         }
         if self.stall.is_none() {
+            self.seat.is_stalled.store(true, Ordering::Relaxed);
             arm(&mut self.stall, Instant::now() + self.seat.limits().idle_timeout);
         }
         if let Some(stall) = &mut self.stall {

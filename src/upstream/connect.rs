@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, header};
 use http_body_util::{BodyExt, Limited};
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -18,9 +18,9 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::certificate::Certificate;
+use super::connection::Connection;
 use super::counted::{Counted, Received};
 use super::pin::{Pin, Pinned};
 use super::replay::Outbound;
@@ -62,25 +62,6 @@ pub(super) struct Connector {
     pub(super) connect_timeout: Duration,
     pub(super) response_timeout: Duration,
     pub(super) base_path: String,
-}
-
-/// An open connection. Dropping it closes the socket at once.
-pub(super) struct Connection {
-    pub(super) sender: SendRequest<Outbound>,
-    /// See [`Idle`](super::idle::Idle).
-    pub(super) epoch: u64,
-    /// What the device has sent on it.
-    pub(super) received: Arc<Received>,
-    task: AbortOnDropHandle<()>,
-}
-
-impl Connection {
-    /// Closes it and waits until the socket is gone, so that the next one does not stand beside it.
-    pub(super) async fn close(self) {
-        self.task.abort();
-        // Its end is awaited, not its outcome: aborted is what it is to be.
-        drop(self.task.await);
-    }
 }
 
 impl Connector {
@@ -204,12 +185,14 @@ impl Connector {
             .body(Outbound::from(Bytes::new()))
             .map_err(|_| Trouble::Garbled(format!("{path} can't be asked for below this `url`")))?;
         let exchange = async {
-            let answered = connection.sender.send_request(request).await;
-            let answered =
-                answered.map_err(|error| self.http_trouble(connection.received.beginning(), &error))?;
+            let answered = connection.send(request).await;
+            let answered = answered
+                .map_err(|failed| self.http_trouble(connection.received.beginning(), failed.error()))?;
             let (head, body) = answered.into_parts();
-            let body = Limited::new(body, MAX_ANSWER).collect().await;
+            let body = Limited::new(connection.body(body), MAX_ANSWER).collect().await;
             let body = body.map_err(|error| Trouble::incomplete(&self.label, &*error))?;
+            // Whoever sends the next finds out if not.
+            connection.is_free().await;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
         timeout(self.response_timeout, exchange).await.unwrap_or_else(|_| {
@@ -231,8 +214,8 @@ impl Connector {
         let (sender, connection) =
             builder.handshake(stream).await.map_err(|error| self.http_trouble(Beginning::Silence, &error))?;
         // Its errors reach whoever waits for a response; there is nobody else to tell.
-        let task = tokio::spawn(async move { drop(connection.with_upgrades().await) });
-        Ok(Connection { sender, received, epoch, task: AbortOnDropHandle::new(task) })
+        let line = async move { drop(connection.with_upgrades().await) };
+        Ok(Connection::new(sender, line, received, epoch))
     }
 
     /// What an error of hyper's means, on a connection whose answers began so.

@@ -6,12 +6,14 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::time::{Instant, timeout_at};
 
 use super::Upstream;
-use super::connect::Connection;
+use super::connection::Connection;
 use super::gate::{Full, Slot, Urgency};
 use super::inbound::{Held, Inbound};
 use super::pace::Turn;
 use super::replay::{Outbound, Sent};
 use super::trouble::Trouble;
+
+use crate::fields;
 
 /// How one request is to be sent.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +92,7 @@ impl Upstream {
             let epoch = self.idle.epoch();
             let kept = self.idle.take().await;
             let is_kept = kept.is_some();
-            let connection = match kept {
+            let mut connection = match kept {
                 Some(connection) => connection,
                 // On the heap, since it is rare and takes more room than all the rest.
                 None => Box::pin(self.connector.open(epoch)).await?,
@@ -104,22 +106,23 @@ impl Upstream {
                 }
             };
             let turn = self.pace.turn().await;
-            let request = match make() {
-                Ok(request) => request,
+            let (sent, answered) = match make() {
+                Ok(request) => {
+                    [path_turn, turn].into_iter().flatten().for_each(Turn::take);
+                    (request.body().sent(), self.exchange(&mut connection, request))
+                }
                 Err(error) => {
                     self.idle.keep(connection);
                     return Err(error);
                 }
             };
-            [path_turn, turn].into_iter().flatten().for_each(Turn::take);
-            let sent = request.body().sent();
             *stage = Stage::Answer(sent.clone());
-            match self.exchange(connection, request).await {
-                Ok((response, connection)) => return Ok(self.receive(response, connection, slot, sent)?),
-                Err(Failed { reached: Reached::Nobody, .. }) if is_kept => self.idle.clear().await,
+            match answered.await {
+                Ok(response) => return Ok(self.receive(response, connection, slot, sent)?),
+                Err(Failed { reached: Reached::Nobody, .. }) if is_kept => self.idle.clear(),
                 Err(Failed { reached: Reached::Silence, .. }) if is_kept && repeatable => {
                     repeatable = false;
-                    self.idle.clear().await;
+                    self.idle.clear();
                 }
                 Err(Failed { trouble, .. }) => return Err(trouble.into()),
             }
@@ -168,39 +171,44 @@ impl Upstream {
         ))
     }
 
-    async fn exchange(
-        &self,
-        mut connection: Connection,
+    /// The request is sent at once: what waits for the response need not have it.
+    fn exchange<'a>(
+        &'a self,
+        connection: &'a mut Connection,
         request: Request<Outbound>,
-    ) -> Result<(Response<hyper::body::Incoming>, Connection), Failed> {
-        let wanted = request.headers().get(header::UPGRADE).cloned();
-        let before = connection.received.bytes();
-        connection.received.expect_answer();
-        let answered = connection.sender.try_send_request(request).await;
-        let garbled = |why: &str| {
-            let trouble = Trouble::Garbled(format!("{} {why}", self.label()));
-            Failed { trouble, reached: Reached::Device }
-        };
-        let response = match answered {
-            Ok(response) => response,
-            Err(_) if connection.received.is_flood() => {
-                return Err(garbled("sends one interim answer after the other and never the answer"));
+    ) -> impl Future<Output = Result<Response<hyper::body::Incoming>, Failed>> + use<'a> {
+        let wanted = fields::first(request.headers(), header::UPGRADE).cloned();
+        let received = Arc::clone(&connection.received);
+        let before = received.bytes();
+        received.expect_answer();
+        let answered = connection.send(request);
+        async move {
+            let answered = answered.await;
+            let garbled = |why: &str| {
+                let trouble = Trouble::Garbled(format!("{} {why}", self.label()));
+                Failed { trouble, reached: Reached::Device }
+            };
+            let response = match answered {
+                Ok(response) => response,
+                Err(_) if received.is_flood() => {
+                    return Err(garbled("sends one interim answer after the other and never the answer"));
+                }
+                Err(failed) => {
+                    let trouble = self.connector.http_trouble(received.beginning(), failed.error());
+                    let broke_off = matches!(trouble, Trouble::BrokeOff(_));
+                    let reached = match failed.message() {
+                        Some(_) => Reached::Nobody,
+                        None if broke_off && received.bytes() == before => Reached::Silence,
+                        None => Reached::Device,
+                    };
+                    return Err(Failed { trouble, reached });
+                }
+            };
+            received.answered();
+            match flaw(response.status(), response.headers(), wanted.as_ref()) {
+                Some(why) => Err(garbled(&format!("{why}: update its firmware, or ask for another path"))),
+                None => Ok(response),
             }
-            Err(failed) => {
-                let trouble = self.connector.http_trouble(connection.received.beginning(), failed.error());
-                let broke_off = matches!(trouble, Trouble::BrokeOff(_));
-                let reached = match failed.message() {
-                    Some(_) => Reached::Nobody,
-                    None if broke_off && connection.received.bytes() == before => Reached::Silence,
-                    None => Reached::Device,
-                };
-                return Err(Failed { trouble, reached });
-            }
-        };
-        connection.received.answered();
-        match flaw(response.status(), response.headers(), wanted.as_ref()) {
-            Some(why) => Err(garbled(&format!("{why}: update its firmware, or ask for another path"))),
-            None => Ok((response, connection)),
         }
     }
 
@@ -208,7 +216,7 @@ impl Upstream {
     fn receive(
         self: &Arc<Self>,
         response: Response<hyper::body::Incoming>,
-        connection: Connection,
+        mut connection: Connection,
         slot: Slot,
         sent: Sent,
     ) -> Result<Response<Inbound>, Trouble> {
@@ -216,6 +224,10 @@ impl Upstream {
         let endless = tunnel || is_event_stream(response.headers());
         self.idle.learn(response.headers());
         let slot = if endless { self.streams.try_enter().ok_or_else(|| self.no_stream())? } else { slot };
+        // A protocol of its own, or the rest of the request, goes on whether the response is read or not.
+        if tunnel || !sent.is_set() {
+            connection.go_apart();
+        }
         let held = Held { connection, slot, sent, idle: Arc::clone(&self.idle) };
         let idle_timeout = self.settings.idle_timeout;
         let receive = if tunnel { Inbound::tunnel } else { Inbound::new };
@@ -254,9 +266,9 @@ fn flaw(status: StatusCode, headers: &HeaderMap, wanted: Option<&HeaderValue>) -
         );
     }
     // hyper looks at it only where it frames a body, and a caller may look elsewhere too.
-    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let mut lengths = fields::all(headers, header::CONTENT_LENGTH);
     let length = lengths.next().map(HeaderValue::as_bytes);
-    if length.is_some() && headers.contains_key(header::TRANSFER_ENCODING) {
+    if length.is_some() && fields::has(headers, header::TRANSFER_ENCODING) {
         return Some(
             "answers in a way that can be read in two ways (both Content-Length and Transfer-Encoding)",
         );
@@ -277,14 +289,14 @@ fn flaw(status: StatusCode, headers: &HeaderMap, wanted: Option<&HeaderValue>) -
 /// Whether a message is framed otherwise than as it is or in chunks. hyper looks at the last coding alone, so what
 /// stands before it would be lost.
 pub(crate) fn is_coded_oddly(headers: &HeaderMap) -> bool {
-    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let mut codings = fields::all(headers, header::TRANSFER_ENCODING);
     let first = codings.next();
     first.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
         || codings.next().is_some()
 }
 
 pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
+    fields::first(headers, header::CONTENT_TYPE).is_some_and(|kind| {
         let kind = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     })

@@ -1,16 +1,20 @@
 //! Connections that nobody uses now, until the device would close them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use super::connect::Connection;
+use super::connection::Connection;
 use crate::clock::Clock;
+use crate::fields;
 
 /// How long an unused connection is kept where the device does not say.
 const KEPT: Duration = Duration::from_secs(30);
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 /// A device closes when its time is over; we do so a little earlier.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -20,6 +24,23 @@ pub(super) struct Idle {
     keeps: bool,
     /// After the machine was asleep the device has long forgotten them.
     clock: Clock,
+    /// Woken when something happens to one of them, such as that the device closes it.
+    resting: Waker,
+    stirred: Arc<Stirred>,
+}
+
+/// Tells who looks after the connections.
+#[derive(Default)]
+struct Stirred(Notify);
+
+impl Wake for Stirred {
+    fn wake(self: Arc<Self>) {
+        self.0.notify_one();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify_one();
+    }
 }
 
 #[derive(Default)]
@@ -37,7 +58,9 @@ struct State {
 impl Idle {
     /// `keeps`: whether there is anything to keep at all.
     pub(super) fn new(keeps: bool, clock: Clock) -> Self {
-        Self { state: Mutex::default(), keeps, clock }
+        let stirred = Arc::<Stirred>::default();
+        let resting = Waker::from(Arc::clone(&stirred));
+        Self { state: Mutex::default(), keeps, clock, resting, stirred }
     }
 
     /// A connection that is still good, as far as can be told without using it.
@@ -48,13 +71,9 @@ impl Idle {
                 let (since, connection) = state.connections.pop()?;
                 (since, connection, state.kept())
             };
-            if self.clock.instant().saturating_duration_since(since) < kept
-                && !connection.sender.is_closed()
-                && connection.sender.ready().await.is_ok()
-            {
+            if self.clock.instant().saturating_duration_since(since) < kept && connection.is_free().await {
                 return Some(connection);
             }
-            connection.close().await;
         }
     }
 
@@ -64,9 +83,12 @@ impl Idle {
     }
 
     /// Puts one back, unless those of its time were given up while it was in use.
-    pub(super) fn keep(self: &Arc<Self>, connection: Connection) {
+    pub(super) fn keep(self: &Arc<Self>, mut connection: Connection) {
+        if !self.keeps || !connection.is_good(&self.resting) {
+            return;
+        }
         let mut state = self.lock();
-        if !self.keeps || connection.sender.is_closed() || connection.epoch != state.epoch {
+        if connection.epoch != state.epoch {
             return;
         }
         state.connections.push((self.clock.instant(), connection));
@@ -77,7 +99,9 @@ impl Idle {
 
     /// Takes the device's word on how long it keeps a connection: `Keep-Alive: timeout=5`.
     pub(super) fn learn(&self, headers: &HeaderMap) {
-        let Some(value) = headers.get("keep-alive").and_then(|value| value.to_str().ok()) else { return };
+        let Some(value) = fields::first(headers, KEEP_ALIVE).and_then(|value| value.to_str().ok()) else {
+            return;
+        };
         let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="));
         if let Some(seconds) = seconds.and_then(|seconds| seconds.trim().parse().ok()) {
             self.lock().kept = Some(Duration::from_secs(seconds));
@@ -85,15 +109,10 @@ impl Idle {
     }
 
     /// Closes them all, and those in use as soon as they are not.
-    pub(super) async fn clear(&self) {
-        let connections = {
-            let mut state = self.lock();
-            state.epoch += 1;
-            std::mem::take(&mut state.connections)
-        };
-        for (_, connection) in connections {
-            connection.close().await;
-        }
+    pub(super) fn clear(&self) {
+        let mut state = self.lock();
+        state.epoch += 1;
+        state.connections.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -107,16 +126,20 @@ impl State {
     }
 }
 
-/// Closes connections before the device does, and ends with the last of them.
+/// Closes connections before the device does, and those that it has closed; ends with the last of them.
 async fn reap(idle: Weak<Idle>) {
+    let Some(stirred) = idle.upgrade().map(|idle| Arc::clone(&idle.stirred)) else { return };
     loop {
         let Some(wait) = idle.upgrade().map(|idle| idle.lock().kept()) else { return };
-        sleep(wait.max(MARGIN)).await;
+        tokio::select! {
+            () = sleep(wait.max(MARGIN)) => {}
+            () = stirred.0.notified() => {}
+        }
         let Some(idle) = idle.upgrade() else { return };
         let mut state = idle.lock();
         let (kept, now) = (state.kept(), idle.clock.instant());
-        state.connections.retain(|(since, connection)| {
-            now.saturating_duration_since(*since) < kept && !connection.sender.is_closed()
+        state.connections.retain_mut(|(since, connection)| {
+            now.saturating_duration_since(*since) < kept && connection.is_good(&idle.resting)
         });
         if state.connections.is_empty() {
             state.reaped = false;

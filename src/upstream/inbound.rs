@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::connect::Connection;
+use super::connection::Connection;
 use super::gate::Slot;
 use super::idle::Idle;
 use super::replay::Sent;
@@ -78,7 +78,11 @@ impl Body for Inbound {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Trouble>>> {
         let this = &mut *self;
-        match Pin::new(&mut this.body).poll_frame(context) {
+        let polled = match &mut this.held {
+            Some(held) => held.connection.poll_body(&mut this.body, context),
+            None => Pin::new(&mut this.body).poll_frame(context),
+        };
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 this.alarm = None;
                 // Nothing follows trailers, and who has read them may ask for no more.

@@ -11,9 +11,9 @@ use crate::soak::vitals::memory;
 /// What is carried, and how much more memory that may take at any time of it.
 const MUCH: u64 = 1 << 30;
 const FOR_MUCH: u64 = 16 << 20;
-/// As many connections as there may be, and how much more memory they may take.
+/// As many connections as there may be, and how much more memory they may take: of those that rest hyper has no buffers.
 const MANY: usize = 256;
-const FOR_MANY: u64 = 32 << 20;
+const FOR_MANY: u64 = 5 << 19;
 /// So often memory is looked at.
 const LOOK: u64 = 32 << 20;
 const PIECE: usize = 64 << 10;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use http::header::{self, HeaderValue};
 use http::{Method, request};
 
+use crate::fields;
 use crate::gateway::House;
 use crate::gateway::fault::{Fault, Kind};
 
@@ -56,7 +57,7 @@ pub(super) fn named(asked: &request::Parts) -> Option<Cow<'_, str>> {
 }
 
 fn field(asked: &request::Parts) -> &str {
-    asked.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    fields::first(&asked.headers, header::HOST).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
 fn knows(house: &House, host: &str) -> bool {

@@ -3,6 +3,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, request};
 
+use crate::fields;
 use crate::gateway::fault::{Fault, Kind, cut};
 
 /// How browsers call a door, and so where its own pages are from.
@@ -26,7 +27,7 @@ impl Site {
     /// known for certain.
     pub(in crate::gateway) fn authority(self, headers: &HeaderMap) -> &[u8] {
         let name = if self == Self::Ingress { FORWARDED_HOST } else { header::HOST };
-        let mut hosts = headers.get_all(name).iter();
+        let mut hosts = fields::all(headers, name);
         match (hosts.next(), hosts.next()) {
             (Some(host), None) => host.as_bytes(),
             _ => b"",
@@ -48,6 +49,9 @@ impl Site {
 /// The host by which the browser asked whoever passed the request on.
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// Where a browser says that the page is from which it asks (Fetch Metadata Request Headers).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Lets in what no page of another origin has a browser ask. Gives the origin whose pages may read the answer although it
 /// is not ours.
 ///
@@ -61,7 +65,7 @@ pub(super) fn admit(
     let is_listed =
         |origin: &HeaderValue| listed.iter().any(|it| origin.as_bytes().eq_ignore_ascii_case(it.as_bytes()));
     let mut guest = None;
-    for origin in asked.headers.get_all(header::ORIGIN) {
+    for origin in fields::all(&asked.headers, header::ORIGIN) {
         if is_listed(origin) {
             guest = Some(origin.clone());
         } else if !is_own_origin(&asked.headers, site, origin.as_bytes()) {
@@ -148,7 +152,7 @@ fn foreign(whom: &str, origin: Option<&str>) -> Fault {
 }
 
 fn sec_fetch_site(headers: &HeaderMap) -> Option<&str> {
-    headers.get("sec-fetch-site")?.to_str().ok()
+    fields::first(headers, SEC_FETCH_SITE)?.to_str().ok()
 }
 
 /// Whether a browser says that a person opens the first page.

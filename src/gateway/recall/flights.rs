@@ -14,32 +14,34 @@ use super::stored::Stored;
 use crate::gateway::Reply;
 use crate::gateway::fault::{Fault, Kind};
 
+/// How a fetch ended, for whoever drove it.
+#[expect(clippy::large_enum_variant, reason = "an answer for one caller is what mostly becomes of it")]
+pub(super) enum Landed {
+    /// In an answer for this caller alone.
+    Alone(Reply),
+    Shared(Shared),
+}
+
 /// How a fetch ended, for all who waited for it.
 #[derive(Clone)]
-pub(super) enum Landed {
+pub(super) enum Shared {
     /// In a fault, which is everybody's.
     Failed(Fault),
-    /// In an answer for whoever began.
-    One(Arc<One>),
+    /// In an answer of this status that is not for them: they have to ask again.
+    Other(StatusCode),
     /// In an answer for all.
     Recorded(Arc<Recording>),
     /// In the device's word that what was remembered is still so, and whether it is remembered now.
     Confirmed(Arc<Stored>, bool),
 }
 
-/// An answer that is not for several; nothing, where one has to ask again.
-pub(super) struct One {
-    pub(super) status: StatusCode,
-    reply: Mutex<Option<Reply>>,
-}
-
-impl One {
-    pub(super) fn new(status: StatusCode, reply: Option<Reply>) -> Arc<Self> {
-        Arc::new(Self { status, reply: Mutex::new(reply) })
-    }
-
-    pub(super) fn take(&self) -> Option<Reply> {
-        self.reply.lock().unwrap_or_else(PoisonError::into_inner).take()
+impl Landed {
+    /// What others than this caller get of it.
+    pub(super) fn shared(&self) -> Shared {
+        match self {
+            Self::Alone(reply) => Shared::Other(reply.status()),
+            Self::Shared(shared) => shared.clone(),
+        }
     }
 }
 
@@ -58,14 +60,14 @@ enum Course {
     /// As far as it is driven here.
     Driven(BoxFuture<'static, Landed>),
     /// It is driven elsewhere.
-    Awaited(watch::Receiver<Option<Landed>>),
+    Awaited(watch::Receiver<Option<Shared>>),
     /// Its answer is there, and on its way into memory.
-    Known(Landed),
+    Known(Shared),
     Over,
 }
 
 /// Whoever waits for a fetch that another drives.
-pub(super) type Followers = Arc<watch::Sender<Option<Landed>>>;
+pub(super) type Followers = Arc<watch::Sender<Option<Shared>>>;
 
 /// The fetches that may still be joined: the head of their answer is not there yet, or its body is on its way into memory.
 #[derive(Default)]
@@ -124,7 +126,7 @@ impl Aloft {
     /// What whoever joins waits for. Nothing: its answer was given up, and it is as good as over.
     fn join(&mut self) -> Option<Course> {
         match &self.recording {
-            Some(recording) => recording.upgrade().map(|it| Course::Known(Landed::Recorded(it))),
+            Some(recording) => recording.upgrade().map(|it| Course::Known(Shared::Recorded(it))),
             None => {
                 let followers = self.followers.get_or_insert_with(|| Arc::new(watch::Sender::new(None)));
                 Some(Course::Awaited(followers.subscribe()))
@@ -166,11 +168,11 @@ impl Flight {
             Course::Driven(flying) => flying.await,
             // Whoever drove it met an error of ours.
             Course::Awaited(landing) => match landing.wait_for(Option::is_some).await.as_deref() {
-                Ok(Some(landed)) => landed.clone(),
-                Ok(None) | Err(_) => Landed::Failed(internal()),
+                Ok(Some(shared)) => Landed::Shared(shared.clone()),
+                Ok(None) | Err(_) => Landed::Shared(Shared::Failed(internal())),
             },
-            Course::Known(landed) => landed.clone(),
-            Course::Over => Landed::Failed(internal()),
+            Course::Known(shared) => Landed::Shared(shared.clone()),
+            Course::Over => Landed::Shared(Shared::Failed(internal())),
         };
         self.course = Course::Over;
         landed

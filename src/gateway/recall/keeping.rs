@@ -9,7 +9,7 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, request};
 use http_cache_semantics::{BeforeRequest, CachePolicy};
 
-use super::flights::{Departure, Followers, Landed, One};
+use super::flights::{Departure, Followers, Landed, Shared};
 use super::recording::Recording;
 use super::semantics::{self, Varied, initial_age, is_keepable, is_never_stale, says, tells_of_error};
 use super::stored::{Found, Stored};
@@ -112,9 +112,9 @@ impl Keeping {
     /// The reply is there. Whoever joined until `departure` is over gets it too.
     pub(super) fn landed(self, reply: Result<Reply, Fault>, departure: Option<Departure>) -> Landed {
         let response = match reply {
-            Err(fault) => return tell(land(departure), Landed::Failed(fault)),
+            Err(fault) => return tell(land(departure), Landed::Shared(Shared::Failed(fault))),
             Ok(Reply::Passed(response)) => response,
-            Ok(reply) => return tell(land(departure), one(reply)),
+            Ok(reply) => return tell(land(departure), Landed::Alone(reply)),
         };
         if response.status() == StatusCode::NOT_MODIFIED
             && let Some((former, _)) = &self.former
@@ -122,15 +122,15 @@ impl Keeping {
             let landed = match self.confirmed(former, response.headers()) {
                 Some(stored) => {
                     let is_stored = self.recall.keep(self.epoch, self.question.key.clone(), &stored);
-                    Landed::Confirmed(stored, is_stored)
+                    Shared::Confirmed(stored, is_stored)
                 }
                 // It is not what was asked about, or it is for one alone: whoever waits asks for all of it.
                 None => {
                     self.recall.store.iter().for_each(|store| store.remove(&self.question.key));
-                    Landed::One(One::new(StatusCode::NOT_MODIFIED, None))
+                    Shared::Other(StatusCode::NOT_MODIFIED)
                 }
             };
-            return tell(land(departure), landed);
+            return tell(land(departure), Landed::Shared(landed));
         }
         let (status, question) = (response.status(), &self.question);
         let keeps =
@@ -139,7 +139,7 @@ impl Keeping {
         let (followers, departure) = if keeps { (None, departure) } else { (land(departure), None) };
         let is_for_several = keeps || (followers.is_some() && status == StatusCode::OK);
         if !is_for_several || !is_shareable(&self.hop, response.headers()) {
-            return tell(followers.or_else(|| land(departure)), one(Reply::Passed(response)));
+            return tell(followers.or_else(|| land(departure)), Landed::Alone(Reply::Passed(response)));
         }
         let (head, body) = response.into_parts();
         let told = Arc::new(Told { status: head.status, headers: head.headers });
@@ -161,7 +161,7 @@ impl Keeping {
             Some(departure) => departure.is_recorded(&recording),
             None => followers,
         };
-        tell(followers, Landed::Recorded(recording))
+        tell(followers, Landed::Shared(Shared::Recorded(recording)))
     }
 
     /// What would be remembered of this answer, but for its body.
@@ -278,11 +278,7 @@ fn land(departure: Option<Departure>) -> Option<Followers> {
 /// Whoever waits learns how it ended.
 fn tell(followers: Option<Followers>, landed: Landed) -> Landed {
     if let Some(followers) = followers {
-        followers.send_replace(Some(landed.clone()));
+        followers.send_replace(Some(landed.shared()));
     }
     landed
-}
-
-fn one(reply: Reply) -> Landed {
-    Landed::One(One::new(reply.status(), Some(reply)))
 }

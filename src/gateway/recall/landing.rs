@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode, request};
 use tokio::time::timeout;
 
-use super::flights::{Flight, Landed};
+use super::flights::{Flight, Landed, Shared};
 use super::recording::{Recording, Settled};
 use super::source::Source;
 use crate::gateway::Fetch;
@@ -55,17 +55,17 @@ pub(super) async fn ask(
 async fn land(flight: &mut Flight, asked: &request::Parts, can_stand_in: bool) -> Result<Option<Got>, Fault> {
     let is_first = flight.is_first;
     let got = |reply, is_stored| Ok(Some(Got { reply, is_stored, is_collapsed: !is_first }));
-    match flight.landed().await {
-        Landed::Failed(fault) => Err(fault),
-        Landed::One(one) if is_first => match one.take() {
-            Some(reply) => got(reply, false),
-            None => Ok(None),
-        },
-        Landed::One(one) if can_stand_in && is_failure(one.status) => Err(fails(one.status)),
-        Landed::Confirmed(stored, is_stored) if is_first || stored.varied.suits(asked) => {
+    let shared = match flight.landed().await {
+        Landed::Alone(reply) => return got(reply, false),
+        Landed::Shared(shared) => shared,
+    };
+    match shared {
+        Shared::Failed(fault) => Err(fault),
+        Shared::Other(status) if can_stand_in && is_failure(status) => Err(fails(status)),
+        Shared::Confirmed(stored, is_stored) if is_first || stored.varied.suits(asked) => {
             got(Reply::Shared(Arc::clone(&stored.told), Source::from(stored.body.clone())), is_stored)
         }
-        Landed::Recorded(recording)
+        Shared::Recorded(recording)
             if is_first || recording.told.status == StatusCode::OK && recording.varied.suits(asked) =>
         {
             match listen(&recording, is_first).await? {
@@ -75,7 +75,7 @@ async fn land(flight: &mut Flight, asked: &request::Parts, can_stand_in: bool) -
                 None => Ok(None),
             }
         }
-        Landed::One(_) | Landed::Confirmed(..) | Landed::Recorded(_) => Ok(None),
+        Shared::Other(_) | Shared::Confirmed(..) | Shared::Recorded(_) => Ok(None),
     }
 }
 

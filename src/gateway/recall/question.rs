@@ -8,6 +8,7 @@ use http::{Method, request};
 
 use super::semantics::directives;
 use crate::config::Freshness;
+use crate::fields;
 use crate::gateway::connection::nominated;
 use crate::gateway::permit;
 use crate::gateway::route::Hop;
@@ -82,7 +83,7 @@ pub(in crate::gateway) fn question(hop: &Hop, asked: &request::Parts) -> Option<
     let is_particular =
         |name: &HeaderName| !USUAL.contains(name) && (PARTICULAR.contains(name) || is_telling(name));
     // On a site of its own a device may know the caller by a cookie.
-    let is_personal = || hop.is_own_site() && headers.contains_key(header::COOKIE);
+    let is_personal = || hop.is_own_site() && fields::has(headers, header::COOKIE);
     if asked.method != Method::GET
         || headers.keys().any(is_particular)
         || !nominated(headers).is_empty()
@@ -97,7 +98,7 @@ pub(in crate::gateway) fn question(hop: &Hop, asked: &request::Parts) -> Option<
     let rule = rules.rules.iter().find(|(pattern, _)| hop.falls_under(pattern));
     let freshness = rule.map_or(rules.default, |(_, freshness)| *freshness);
     let mut question = Question { key, freshness, shares: true, most_age: None, is_kept: true };
-    if headers.contains_key(header::CACHE_CONTROL) || headers.contains_key(header::PRAGMA) {
+    if fields::has(headers, header::CACHE_CONTROL) || fields::has(headers, header::PRAGMA) {
         question.heed(headers);
     }
     Some(question)
@@ -106,7 +107,7 @@ pub(in crate::gateway) fn question(hop: &Hop, asked: &request::Parts) -> Option<
 impl Question {
     /// What the caller says of memory (RFC 9111 section 5.2.1; 5.4 of `Pragma`).
     fn heed(&mut self, headers: &HeaderMap) {
-        let is_plain = !headers.contains_key(header::CACHE_CONTROL);
+        let is_plain = !fields::has(headers, header::CACHE_CONTROL);
         if is_plain && directives(headers, &header::PRAGMA).any(|(name, _)| name == "no-cache") {
             self.shares = false;
         }
@@ -127,8 +128,8 @@ impl Question {
 /// One value of each, or none; whoever sends two lines of one name is left alone.
 fn accepts(headers: &HeaderMap) -> Option<[Option<HeaderValue>; 3]> {
     let mut accepts = [None, None, None];
-    for (accept, name) in accepts.iter_mut().zip(&ACCEPTS) {
-        let mut values = headers.get_all(name).iter();
+    for (accept, name) in accepts.iter_mut().zip(ACCEPTS) {
+        let mut values = fields::all(headers, name);
         *accept = values.next().cloned();
         if values.next().is_some() {
             return None;

@@ -1,0 +1,21 @@
+//! Header fields by their names.
+//!
+//! A [`HeaderMap`] hashes the name that is asked for. A message has a handful of fields, a request is asked for some thirty
+//! names, most of which it has not, and to compare a name with a few costs less than to hash it.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+/// The lines of a field, in their order.
+pub fn all(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &HeaderValue> {
+    headers.iter().filter(move |(other, _)| **other == name).map(|(_, value)| value)
+}
+
+/// The first line of a field.
+pub fn first(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
+    all(headers, name).next()
+}
+
+/// Whether a field is there.
+pub fn has(headers: &HeaderMap, name: HeaderName) -> bool {
+    first(headers, name).is_some()
+}

@@ -1,0 +1,204 @@
+//! An open connection to a device, driven by whoever waits for something on it.
+//!
+//! hyper leaves open who polls its end of a connection. A task for each is usual; but every request wakes that three times
+//! and is woken by it as often, which costs more than the request itself. Here a request polls the connection that it
+//! has, and is woken where the connection would be. While it rests, the pool is.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use futures_util::task::AtomicWaker;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::SendRequest;
+use tokio::task::unconstrained;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::counted::Received;
+use super::replay::Outbound;
+
+/// So often in a row it is polled at once; what still has more to do then lets others go first.
+const MOST_POLLS: usize = 4;
+
+/// An open connection. Dropping it closes the socket at once.
+pub(super) struct Connection {
+    sender: SendRequest<Outbound>,
+    /// hyper's end of it: nothing is sent or received but while this is polled.
+    line: BoxFuture<'static, ()>,
+    /// Whether a task of its own polls it.
+    is_apart: bool,
+    is_over: bool,
+    bell: Arc<Bell>,
+    /// What `line` is polled with: it rings the bell.
+    waker: Waker,
+    /// See [`Idle`](super::idle::Idle).
+    pub(super) epoch: u64,
+    /// What the device has sent on it.
+    pub(super) received: Arc<Received>,
+}
+
+impl Connection {
+    pub(super) fn new(
+        sender: SendRequest<Outbound>,
+        line: impl Future<Output = ()> + Send + 'static,
+        received: Arc<Received>,
+        epoch: u64,
+    ) -> Self {
+        let bell = Arc::<Bell>::default();
+        let waker = Waker::from(Arc::clone(&bell));
+        Self { sender, line: Box::pin(line), is_apart: false, is_over: false, bell, waker, epoch, received }
+    }
+
+    /// Sends a request, at once, and waits for the head of the response.
+    pub(super) fn send(
+        &mut self,
+        request: Request<Outbound>,
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outbound>>>> {
+        let answered = self.bell.unheard(|| self.sender.try_send_request(request));
+        async move {
+            // What is answered while the connection is polled is looked at next, so that nobody is woken for it, not even
+            // by tokio, which would have a task wait that has done much.
+            let mut answered = pin!(unconstrained(answered));
+            poll_fn(|context| {
+                self.drive(context.waker());
+                answered.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+            })
+            .await
+        }
+    }
+
+    /// The next frame of a response that came on this connection.
+    pub(super) fn poll_body(
+        &mut self,
+        body: &mut Incoming,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if self.is_apart {
+            return Pin::new(body).poll_frame(context);
+        }
+        let unwoken = &mut Context::from_waker(Waker::noop());
+        let frame = self.bell.unheard(|| Pin::new(&mut *body).poll_frame(unwoken));
+        if frame.is_ready() {
+            return frame;
+        }
+        self.drive(context.waker());
+        self.bell.unheard(|| Pin::new(body).poll_frame(unwoken))
+    }
+
+    /// The body of a response that came on this connection.
+    pub(super) fn body(&mut self, body: Incoming) -> OnConnection<'_> {
+        OnConnection { connection: self, body }
+    }
+
+    /// Waits until the last response is over, and says whether another request may follow it.
+    pub(super) async fn is_free(&mut self) -> bool {
+        poll_fn(|context| match self.is_good(context.waker()) {
+            true if !self.sender.is_ready() => Poll::Pending,
+            is_good => Poll::Ready(is_good),
+        })
+        .await
+    }
+
+    /// Whether it is still open, as far as can be told without using it. If that changes, `waker` is woken.
+    pub(super) fn is_good(&mut self, waker: &Waker) -> bool {
+        if self.bell.has_rung() || !self.sender.is_ready() {
+            self.drive(waker);
+        } else {
+            self.bell.wakes(waker);
+        }
+        !self.is_over && !self.is_apart
+    }
+
+    /// Has a task of its own poll it from now on: for what goes on whether the response is read or not.
+    pub(super) fn go_apart(&mut self) {
+        let line = std::mem::replace(&mut self.line, Box::pin(async {}));
+        let task = AbortOnDropHandle::new(tokio::spawn(line));
+        self.line = Box::pin(async move { drop(task.await) });
+        self.is_apart = true;
+    }
+
+    /// Goes on with it as far as it gets now. When there is more, `waker` is woken.
+    fn drive(&mut self, waker: &Waker) {
+        self.bell.wakes(waker);
+        for _ in 0..MOST_POLLS {
+            if self.is_over {
+                return;
+            }
+            self.bell.rung.store(false, Ordering::SeqCst);
+            let context = &mut Context::from_waker(&self.waker);
+            self.is_over = self.bell.unheard(|| self.line.as_mut().poll(context)).is_ready();
+            if !self.bell.has_rung() {
+                return;
+            }
+        }
+        waker.wake_by_ref();
+    }
+}
+
+/// See [`Connection::body`].
+pub(super) struct OnConnection<'a> {
+    connection: &'a mut Connection,
+    body: Incoming,
+}
+
+impl Body for OnConnection<'_> {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self { connection, body } = &mut *self;
+        connection.poll_body(body, context)
+    }
+}
+
+/// Wakes whoever polls a connection, but not for what they do themselves.
+#[derive(Default)]
+struct Bell {
+    who: AtomicWaker,
+    /// Whether it was rung since the connection was polled last.
+    rung: AtomicBool,
+    /// Whether nobody need be woken: who looks after the connection does so right now.
+    is_attended: AtomicBool,
+}
+
+impl Bell {
+    fn wakes(&self, waker: &Waker) {
+        self.who.register(waker);
+    }
+
+    /// Whoever rings meanwhile wakes nobody: it has to be asked afterwards whether it [rang](Self::has_rung).
+    fn unheard<T>(&self, attended: impl FnOnce() -> T) -> T {
+        self.is_attended.store(true, Ordering::SeqCst);
+        let outcome = attended();
+        self.is_attended.store(false, Ordering::SeqCst);
+        outcome
+    }
+
+    fn has_rung(&self) -> bool {
+        self.rung.load(Ordering::SeqCst)
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // In this order, and seen so by all: either this sees that nobody attends, or they see that it rang.
+        self.rung.store(true, Ordering::SeqCst);
+        if !self.is_attended.load(Ordering::SeqCst) {
+            self.who.wake();
+        }
+    }
+}
