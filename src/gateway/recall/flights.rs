@@ -15,7 +15,6 @@ use crate::gateway::Reply;
 use crate::gateway::fault::{Fault, Kind};
 
 /// How a fetch ended, for whoever drove it.
-#[expect(clippy::large_enum_variant, reason = "an answer for one caller is what mostly becomes of it")]
 pub(super) enum Landed {
     /// In an answer for this caller alone.
     Alone(Reply),

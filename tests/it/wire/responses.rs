@@ -1,8 +1,11 @@
 //! What devices send.
 
+use std::time::Duration;
+
 use http::Method;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use super::FINE;
 use crate::support::{Act, Ask, Lab, Scripted};
@@ -334,6 +337,55 @@ async fn bytes_on_a_connection_that_rests_are_nobodys_answer() {
     drop(resting.read(&mut [0; 1]).await);
     let (reply, _other) = tokio::join!(lab.get("/meter/x"), serve(&listener));
     assert_eq!(reply.text(), "ok");
+}
+
+#[tokio::test]
+async fn a_connection_that_its_device_closes_while_it_rests_is_let_go_of_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let lab =
+        Lab::new(&format!("[devices.meter]\nvendor = \"open\"\nurl = \"{url}\"\nacts_on_get = []\n")).await;
+    for _ in 0..3 {
+        let (reply, mut resting) = tokio::join!(lab.get("/meter/x"), serve(&listener));
+        assert_eq!(reply.text(), "ok");
+        resting.shutdown().await.unwrap();
+        // Long before the time is over for which one is kept that nobody uses.
+        let ended = timeout(Duration::from_secs(10), resting.read(&mut [0; 1])).await;
+        assert_eq!(ended.unwrap().unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn an_upload_goes_on_while_nobody_reads_the_answer_that_came_before_its_end() {
+    const MUCH: usize = 8 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let lab = Lab::new(&format!("[devices.meter]\nvendor = \"open\"\nurl = \"{url}\"\n")).await;
+    let device = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let (mut reader, mut writer) = stream.split();
+        let answer = async {
+            writer.write_all(format!("HTTP/1.1 200 OK\r\nContent-Length: {MUCH}\r\n\r\n").as_bytes()).await?;
+            writer.write_all(&vec![b'x'; MUCH]).await
+        };
+        let mut body = vec![0; MUCH];
+        let (answered, read) = tokio::join!(answer, reader.read_exact(&mut body));
+        answered.and(read.map(drop)).unwrap();
+    };
+    let caller = async {
+        let mut line = lab.connect().await;
+        line.write(format!("POST /meter/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: {MUCH}\r\n\r\n"))
+            .await;
+        // Only who has said all listens.
+        line.write(vec![b'a'; MUCH]).await;
+        line.reply(&Method::POST).await.unwrap()
+    };
+    let ((), reply) = timeout(Duration::from_secs(60), async { tokio::join!(device, caller) }).await.unwrap();
+    assert_eq!((reply.status.as_u16(), reply.body.len()), (200, MUCH));
 }
 
 /// A device that answers the first request on the next connection well.
