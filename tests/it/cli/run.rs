@@ -38,7 +38,10 @@ async fn what_keeps_it_from_starting_is_told_with_exit_2() {
         assert!(folder.code == Some(2) && is_told, "{command}: {folder:?}");
     }
     let named = Process::new("").with("KEYWARD_CONFIG", "nowhere.toml").carry_out(&["run"]).await;
-    assert!(named.code == Some(2) && named.err.contains("`keyward init` writes one"), "{named:?}");
+    assert!(
+        named.code == Some(2) && named.err.contains("`keyward init` asks for a device and writes it"),
+        "{named:?}"
+    );
     let first = process.start(&["run"]);
     let ours = first.address().await;
     let keyed = Process::new(&format!("{}{KEYED}", device.table("meter", "")));
