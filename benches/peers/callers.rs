@@ -14,6 +14,7 @@ use super::sheet::Sheet;
 pub(crate) const START: &str = "start to first answer, ms";
 pub(crate) const IDLE: &str = "idle, MiB";
 pub(crate) const CALLERS: &str = "with 1000 idle callers, MiB";
+pub(crate) const STREAM_PEAK: &str = "peak MiB while 100 MB pass";
 pub(crate) const READER: &str = "per stalled reader of 100 MB, KiB";
 /// As many as wait.
 const IDLE_CALLERS: usize = 1000;
@@ -35,7 +36,7 @@ pub(crate) fn starts(options: &Options, device: &Device, sheet: &mut Sheet) {
     }
 }
 
-/// Memory with nobody there, with 1000 who wait, and with some who stall: of a program started for that alone, since
+/// Memory with nobody there, with 1000 who wait, while a long answer passes, and with some who stall: of a program started for that alone, since
 /// what was once taken is not always given back.
 pub(crate) fn memory(options: &Options, device: &Device, sheet: &mut Sheet) {
     for kind in &KINDS {
@@ -46,6 +47,15 @@ pub(crate) fn memory(options: &Options, device: &Device, sheet: &mut Sheet) {
                 let callers: Vec<_> = (0..IDLE_CALLERS).map(|_| waiting(peer)).collect::<io::Result<_>>()?;
                 sheet.note(CALLERS, peer.name, mebibytes(peer.program.memory()));
                 drop(callers);
+                Ok(())
+            });
+        }
+        if options.wants("large") {
+            eprintln!("{STREAM_PEAK}, {} …", kind.name);
+            with(kind, options, device, sheet, STREAM_PEAK, |peer, sheet| {
+                peer.program.forget_peak();
+                Caller::new(peer.address)?.ask("/device/large")?;
+                sheet.note(STREAM_PEAK, peer.name, mebibytes(peer.program.peak()));
                 Ok(())
             });
         }

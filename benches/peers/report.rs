@@ -3,12 +3,12 @@
 use std::fs;
 use std::process::Command;
 
-use super::callers::{CALLERS, IDLE, READER, START};
+use super::callers::{CALLERS, IDLE, READER, START, STREAM_PEAK};
 use super::counts::{ALLOCATIONS, CALLS_1, CALLS_16, INSTRUCTIONS};
 use super::options::Options;
 use super::peers::KINDS;
 use super::recall::{AT_ONCE, HERD, HIT, POLL};
-use super::rounds::{LARGE_ROW, LOADS, NEW, OPENED, P50, PEAK, STREAM_PEAK, mebibytes};
+use super::rounds::{LARGE_ROW, LOADS, NEW, OPENED, P50, PEAK, mebibytes};
 use super::sheet::{NOTHING, PLAIN, RATIO, Sheet, Style, WHOLE, heading, line, written};
 
 pub(crate) const EVERYTHING: &str = "everything";

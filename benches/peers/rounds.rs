@@ -44,7 +44,6 @@ pub(crate) const P50: &str = "p50 ms, ";
 pub(crate) const NEW: &str = "new connections, ";
 pub(crate) const OPENED: &str = "connections to the device, most by one load";
 pub(crate) const PEAK: &str = "most under the loads up to 64 connections, MiB";
-pub(crate) const STREAM_PEAK: &str = "peak MiB while 100 MB pass";
 
 /// Measures every load with every peer. A peer that fails a load is left out of it.
 pub(crate) fn measure(options: &Options, device: &Device, peers: &[Peer], sheet: &mut Sheet) {
@@ -104,12 +103,10 @@ fn once(options: &Options, load: &Load, device: &Device, peer: &Peer, sheet: &mu
 
 /// One long answer.
 fn stream(peer: &Peer, sheet: &mut Sheet) -> bool {
-    peer.program.forget_peak();
     let cpu = peer.program.cpu();
     match Caller::new(peer.address).and_then(|mut caller| caller.ask("/device/large")) {
         Ok(length) if length == LARGE => {
             sheet.note(LARGE_ROW, peer.name, micros(peer.program.cpu().saturating_sub(cpu)));
-            sheet.note(STREAM_PEAK, peer.name, mebibytes(peer.program.peak()));
             true
         }
         Ok(length) => {
