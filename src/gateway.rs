@@ -19,6 +19,7 @@ pub mod front;
 mod house;
 mod location;
 pub mod operator;
+mod outgoing;
 mod page;
 mod patience;
 mod permit;
@@ -52,6 +53,8 @@ pub use admit::Arrival;
 use call::{Call, Fetch};
 use fault::{Fault, Kind};
 pub use house::{Device, House, Welcome};
+pub use outgoing::Outgoing;
+use outgoing::{Answer, ours};
 use patience::{Blemish, Patient};
 pub use problem::{RequestId, refuse};
 use recall::Answered;
@@ -108,14 +111,14 @@ impl Gateway {
         (mut head, body): (Arc<request::Parts>, Body),
         arrival: &Arrival,
         admitted: &Admitted,
-    ) -> Response {
+    ) -> Answer {
         let begun = Instant::now();
         let upgrade = Arc::make_mut(&mut head).extensions.remove::<OnUpgrade>();
         let caller = admit::caller(arrival, admitted);
         let hop = match self.find(house, &head, admitted) {
             Ok(Route::Hop(hop)) => Arc::new(hop),
-            Ok(Route::Slash { to, .. }) => return redirect(&to),
-            Err(fault) => return refuse(&fault, &head, arrival),
+            Ok(Route::Slash { to, .. }) => return ours(redirect(&to)),
+            Err(fault) => return ours(refuse(&fault, &head, arrival)),
         };
         let device = Arc::clone(&hop.device);
         let _waiting = device.figures.begun();
@@ -141,7 +144,7 @@ impl Gateway {
         let response = outcome.unwrap_or_else(|fault| {
             let fault = fault.at(&device.name);
             device.figures.fault(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
-            refuse(&fault, &call.head, arrival)
+            ours(refuse(&fault, &call.head, arrival))
         });
         let took = begun.elapsed();
         device.figures.answered(&call.head.method, response.status().as_u16(), took);
@@ -172,12 +175,12 @@ impl Gateway {
     }
 
     /// One request on one screen.
-    async fn pass(self: &Arc<Self>, hop: &Arc<Hop>, call: &Call, line: Line<'_>) -> Result<Response, Fault> {
+    async fn pass(self: &Arc<Self>, hop: &Arc<Hop>, call: &Call, line: Line<'_>) -> Result<Answer, Fault> {
         let (device, asked) = (&hop.device, &call.head);
         for path in hop.paths() {
             let asked = Asked { method: &asked.method, path, headers: &asked.headers };
             if let Some(answer) = device.vendor.answer(&asked, self.clock.now()) {
-                return Ok(answer.map(Body::from));
+                return Ok(ours(answer.map(Body::from)));
             }
         }
         permit::permit(hop, asked)?;

@@ -17,6 +17,7 @@ use tower::ServiceExt;
 
 use super::admit::{self, Admitted, Arrival};
 use super::fault::{Fault, Kind};
+use super::outgoing::{Answer, ours};
 use super::problem::allow_own_frame;
 use super::{Gateway, House, admin, refuse};
 
@@ -46,18 +47,18 @@ pub fn front(gateway: Arc<Gateway>) -> Front {
 
 impl Front {
     /// Answers a request. An error of ours costs that one alone.
-    pub async fn answer(&self, request: Request, arrival: &Arrival) -> Response {
+    pub async fn answer(&self, request: Request, arrival: &Arrival) -> Answer {
         let answered = AssertUnwindSafe(let_in(&self.0, request, arrival)).catch_unwind().await;
         answered.unwrap_or_else(|_| {
             // What it says may hold anything; the panic hook has told the log where it was.
             let fault = Fault::new(Kind::Internal, "an error of keyward's own; the log says where");
-            refuse(&fault, &http::Request::new(()).into_parts().0, arrival)
+            ours(refuse(&fault, &http::Request::new(()).into_parts().0, arrival))
         })
     }
 }
 
 /// Nobody gets past here who may not ask.
-async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Response {
+async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Answer {
     let (head, body) = request.into_parts();
     // On the heap from the beginning: it goes a long way.
     let mut head = Arc::new(head);
@@ -66,7 +67,7 @@ async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Response 
     let door = house.door(peer);
     // What is asked for by another protocol than HTTP is nothing that is here (RFC 9110 section 4.2).
     if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
-        return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
+        return ours((StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response());
     }
     let own = door.and_then(|door| admit::own(&house, &head, door));
     // A container's health check need not know how it is called, nor show a key.
@@ -74,14 +75,14 @@ async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Response 
         return ask_own(front, (head, body), arrival, None).await;
     }
     if !names_one_host(&head.headers) {
-        return (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
+        return ours((StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response());
     }
     let mut answered = match admit::admit(&house, Arc::make_mut(&mut head), door, peer, own) {
-        Err(fault) => refuse(&fault, &head, arrival),
+        Err(fault) => ours(refuse(&fault, &head, arrival)),
         Ok(admitted) => {
             let guest = admitted.guest.clone();
             let answered = match guest.as_ref().and_then(|_| preflight(&head)) {
-                Some(granted) => granted,
+                Some(granted) => ours(granted),
                 None => go_on(front, &house, admitted, (head, body), arrival).await,
             };
             match guest {
@@ -107,23 +108,23 @@ async fn go_on(
     admitted: Admitted,
     (mut head, body): (Arc<request::Parts>, Body),
     arrival: &Arrival,
-) -> Response {
+) -> Answer {
     // No key opens these.
     if [Method::CONNECT, Method::TRACE].contains(&head.method) {
-        return refuse(&Fault::method(METHODS), &head, arrival);
+        return ours(refuse(&Fault::method(METHODS), &head, arrival));
     }
     let is_own = admitted.own.is_none() && admin::has(head.uri.path());
     let is_free = is_own && head.uri.path() == "/readyz";
     if let Err(fault) = admitted.shown.suffices()
         && !is_free
     {
-        return refuse(&fault, &head, arrival);
+        return ours(refuse(&fault, &head, arrival));
     }
     if head.uri.path() == "*" {
-        return match head.method {
+        return ours(match head.method {
             Method::OPTIONS => (StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response(),
             _ => refuse(&Fault::method("OPTIONS"), &head, arrival),
-        };
+        });
     }
     if !house.admission.keys.is_empty() {
         admit::strip(Arc::make_mut(&mut head));
@@ -141,7 +142,7 @@ async fn ask_own(
     (head, body): (Arc<request::Parts>, Body),
     arrival: &Arrival,
     admitted: Option<Admitted>,
-) -> Response {
+) -> Answer {
     let mut head = Arc::unwrap_or_clone(head);
     head.extensions.insert(arrival.clone());
     if let Some(admitted) = admitted {
@@ -149,7 +150,7 @@ async fn ask_own(
     }
     // On the heap, so that a request for a device takes no room for it.
     match Box::pin(front.own.clone().oneshot(Request::from_parts(head, body))).await {
-        Ok(response) => response,
+        Ok(response) => ours(response),
         Err(never) => match never {},
     }
 }
@@ -178,7 +179,7 @@ fn preflight(asked: &request::Parts) -> Option<Response> {
 }
 
 /// Lets pages of a listed origin read an answer.
-fn readable_by(origin: HeaderValue, mut response: Response) -> Response {
+fn readable_by(origin: HeaderValue, mut response: Answer) -> Answer {
     let headers = response.headers_mut();
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use super::admit::Arrival;
 use super::fault::{Fault, Kind};
+use super::outgoing::Answer;
 
 /// So many letters of what is said fit into a header that nobody stumbles over; the answer has all of it.
 const LONGEST_DETAILS: usize = 1000;
@@ -166,7 +167,7 @@ const FRAMED_BY_OWN: &str = "frame-ancestors 'self'";
 struct Own;
 
 /// Lets pages of this very origin show a response of ours in a frame: what a device has to say of that stays as it is.
-pub(super) fn allow_own_frame(response: &mut Response) {
+pub(super) fn allow_own_frame(response: &mut Answer) {
     if response.extensions().get::<Own>().is_none() {
         return;
     }

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::response::Response;
 use http::{StatusCode, request};
 use hyper::upgrade::OnUpgrade;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{Fault, Kind};
+use super::outgoing::Answer;
 use super::recall::{Answered, Source, Told, Writing};
 use super::respond::Refused;
 use super::route::Hop;
@@ -58,7 +58,7 @@ pub(super) fn respond(
     asked: &request::Parts,
     answered: Answered,
     (line, writing): (Line<'_>, Option<Writing>),
-) -> Result<Response, Fault> {
+) -> Result<Answer, Fault> {
     let Answered { reply, status } = answered;
     let mut response = match reply {
         Reply::Passed(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
@@ -84,7 +84,7 @@ fn switch(
     asked: &request::Parts,
     mut response: http::Response<Inbound>,
     (line, writing): (Line<'_>, Option<Writing>),
-) -> Result<Response, Fault> {
+) -> Result<Answer, Fault> {
     let Some(caller_side) = line.upgrade else {
         return Err(Fault::new(
             Kind::DeviceGarbled,

@@ -19,6 +19,7 @@ use super::authorise::without_trailers;
 use super::connection::nominated;
 use super::fault::Kind;
 use super::location;
+use super::outgoing::{Answer, Outgoing, ours};
 use super::problem::RIGHTS;
 use super::recall::{Source, Status};
 use super::route::Hop;
@@ -87,23 +88,19 @@ pub(super) fn pass(
     (status, told): (StatusCode, HeaderMap),
     body: Source,
     closing: &CancellationToken,
-) -> Response {
+) -> Answer {
     let nominated = nominated(&told);
     let is_of_unknown_length = asked.method == Method::HEAD && !fields::has(&told, header::CONTENT_LENGTH);
     let is_endless = is_event_stream(&told);
     let told = headers(hop, asked, status, told, &nominated);
-    let body = match body {
-        Source::Whole(body) => Body::from(body),
-        body => Body::new(Passing {
-            body,
-            // hyper would say that it is of no bytes, which is not what a GET would get.
-            is_of_unknown_length,
-            closing: is_endless.then(|| Box::pin(closing.clone().cancelled_owned())),
-            device: Arc::clone(&hop.device),
-            nominated,
-        }),
-    };
-    let mut passed = Response::new(body);
+    let mut passed = Answer::new(Outgoing::Device(Passing {
+        // hyper would say that it is of no bytes, which is not what a GET would get.
+        is_of_unknown_length: is_of_unknown_length && !matches!(body, Source::Whole(_)),
+        body,
+        closing: is_endless.then(|| Box::pin(closing.clone().cancelled_owned())),
+        device: Arc::clone(&hop.device),
+        nominated,
+    }));
     *passed.status_mut() = status;
     *passed.headers_mut() = told;
     passed
@@ -120,8 +117,8 @@ pub(super) fn tell(status: &Status, headers: &mut HeaderMap) {
 }
 
 /// Tells the caller that its connection is another protocol's from now on.
-pub(super) fn switch(hop: &Hop, asked: &request::Parts, (status, told): (StatusCode, HeaderMap)) -> Response {
-    let mut passed = Response::new(Body::empty());
+pub(super) fn switch(hop: &Hop, asked: &request::Parts, (status, told): (StatusCode, HeaderMap)) -> Answer {
+    let mut passed = ours(Response::new(Body::empty()));
     *passed.status_mut() = status;
     let nominated = nominated(&told);
     *passed.headers_mut() = headers(hop, asked, status, told, &nominated);
@@ -139,13 +136,13 @@ pub(super) async fn take_in(response: http::Response<Inbound>, deadline: Instant
 }
 
 /// The session is good and has no right to this: 403 in the device's own words.
-pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Response {
-    let mut response = Response::new(Body::empty());
+pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Answer {
+    let mut response = ours(Response::new(Body::empty()));
     let nominated = nominated(&refused.head.headers);
     *response.headers_mut() = headers(hop, asked, refused.head.status, refused.head.headers, &nominated);
     response.headers_mut().remove(header::WWW_AUTHENTICATE);
     match refused.body {
-        Some(body) => *response.body_mut() = Body::from(body),
+        Some(body) => *response.body_mut() = Outgoing::Ours(Body::from(body)),
         None => {
             response.headers_mut().remove(header::CONTENT_ENCODING);
             response.headers_mut().remove(header::ETAG);
@@ -246,7 +243,7 @@ fn is_document(headers: &HeaderMap) -> bool {
 }
 
 /// A body on its way to the caller.
-struct Passing {
+pub struct Passing {
     body: Source,
     is_of_unknown_length: bool,
     /// An endless one ends when keyward does.

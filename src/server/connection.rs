@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use axum::BoxError;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
@@ -30,9 +31,9 @@ use tokio_util::sync::CancellationToken;
 use super::accept::Entrance;
 use super::doorman::{Phase, Seat};
 use super::watched::{Watched, Wire};
-use crate::gateway::RequestId;
 use crate::gateway::admit::{Arrival, Peer};
 use crate::gateway::front::Front;
+use crate::gateway::{Outgoing, RequestId};
 use crate::upstream::{is_coded_oddly, keep_alive};
 
 /// Largest head of a request.
@@ -121,10 +122,8 @@ async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: 
     let is_late = ending.is_cancelled();
     let mut stream = Watched::new(stream, Arc::clone(&seat));
     let of_service = Arc::clone(&seat);
-    let mut service = service_fn(move |request| {
-        // On the heap, so that a connection that rests takes no room for it.
-        Box::pin(answer(request, Arc::clone(&peer), Arc::clone(&of_service), front.clone()))
-    });
+    let mut service =
+        service_fn(move |request| answer(request, Arc::clone(&peer), Arc::clone(&of_service), front.clone()));
     loop {
         let mut rest = Rest::default();
         let mut connection = http(is_late).serve_connection(TokioIo::new(stream), service).with_upgrades();
@@ -215,7 +214,7 @@ async fn answer(
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return Ok(response.map(|body| Guarded { body, seat, knows_chunks }));
+        return Ok(response.map(|body| Guarded { body: Outgoing::Ours(body), seat, knows_chunks }));
     }
     // Of an empty body nothing is kept.
     let request = request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
@@ -252,7 +251,7 @@ impl Drop for Occupied {
 
 /// A response's body, for as long as which its connection is busy.
 struct Guarded {
-    body: Body,
+    body: Outgoing,
     seat: Occupied,
     /// Whether the caller can tell the end of a body of unknown length from the end of the connection.
     knows_chunks: bool,
@@ -260,12 +259,12 @@ struct Guarded {
 
 impl http_body::Body for Guarded {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if !self.knows_chunks && matches!(polled, Poll::Ready(Some(Err(_)))) {
             self.seat.seat.torn.store(true, Ordering::Relaxed);
