@@ -50,7 +50,7 @@ use tokio_util::sync::CancellationToken;
 
 use admit::Admitted;
 pub use admit::Arrival;
-use call::{Call, Fetch};
+use call::{Call, Fetch, Trip};
 use fault::{Fault, Kind};
 pub use house::{Device, House, Welcome};
 pub use outgoing::Outgoing;
@@ -108,15 +108,15 @@ impl Gateway {
     async fn answer(
         self: &Arc<Self>,
         house: &House,
-        (mut head, body): (Arc<request::Parts>, Body),
+        (mut head, body): (request::Parts, Body),
         arrival: &Arrival,
         admitted: &Admitted,
     ) -> Answer {
         let begun = Instant::now();
-        let upgrade = Arc::make_mut(&mut head).extensions.remove::<OnUpgrade>();
+        let upgrade = head.extensions.remove::<OnUpgrade>();
         let caller = admit::caller(arrival, admitted);
         let hop = match self.find(house, &head, admitted) {
-            Ok(Route::Hop(hop)) => Arc::new(hop),
+            Ok(Route::Hop(hop)) => hop,
             Ok(Route::Slash { to, .. }) => return ours(redirect(&to)),
             Err(fault) => return ours(refuse(&fault, &head, arrival)),
         };
@@ -131,9 +131,11 @@ impl Gateway {
             verdict = Some(patient.verdict());
             Replay::hold(Body::new(patient), REPLAYED)
         };
-        let call = Call { head, body, deadline: begun + device.timeout, caller };
+        let trip = Arc::new(Trip { head, hop });
+        let (head, hop) = (&trip.head, &trip.hop);
+        let call = Call { trip: Arc::clone(&trip), body, deadline: begun + device.timeout, caller };
         let line = Line { upgrade, ending: &arrival.peer.ending };
-        let outcome = self.pass(&hop, &call, line).await;
+        let outcome = self.pass(&call, line).await;
         let outcome = outcome.map_err(|fault| match (fault.kind, verdict.and_then(|it| it.blemish())) {
             (Kind::CallerLeft, Some(Blemish::TooLarge)) => {
                 permit::too_large(&device.name, device.max_body.unwrap_or_default())
@@ -144,14 +146,14 @@ impl Gateway {
         let response = outcome.unwrap_or_else(|fault| {
             let fault = fault.at(&device.name);
             device.figures.fault(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
-            ours(refuse(&fault, &call.head, arrival))
+            ours(refuse(&fault, head, arrival))
         });
         let took = begun.elapsed();
-        device.figures.answered(&call.head.method, response.status().as_u16(), took);
+        device.figures.answered(&head.method, response.status().as_u16(), took);
         tracing::debug!(
             request = %arrival.id,
             device = device.name,
-            method = %call.head.method,
+            method = %head.method,
             path = hop.path(),
             status = response.status().as_u16(),
             took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
@@ -175,8 +177,9 @@ impl Gateway {
     }
 
     /// One request on one screen.
-    async fn pass(self: &Arc<Self>, hop: &Arc<Hop>, call: &Call, line: Line<'_>) -> Result<Answer, Fault> {
-        let (device, asked) = (&hop.device, &call.head);
+    async fn pass(self: &Arc<Self>, call: &Call, line: Line<'_>) -> Result<Answer, Fault> {
+        let Trip { head: asked, hop } = &*call.trip;
+        let device = &hop.device;
         for path in hop.paths() {
             let asked = Asked { method: &asked.method, path, headers: &asked.headers };
             if let Some(answer) = device.vendor.answer(&asked, self.clock.now()) {
@@ -187,11 +190,9 @@ impl Gateway {
         let acts = permit::may_act(hop, asked) || connection::becomes_websocket(asked);
         let writing = acts.then(|| device.recall.write());
         let answered = match recall::question(hop, asked) {
-            Some(question) => {
-                device.recall.answer(&question, hop, asked, &Fetch::new(self, hop, call)).await?
-            }
+            Some(question) => device.recall.answer(&question, &Fetch::new(self, call)).await?,
             None => {
-                let reply = Box::pin(self.carry(hop, call)).await?;
+                let reply = Box::pin(self.carry(call)).await?;
                 Answered { reply, status: device.recall.bypassed(asked.method == Method::GET) }
             }
         };
@@ -199,10 +200,11 @@ impl Gateway {
     }
 
     /// Takes a request to its device, with a session that is good if there is any.
-    async fn carry(&self, hop: &Hop, call: &Call) -> Result<Reply, Fault> {
+    async fn carry(&self, call: &Call) -> Result<Reply, Fault> {
+        let Trip { head, hop } = &*call.trip;
         let device = &hop.device;
-        let asked = Asked { method: &call.head.method, path: hop.path(), headers: &call.head.headers };
-        device.respite.respect(hop, &call.head, self.clock)?;
+        let asked = Asked { method: &head.method, path: hop.path(), headers: &head.headers };
+        device.respite.respect(hop, head, self.clock)?;
         let (mut replayed, mut challenges, mut superseded, mut signed_anew) = (false, 0, false, false);
         let mut own = None;
         loop {
@@ -212,7 +214,7 @@ impl Gateway {
             };
             let sent = forward::send(
                 hop,
-                &call.head,
+                head,
                 &call.body,
                 &lease,
                 (call.deadline, call.caller),

@@ -11,9 +11,16 @@ use super::reply::Reply;
 use super::route::Hop;
 use crate::upstream::{Caller, Replay};
 
+/// What a caller asks for, and where that is.
+#[derive(Clone)]
+pub(super) struct Trip {
+    pub(super) head: request::Parts,
+    pub(super) hop: Hop,
+}
+
 /// One request on its way.
 pub(super) struct Call {
-    pub(super) head: Arc<request::Parts>,
+    pub(super) trip: Arc<Trip>,
     pub(super) body: Replay,
     pub(super) deadline: Instant,
     pub(super) caller: Caller,
@@ -22,38 +29,36 @@ pub(super) struct Call {
 /// Asks for what a call asks for, as often as need be and whether its caller waits or not.
 pub(super) struct Fetch {
     gateway: Arc<Gateway>,
-    hop: Arc<Hop>,
-    head: Arc<request::Parts>,
+    pub(super) trip: Arc<Trip>,
     deadline: Instant,
     caller: Caller,
 }
 
 impl Fetch {
-    pub(super) fn new(gateway: &Arc<Gateway>, hop: &Arc<Hop>, call: &Call) -> Self {
-        let (gateway, hop, head) = (Arc::clone(gateway), Arc::clone(hop), Arc::clone(&call.head));
-        Self { gateway, hop, head, deadline: call.deadline, caller: call.caller }
+    pub(super) fn new(gateway: &Arc<Gateway>, call: &Call) -> Self {
+        let (gateway, trip) = (Arc::clone(gateway), Arc::clone(&call.trip));
+        Self { gateway, trip, deadline: call.deadline, caller: call.caller }
     }
 
     /// To ask the device as the caller did, but for these headers more.
     pub(super) fn with(&self, conditions: HeaderMap) -> Errand {
-        let mut head = Arc::clone(&self.head);
+        let mut trip = Arc::clone(&self.trip);
         if !conditions.is_empty() {
-            Arc::make_mut(&mut head).headers.extend(conditions);
+            Arc::make_mut(&mut trip).head.headers.extend(conditions);
         }
-        let call = Call { head, body: Replay::empty(), deadline: self.deadline, caller: self.caller };
-        Errand { gateway: Arc::clone(&self.gateway), hop: Arc::clone(&self.hop), call }
+        let call = Call { trip, body: Replay::empty(), deadline: self.deadline, caller: self.caller };
+        Errand { gateway: Arc::clone(&self.gateway), call }
     }
 }
 
 /// One such request, which nobody need wait for.
 pub(super) struct Errand {
     gateway: Arc<Gateway>,
-    hop: Arc<Hop>,
     call: Call,
 }
 
 impl Errand {
     pub(super) async fn run(&self) -> Result<Reply, Fault> {
-        self.gateway.carry(&self.hop, &self.call).await
+        self.gateway.carry(&self.call).await
     }
 }

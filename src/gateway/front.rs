@@ -59,9 +59,7 @@ impl Front {
 
 /// Nobody gets past here who may not ask.
 async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Answer {
-    let (head, body) = request.into_parts();
-    // On the heap from the beginning: it goes a long way.
-    let mut head = Arc::new(head);
+    let (mut head, body) = request.into_parts();
     let house = front.gateway.house.load_full();
     let peer = &arrival.peer;
     let door = house.door(peer);
@@ -77,7 +75,7 @@ async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Answer {
     if !names_one_host(&head.headers) {
         return ours((StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response());
     }
-    let mut answered = match admit::admit(&house, Arc::make_mut(&mut head), door, peer, own) {
+    let mut answered = match admit::admit(&house, &mut head, door, peer, own) {
         Err(fault) => ours(refuse(&fault, &head, arrival)),
         Ok(admitted) => {
             let guest = admitted.guest.clone();
@@ -106,7 +104,7 @@ async fn go_on(
     front: &Parts,
     house: &House,
     admitted: Admitted,
-    (mut head, body): (Arc<request::Parts>, Body),
+    (mut head, body): (request::Parts, Body),
     arrival: &Arrival,
 ) -> Answer {
     // No key opens these.
@@ -127,7 +125,7 @@ async fn go_on(
         });
     }
     if !house.admission.keys.is_empty() {
-        admit::strip(Arc::make_mut(&mut head));
+        admit::strip(&mut head);
     }
     if is_own {
         ask_own(front, (head, body), arrival, Some(admitted)).await
@@ -139,11 +137,10 @@ async fn go_on(
 /// The router costs as much as the rest of the way, so that it stands before our own endpoints alone.
 async fn ask_own(
     front: &Parts,
-    (head, body): (Arc<request::Parts>, Body),
+    (mut head, body): (request::Parts, Body),
     arrival: &Arrival,
     admitted: Option<Admitted>,
 ) -> Answer {
-    let mut head = Arc::unwrap_or_clone(head);
     head.extensions.insert(arrival.clone());
     if let Some(admitted) = admitted {
         head.extensions.insert(admitted);

@@ -20,13 +20,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, StatusCode, request};
+use http::{HeaderMap, StatusCode};
 use tokio::time::timeout_at;
 
 use super::Fetch;
 use super::fault::{Fault, Kind};
 use super::reply::Reply;
-use super::route::Hop;
 use crate::clock::Clock;
 use crate::config::Cache;
 use crate::metrics::DeviceFigures;
@@ -124,23 +123,21 @@ impl Recall {
     pub(super) async fn answer(
         self: &Arc<Self>,
         question: &Question,
-        hop: &Arc<Hop>,
-        asked: &Arc<request::Parts>,
         fetch: &Fetch,
     ) -> Result<Answered, Fault> {
-        let found = self.find(question, hop, asked);
+        let found = self.find(question, &fetch.trip);
         if let Found::Fresh(stored) = &found {
             return Ok(self.remembered(stored, None));
         }
         let why = found.why(question, self.keeps(question));
         let former = found.stand_in(self.clock.instant());
-        let mut flight = self.board(question, hop, asked, found, fetch);
+        let mut flight = self.board(question, found, fetch);
         let may_stand_in = |stored: &Arc<Stored>| stored.may_stand_in(self.clock.instant());
         let got = match &former {
-            None => ask(&mut flight, asked, fetch, false).await,
+            None => ask(&mut flight, fetch, false).await,
             Some(stored) => {
                 let slow_at = flight.begun + self.rules.stale_after;
-                let mut asking = pin!(ask(&mut flight, asked, fetch, true));
+                let mut asking = pin!(ask(&mut flight, fetch, true));
                 match timeout_at(slow_at, &mut asking).await {
                     Ok(got) => got,
                     Err(_) if may_stand_in(stored) => Err(Fault::new(Kind::DeviceTimeout, SLOW)),
@@ -185,15 +182,8 @@ impl Recall {
     }
 
     /// Joins the fetch under way, or begins one.
-    fn board(
-        self: &Arc<Self>,
-        question: &Question,
-        hop: &Arc<Hop>,
-        asked: &Arc<request::Parts>,
-        found: Found,
-        fetch: &Fetch,
-    ) -> Flight {
-        let keeping = Keeping::of(self, question, hop, asked, found);
+    fn board(self: &Arc<Self>, question: &Question, found: Found, fetch: &Fetch) -> Flight {
+        let keeping = Keeping::of(self, question, &fetch.trip, found);
         let errand = fetch.with(keeping.conditions());
         // On the heap, since it may outlive its caller.
         let fly = |departure: Option<Departure>| -> BoxFuture<'static, Landed> {

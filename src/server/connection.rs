@@ -192,10 +192,10 @@ impl Rest {
         loop {
             let alarm = self.0.get_or_insert_with(|| Box::pin(sleep_until(since + REST)));
             ready!(alarm.as_mut().poll(context));
-            self.0 = None;
             if since + REST <= Instant::now() {
                 return Poll::Ready(());
             }
+            alarm.as_mut().reset(since + REST);
         }
     }
 }

@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{StatusCode, request};
 use http_cache_semantics::{BeforeRequest, CachePolicy};
 
 use super::flights::{Departure, Followers, Landed, Shared};
@@ -15,8 +15,8 @@ use super::semantics::{self, Varied, initial_age, is_keepable, is_never_stale, s
 use super::stored::{Found, Stored};
 use super::{Question, Recall, Reply, Told, is_shareable};
 use crate::config::Freshness;
+use crate::gateway::Trip;
 use crate::gateway::fault::Fault;
-use crate::gateway::route::Hop;
 
 /// How long an answer that can be confirmed is remembered after it was good.
 const CONFIRMABLE: Duration = Duration::from_secs(24 * 3600);
@@ -43,8 +43,7 @@ const OF_THE_BODY: [HeaderName; 5] = [
 pub(super) struct Keeping {
     recall: Arc<Recall>,
     question: Question,
-    hop: Arc<Hop>,
-    asked: Arc<request::Parts>,
+    trip: Arc<Trip>,
     epoch: u64,
     /// What the device may confirm, and the conditions by which it is asked to.
     former: Option<(Arc<Stored>, HeaderMap)>,
@@ -58,20 +57,20 @@ impl Recall {
     }
 
     /// What memory has on this.
-    pub(super) fn find(&self, question: &Question, hop: &Hop, asked: &request::Parts) -> Found {
+    pub(super) fn find(&self, question: &Question, Trip { head, hop }: &Trip) -> Found {
         let Some(store) = self.store.as_ref().filter(|_| question.shares) else { return Found::Nothing };
         let (epoch, now) = (self.epoch.load(Ordering::Relaxed), self.clock.instant());
         let Some(stored) = store.get(&question.key).filter(|stored| stored.epoch == epoch) else {
             return Found::Nothing;
         };
-        if !stored.varied.suits(asked) {
+        if !stored.varied.suits(head) {
             return Found::Other;
         }
         let is_fresh = match &stored.policy {
             None => stored.is_fresh(now) && question.most_age.is_none_or(|most| stored.age(now) <= most),
             Some(policy) => {
                 let now = semantics::wall(self.clock.now());
-                let before = policy.before_request(&semantics::seen(hop, asked), now);
+                let before = policy.before_request(&semantics::seen(hop, head), now);
                 // By `max-stale` the library would give even what says that it is never to be given stale.
                 matches!(before, BeforeRequest::Fresh(_)) && !policy.is_stale(now)
             }
@@ -81,24 +80,15 @@ impl Recall {
 }
 
 impl Keeping {
-    pub(super) fn of(
-        recall: &Arc<Recall>,
-        question: &Question,
-        hop: &Arc<Hop>,
-        asked: &Arc<request::Parts>,
-        found: Found,
-    ) -> Self {
+    pub(super) fn of(recall: &Arc<Recall>, question: &Question, trip: &Arc<Trip>, found: Found) -> Self {
         let former = match found {
-            Found::Stale(stored) => {
-                stored.conditions(hop, asked, recall).map(|conditions| (stored, conditions))
-            }
+            Found::Stale(stored) => stored.conditions(trip, recall).map(|conditions| (stored, conditions)),
             _ => None,
         };
         Self {
             recall: Arc::clone(recall),
             question: question.clone(),
-            hop: Arc::clone(hop),
-            asked: Arc::clone(asked),
+            trip: Arc::clone(trip),
             epoch: recall.epoch.load(Ordering::Relaxed),
             former,
         }
@@ -138,12 +128,12 @@ impl Keeping {
         // Where it is on its way into memory, the fetch stays open to all until it is there.
         let (followers, departure) = if keeps { (None, departure) } else { (land(departure), None) };
         let is_for_several = keeps || (followers.is_some() && status == StatusCode::OK);
-        if !is_for_several || !is_shareable(&self.hop, response.headers()) {
+        if !is_for_several || !is_shareable(&self.trip.hop, response.headers()) {
             return tell(followers.or_else(|| land(departure)), Landed::Alone(Reply::Passed(response)));
         }
         let (head, body) = response.into_parts();
         let told = Arc::new(Told { status: head.status, headers: head.headers });
-        let varied = Varied::of(&self.asked, &told.headers);
+        let varied = Varied::of(&self.trip.head, &told.headers);
         let draft = if keeps { self.draft(&told) } else { None };
         let departure = departure.map(Arc::new);
         let key = self.question.key.clone();
@@ -173,7 +163,7 @@ impl Keeping {
         let mut stored = Stored {
             told: Arc::clone(told),
             body: Bytes::new(),
-            varied: Varied::of(&self.asked, &told.headers),
+            varied: Varied::of(&self.trip.head, &told.headers),
             epoch: self.epoch,
             received: clock.instant(),
             initial_age: Duration::ZERO,
@@ -190,7 +180,8 @@ impl Keeping {
             }
             Freshness::AsTold => {
                 let now = clock.now();
-                let policy = semantics::policy(&self.hop, &self.asked, told.status, &told.headers, now);
+                let policy =
+                    semantics::policy(&self.trip.hop, &self.trip.head, told.status, &told.headers, now);
                 stored.take_policy(policy, &self.recall)?;
             }
         }
@@ -211,7 +202,7 @@ impl Keeping {
             headers.append(name, value.clone());
         }
         let told = Arc::new(Told { status: former.told.status, headers });
-        let is_for_all = is_shareable(&self.hop, &told.headers);
+        let is_for_all = is_shareable(&self.trip.hop, &told.headers);
         let stored = self.draft(&told).filter(|_| is_for_all)?;
         Some(Arc::new(Stored { body: former.body.clone(), ..stored }))
     }
@@ -260,8 +251,8 @@ impl Stored {
     }
 
     /// By what the device can be asked whether this is still so.
-    fn conditions(&self, hop: &Hop, asked: &request::Parts, recall: &Recall) -> Option<HeaderMap> {
-        let seen = semantics::seen(hop, asked);
+    fn conditions(&self, trip: &Trip, recall: &Recall) -> Option<HeaderMap> {
+        let seen = semantics::seen(&trip.hop, &trip.head);
         let before = self.policy.as_ref()?.before_request(&seen, semantics::wall(recall.clock.now()));
         let BeforeRequest::Stale { request, matches: true } = before else { return None };
         let conditions =
