@@ -70,8 +70,8 @@ pub fn plain(error: &impl Display) -> String {
     text
 }
 
-/// Gives what the administrator has just made in a folder to whoever has that: a service of another user has to read it.
-/// Whatever bears its name by now is left alone.
+/// Gives a file that the administrator has just made in a folder to whoever has that: a service of another user has to
+/// read it. Whatever bears its name by now is left alone.
 ///
 /// # Errors
 /// When whose they are can't be found out or changed.
@@ -81,6 +81,21 @@ pub fn hand_over(made: &File, folder: &Path) -> io::Result<()> {
         fchown(made, Some(theirs.uid()), Some(theirs.gid()))?;
     }
     Ok(())
+}
+
+/// The same with a folder, which is known by its name alone: something else that bears it by now is given to nobody, unless
+/// it is a folder with nothing in it.
+fn hand_over_folder(place: &Path) -> io::Result<()> {
+    let flags = open_flags(Links::Refused) | OFlags::DIRECTORY.bits().cast_signed();
+    let made = File::options().read(true).custom_flags(flags).open(place)?;
+    let is_bare = made.metadata()?.permissions().mode() & 0o7777 == 0o700;
+    let is_entry = |name: &[u8]| name != b"." && name != b"..";
+    let mut entries = rustix::fs::Dir::read_from(&made)?;
+    if !is_bare || entries.any(|entry| entry.is_ok_and(|entry| is_entry(entry.file_name().to_bytes()))) {
+        return Ok(());
+    }
+    let above = place.parent().filter(|above| !above.as_os_str().is_empty());
+    hand_over(&made, above.unwrap_or(Path::new(".")))
 }
 
 /// A folder that we write to.
@@ -198,11 +213,17 @@ impl Folder {
         if self.path.is_dir() {
             return Ok(());
         }
-        fs::DirBuilder::new().recursive(with_parents).mode(0o700).create(&self.path)?;
-        let above =
-            self.path.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let made = File::options().read(true).custom_flags(open_flags(Links::Refused)).open(&self.path);
-        drop(made.and_then(|made| hand_over(&made, above)));
+        let is_missing = |place: &&Path| !place.as_os_str().is_empty() && !place.is_dir();
+        let most = if with_parents { usize::MAX } else { 1 };
+        let missing: Vec<_> = self.path.ancestors().take_while(is_missing).take(most).collect();
+        for place in missing.into_iter().rev() {
+            match fs::DirBuilder::new().mode(0o700).create(place) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists || !place.is_dir() => {
+                    return Err(error);
+                }
+                _ => drop(hand_over_folder(place)),
+            }
+        }
         Ok(())
     }
 

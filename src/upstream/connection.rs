@@ -4,6 +4,9 @@
 //! and is woken by it as often, which costs more than the request itself. Here a request polls the connection that it
 //! has, and is woken where the connection would be. While it rests, the pool is.
 
+#[cfg(test)]
+mod tests;
+
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -27,7 +30,7 @@ use super::replay::Outbound;
 /// So often in a row it is polled at once; what still has more to do then lets others go first.
 const MOST_POLLS: usize = 4;
 
-/// An open connection. Dropping it closes the socket at once.
+/// An open connection. Dropping it closes the socket at once, unless it has [gone apart](Self::go_apart).
 pub(super) struct Connection {
     sender: SendRequest<Outbound>,
     /// hyper's end of it: nothing is sent or received but while this is polled.
@@ -89,7 +92,11 @@ impl Connection {
             return frame;
         }
         self.drive(context.waker());
-        self.bell.unheard(|| Pin::new(body).poll_frame(unwoken))
+        let frame = self.bell.unheard(|| Pin::new(body).poll_frame(unwoken));
+        if frame.is_pending() && self.bell.has_rung() {
+            context.waker().wake_by_ref();
+        }
+        frame
     }
 
     /// The body of a response that came on this connection.
@@ -108,15 +115,16 @@ impl Connection {
 
     /// Whether it is still open, as far as can be told without using it. If that changes, `waker` is woken.
     pub(super) fn is_good(&mut self, waker: &Waker) -> bool {
+        // In this order: what rings in between is seen or heard.
+        self.bell.wakes(waker);
         if self.bell.has_rung() || !self.sender.is_ready() {
             self.drive(waker);
-        } else {
-            self.bell.wakes(waker);
         }
         !self.is_over && !self.is_apart
     }
 
-    /// Has a task of its own poll it from now on: for what goes on whether the response is read or not.
+    /// Has a task of its own poll it from now on, for what goes on whether the response is read or not. No other request
+    /// follows on it, and dropping it closes the socket as soon as that task is looked at.
     pub(super) fn go_apart(&mut self) {
         let line = std::mem::replace(&mut self.line, Box::pin(async {}));
         let task = AbortOnDropHandle::new(tokio::spawn(line));
