@@ -226,9 +226,7 @@ impl Keeper {
         if state.held_by(lease).is_some() {
             state.refused = state.give_up();
             // A renewal that could wait has failed for now; what is needed now is another matter.
-            if state.rest.as_ref().is_some_and(|rest| !rest.is_final()) {
-                state.rest = None;
-            }
+            state.try_again();
         }
     }
 

@@ -215,6 +215,7 @@ pub async fn trust(device: &Arc<Device>, sha256: &str) -> Result<String, Fault> 
     }
     let pinned = device.upstream.repin(&presented).await;
     pinned.map_err(|detail| Fault::new(Kind::CertificateChanged, detail))?;
+    device.keeper.try_again();
     tracing::info!(device = device.name, sha256 = shown, "certificate accepted by the operator");
     Ok(format!("{shown} is pinned now"))
 }

@@ -29,7 +29,9 @@ impl Keeper {
             // However the clock was set since, it is not taken for later than now.
             let ago = record.refused_at.map(|refused_at| clock.now().since(refused_at));
             state.refused_at = ago.and_then(|ago| clock.instant().checked_sub(ago));
-            state.rest = record.rest.and_then(|saved| restored(saved, record.rejections, clock));
+            let is_here = record.account == self.account(&state.salt);
+            let saved = record.rest.map(|saved| if is_here { saved } else { of_before(saved) });
+            state.rest = saved.and_then(|saved| restored(saved, record.rejections, clock));
         }
         state.credentials = if unchanged { record.credentials } else { hash.unwrap_or_default() };
         if let Some((session, renewed_at)) = record.session
@@ -127,6 +129,17 @@ fn hash(vendor: &dyn Vendor, salt: &str) -> Option<String> {
     let proofs = proofs?;
     Some(fingerprint(salt, account.who.into_iter().chain(proofs.iter().map(Secret::expose))))
 }
+
+/// A rest from before `url` was changed. It goes on, since the account may be the same at both addresses.
+fn of_before(saved: SavedRest) -> SavedRest {
+    if saved.detail.ends_with(BEFORE) {
+        return saved;
+    }
+    SavedRest { detail: format!("{}{BEFORE}", saved.detail), ..saved }
+}
+
+const BEFORE: &str =
+    " (so it was at the address that `url` named before; `keyward check` tries it at this one)";
 
 /// What is left of a rest. No more of it is believed than it had in the beginning: somebody may have set the clock.
 fn restored(saved: SavedRest, rejections: u32, clock: Clock) -> Option<Rest> {

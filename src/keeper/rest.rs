@@ -70,6 +70,15 @@ impl Rest {
     }
 }
 
+impl State {
+    /// Only what credentials have to do with rests on.
+    pub(super) fn try_again(&mut self) {
+        if self.rest.as_ref().is_some_and(|rest| !rest.is_final()) {
+            self.rest = None;
+        }
+    }
+}
+
 impl Keeper {
     /// Begins to rest after a refusal.
     pub(super) fn begin_rest(&self, state: &mut State, refusal: Refusal) -> Failure {
@@ -90,6 +99,11 @@ impl Keeper {
         let failure = rest.failure(now);
         state.rest = Some(rest);
         failure
+    }
+
+    /// What was in the way of a login may be gone.
+    pub fn try_again(&self) {
+        self.lock().try_again();
     }
 
     /// Other credentials than those refused end a rest.

@@ -5,6 +5,7 @@ mod take_over;
 use std::os::unix::fs::PermissionsExt as _;
 
 use keyward::server::operate::{Instruction, Outcome};
+use keyward::twin::egauge::{Egauge, EgaugeSettings};
 use keyward::twin::generic::{Generic, Scheme};
 use keyward::twin::{Authority, Certificate};
 use time::{Duration, OffsetDateTime};
@@ -273,6 +274,22 @@ async fn an_order_to_trust_pins_what_is_shown_and_the_running_server_uses_it() {
     is_accepted(&door).await;
     door.lab.restart(End::Killed).await;
     is_accepted(&door).await;
+}
+
+#[tokio::test]
+async fn a_login_that_failed_at_a_changed_certificate_is_tried_as_soon_as_that_is_accepted() {
+    let mut device = Device::new(Egauge::new(EgaugeSettings::default()));
+    let mut lab = Lab::new(&device.table("meter", "")).await;
+    assert_eq!(lab.get("/meter/api/register").await.status, 200);
+    device.shows(Certificate::self_signed().unwrap()).await;
+    lab.restart(End::Stopped).await;
+    for _ in 0..3 {
+        assert_eq!(lab.get("/meter/api/register").await.problem().fault, "certificate_changed");
+    }
+    let sha256 = fingerprint(&device.certificate);
+    let taken = lab.order(Instruction::Trust { device: "meter".to_owned(), sha256 }).await;
+    assert!(matches!(taken, Outcome::Fine(_)), "{taken:?}");
+    assert_eq!(lab.get("/meter/api/register").await.status, 200);
 }
 
 #[tokio::test]

@@ -163,6 +163,25 @@ async fn a_fixed_credential_refused_though_it_was_fine_is_said_to_be_tried_as_it
 }
 
 #[tokio::test]
+async fn a_credential_that_another_address_refused_rests_on_and_that_is_said() {
+    for twin in locked_out().await {
+        let mut bench = Bench::of(twin).await;
+        is_refused(&bench).await;
+        let (stanza, tried) = (bench.device.table("it", ""), attempts(&bench));
+        bench.lab.reconfigure(&stanza.replace("127.0.0.1", "localhost")).await;
+        for end in [None, Some(End::Stopped), Some(End::Killed)] {
+            let problem = bench.read().await.problem();
+            let told = problem.detail.matches("the address that `url` named before").count();
+            assert_eq!((problem.fault.as_str(), told), ("login_refused", 1), "{}", problem.detail);
+            if let Some(end) = end {
+                bench.lab.restart(end).await;
+            }
+        }
+        assert_eq!(attempts(&bench), tried);
+    }
+}
+
+#[tokio::test]
 async fn a_corrected_credential_is_tried_at_once() {
     for twin in every().await.unwrap().into_iter().filter(|twin| is_locked(&**twin)) {
         let mut bench = Bench::of(twin).await;
