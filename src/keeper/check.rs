@@ -109,7 +109,7 @@ impl Keeper {
 
 /// A refusal from before, which nobody has asked for anew.
 fn unasked(failure: Failure) -> Failure {
-    let said = |detail: String| format!("{detail}. That was less than 5 min ago, and it was not asked again");
+    let said = |detail: String| format!("{detail} (refused less than 5 min ago, and not asked since)");
     let refusal = match failure.refusal {
         Refusal::Rejected(detail) => Refusal::Rejected(said(detail)),
         Refusal::Person(detail) => Refusal::Person(said(detail)),
