@@ -75,6 +75,7 @@ fn session(session: &Session, now: Timestamp) -> Markup {
         @match (session.expires_at, session.renewed_at) {
             (Some(end), renewed) => {
                 (left(end, now))
+                @if end <= now { "; the next request brings another" }
                 @if let Some(renewed) = renewed { span.more { "renewed " (ago(renewed, now)) } }
             },
             (None, Some(renewed)) => { "since " (ago(renewed, now)) span.more { "its end is not known" } },

@@ -34,7 +34,7 @@ fn past(while_: Duration) -> String {
 pub(super) fn left(end: Timestamp, now: Timestamp) -> Markup {
     match now < end {
         true => time(end, &format!("for {}", in_words(end.since(now)))),
-        false => time(end, &format!("ended {}; the next request brings another", past(now.since(end)))),
+        false => time(end, &format!("ended {}", past(now.since(end)))),
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
         let ended = left(now.minus(Duration::from_secs(120)), now).into_string();
         assert_eq!(
             ended,
-            "<time datetime=\"2027-01-15T07:58:00Z\" title=\"2027-01-15T07:58:00Z\">ended 2 minutes ago; the next request brings another</time>"
+            "<time datetime=\"2027-01-15T07:58:00Z\" title=\"2027-01-15T07:58:00Z\">ended 2 minutes ago</time>"
         );
     }
 

@@ -148,7 +148,10 @@ fn home_assistant(front: Front, door: Arc<keyward::gateway::admit::DoorId>) -> S
             secure: false,
             ending: CancellationToken::new(),
         };
-        front.answer(request, &Arrival { peer: Arc::new(peer), id: RequestId::new() }).await
+        front
+            .answer(request, &Arrival { peer: Arc::new(peer), id: RequestId::new() })
+            .await
+            .map(axum::body::Body::new)
     };
     serve(Router::new().fallback(passes_on), None, "127.0.0.1:0".parse().unwrap()).unwrap()
 }
