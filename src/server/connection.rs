@@ -214,13 +214,13 @@ async fn answer(
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return Ok(response.map(|body| Guarded { body: Outgoing::Ours(body), seat, knows_chunks }));
+        return Ok(response.map(|body| Guarded::new(Outgoing::Ours(body), seat, knows_chunks)));
     }
     // Of an empty body nothing is kept.
     let request = request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
     let response = front.answer(request, &Arrival { peer, id: RequestId::new() }).await;
     seat.for_good = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-    Ok(response.map(|body| Guarded { body, seat, knows_chunks }))
+    Ok(response.map(|body| Guarded::new(body, seat, knows_chunks)))
 }
 
 /// What never becomes a request gets a bare status and the end of its connection.
@@ -255,6 +255,14 @@ struct Guarded {
     seat: Occupied,
     /// Whether the caller can tell the end of a body of unknown length from the end of the connection.
     knows_chunks: bool,
+    /// Why there is no more of it.
+    broken: Option<BoxError>,
+}
+
+impl Guarded {
+    fn new(body: Outgoing, seat: Occupied, knows_chunks: bool) -> Self {
+        Self { body, seat, knows_chunks, broken: None }
+    }
 }
 
 impl http_body::Body for Guarded {
@@ -265,11 +273,21 @@ impl http_body::Body for Guarded {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        if !self.knows_chunks && matches!(polled, Poll::Ready(Some(Err(_)))) {
-            self.seat.seat.torn.store(true, Ordering::Relaxed);
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
         }
-        polled
+        match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            Some(Err(error)) => {
+                if !self.knows_chunks {
+                    self.seat.seat.torn.store(true, Ordering::Relaxed);
+                }
+                // hyper drops what it has not sent yet of an answer that breaks, its head too: first it gets to send that.
+                self.broken = Some(error);
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            frame => Poll::Ready(frame),
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -126,6 +126,10 @@ impl Connection {
     /// Has a task of its own poll it from now on, for what goes on whether the response is read or not. No other request
     /// follows on it, and dropping it closes the socket as soon as that task is looked at.
     pub(super) fn go_apart(&mut self) {
+        // What is over has nothing to go on with.
+        if self.is_over {
+            return;
+        }
         let line = std::mem::replace(&mut self.line, Box::pin(async {}));
         let task = AbortOnDropHandle::new(tokio::spawn(line));
         self.line = Box::pin(async move { drop(task.await) });

@@ -1,6 +1,7 @@
 //! How much memory it takes to carry much, and to hold many.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +15,9 @@ const FOR_MUCH: u64 = 16 << 20;
 /// As many connections as there may be, and how much more memory they may take: of those that rest hyper has no buffers.
 const MANY: usize = 256;
 const FOR_MANY: u64 = 5 << 19;
+/// So many of them come one right after the other, and so long after these the next: by then they rest.
+const AT_ONCE: usize = 16;
+const UNTIL_REST: Duration = Duration::from_millis(50);
 /// So often memory is looked at.
 const LOOK: u64 = 32 << 20;
 const PIECE: usize = 64 << 10;
@@ -115,7 +119,10 @@ async fn a_gibibyte_either_way_and_as_many_connections_as_may_be_take_little_mem
     }
     let before = memory(id);
     let mut idle = Vec::new();
-    for _ in 0..MANY {
+    for nth in 0..MANY {
+        if nth % AT_ONCE == 0 {
+            tokio::time::sleep(UNTIL_REST).await;
+        }
         let mut line = Line::to(address).await;
         assert_eq!(line.ask(&Ask::get("/healthz")).await.unwrap().status, 200);
         idle.push(line);

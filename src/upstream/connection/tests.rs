@@ -68,3 +68,16 @@ async fn a_bell_that_another_thread_rings_is_heard_whenever_it_rings() {
         }
     });
 }
+
+#[tokio::test]
+async fn what_is_over_gets_no_task() {
+    let (ours, theirs) = tokio::io::duplex(1 << 16);
+    let ours = hyper_util::rt::TokioIo::new(ours);
+    let (sender, line) = hyper::client::conn::http1::handshake::<_, Outbound>(ours).await.unwrap();
+    let mut connection = Connection::new(sender, async move { drop(line.await) }, Arc::default(), 0);
+    assert!(connection.is_free().await);
+    drop(theirs);
+    assert!(!connection.is_free().await);
+    connection.go_apart();
+    assert!(!connection.is_apart);
+}

@@ -340,6 +340,21 @@ async fn bytes_on_a_connection_that_rests_are_nobodys_answer() {
 }
 
 #[tokio::test]
+async fn what_came_before_a_break_arrives_however_soon_it_breaks() {
+    for answer in
+        [ok("Content-Length: 10\r\n", "half"), chunks("4\r\nhalf\r\nnonsense\r\n"), chunks("nonsense\r\n")]
+    {
+        let device = Scripted::saying(answer.clone()).await;
+        let lab = Lab::new(&device.table("meter", "acts_on_get = []\n")).await;
+        let mut line = lab.connect().await;
+        line.write("GET /meter/x HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        assert_eq!(line.head(&Method::GET).await.unwrap().status, 200, "{answer}");
+        let rest = line.rest().await.unwrap_or_default();
+        assert_eq!(rest.windows(4).any(|part| part == b"half"), answer.contains("half"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_its_device_closes_while_it_rests_is_let_go_of_at_once() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
