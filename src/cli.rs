@@ -113,6 +113,9 @@ enum Exit {
     /// 1: what was asked for did not work.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
+    /// 1, too, where all that there is to say has been said.
+    #[error("it has been said")]
+    Told,
     /// 2: the command or the configuration has to be changed.
     #[error("{0}")]
     Usage(String),
@@ -161,6 +164,7 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Exit::Told) => ExitCode::FAILURE,
         Err(exit) => {
             let option = words::option(named.as_deref(), &here);
             tell(&words::pasteable(&plain(&exit), &option));
