@@ -76,13 +76,11 @@ enum Command {
         shell: Shell,
     },
     /// Print the manual page of keyward, or of one of its commands
-    #[command(hide = true)]
     Man {
         /// The command
         command: Option<String>,
     },
     /// Print the JSON Schema of proxy.toml, for editors
-    #[command(hide = true)]
     EditorSchema,
 }
 
