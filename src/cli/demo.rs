@@ -57,7 +57,9 @@ pub(super) async fn demo(listen: Option<Address>, environment: Environment) -> R
     }
     say(&format!("\n  curl http://{address}/-/devices\n"));
     if let Some(practice) = practice {
-        say("To try `keyward init` against one, in a folder of your own (its password is made up):\n");
+        say(
+            "To try `keyward init` against one, in a folder of your own and while this runs (its password is made up):\n",
+        );
         say(&format!("  {practice}\n"));
     }
     say("The readings change while you watch. Ctrl-C ends it, and nothing is left behind.");
