@@ -76,13 +76,11 @@ enum Command {
         shell: Shell,
     },
     /// Print the manual page of keyward, or of one of its commands
-    #[command(hide = true)]
     Man {
         /// The command
         command: Option<String>,
     },
     /// Print the JSON Schema of proxy.toml, for editors
-    #[command(hide = true)]
     EditorSchema,
 }
 
@@ -113,6 +111,9 @@ enum Exit {
     /// 1: what was asked for did not work.
     #[error("{0:#}")]
     Failed(#[from] anyhow::Error),
+    /// 1, too, where all that there is to say has been said.
+    #[error("it has been said")]
+    Told,
     /// 2: the command or the configuration has to be changed.
     #[error("{0}")]
     Usage(String),
@@ -161,6 +162,7 @@ pub fn main() -> ExitCode {
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
+        Err(Exit::Told) => ExitCode::FAILURE,
         Err(exit) => {
             let option = words::option(named.as_deref(), &here);
             tell(&words::pasteable(&plain(&exit), &option));

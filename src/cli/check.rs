@@ -101,7 +101,8 @@ pub(super) async fn check(arguments: Arguments, environment: Environment) -> Res
     }
     match (failed, names.len()) {
         (0, _) => Ok(()),
-        (_, 1) => Err(anyhow!("the device can't be used").into()),
+        // Its line has said so.
+        (_, 1) => Err(Exit::Told),
         (failed, visited) => Err(anyhow!("{failed} of {visited} devices can't be used").into()),
     }
 }

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 
 use super::discover::Found;
-use super::given::{Given, Value, flag};
+use super::given::{Given, Value, flag, variable_flag, with_value};
 use super::person::Person;
 use super::{Exit, tell};
 use crate::config::{BaseUrl, fault_of_name};
@@ -68,29 +68,37 @@ fn make(answer: &str) -> Result<&'static Make, String> {
     found.ok_or_else(|| format!("a number from 1 to {}, or a name from the list", MAKES.len()))
 }
 
-/// What is missing, with nobody there to ask.
-pub(super) fn complete(given: &Given, name: Option<&str>, taken: &[String]) -> Result<Draft, Exit> {
+/// All that is needed, with nobody there to ask: `silence` says why.
+///
+/// # Errors
+/// What is missing, or is not of this make.
+pub(super) fn complete(
+    given: &Given,
+    name: Option<&str>,
+    taken: &[String],
+    silence: &str,
+) -> Result<Draft, Exit> {
     let mut missing = Vec::new();
     if given.make.is_none() {
-        missing.push("--vendor".to_owned());
+        missing.push("--vendor MAKE".to_owned());
     }
     if given.url.is_none() {
-        missing.push("--url".to_owned());
+        missing.push("--url URL".to_owned());
     }
     for key in given.make.into_iter().flat_map(|make| make.keys).filter(|key| given.of(key.name).is_none()) {
         match key.need {
-            Need::Always => missing.push(format!("--{}", flag(key))),
+            Need::Always => missing.push(with_value(key)),
             Need::Unless(other) if given.of(other).is_none() => {
                 let other = given.make.and_then(|make| make.keys.iter().find(|key| key.name == other));
-                let other = other.map(|other| format!(" (or --{})", flag(other))).unwrap_or_default();
-                missing.push(format!("--{}{other}", flag(key)));
+                let other = other.map(|other| format!(" (or {})", with_value(other))).unwrap_or_default();
+                missing.push(format!("{}{other}", with_value(key)));
             }
             _ => {}
         }
     }
     let (Some(make), Some(url), []) = (given.make, &given.url, missing.as_slice()) else {
         let missing = missing.join(", ");
-        return Err(Exit::Usage(format!("nothing is asked here, so flags have to say this too: {missing}")));
+        return Err(Exit::Usage(format!("{silence}: add {missing}")));
     };
     let name = name.map_or_else(|| free(make.called, taken), str::to_owned);
     Ok(Draft { name, make, url: url.clone(), keys: keys(make, given)? })
@@ -99,13 +107,18 @@ pub(super) fn complete(given: &Given, name: Option<&str>, taken: &[String]) -> R
 /// What was given, with the make's keys; what the make does not have is somebody's mistake.
 fn keys(make: &'static Make, given: &Given) -> Result<Vec<(&'static Key, Value)>, Exit> {
     let odd = given.keys.iter().find(|(name, _)| !make.keys.iter().any(|key| key.name == *name));
-    if let Some((odd, _)) = odd {
+    if let Some((odd, value)) = odd {
+        let own = MAKES.iter().flat_map(|make| make.keys).find(|key| key.name == *odd);
+        let said = own.map(|key| match value {
+            Value::Variable(_) => variable_flag(key),
+            _ => flag(key),
+        });
+        let (said, make_name) = (said.unwrap_or_default(), make.name);
         let known: Vec<_> = make.keys.iter().map(|key| format!("--{}", flag(key))).collect();
-        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
-        return Err(Exit::Usage(format!(
-            "`{odd}` is no key of vendor {}, whose flags are {known}",
-            make.name
-        )));
+        return Err(Exit::Usage(match known.as_slice() {
+            [] => format!("--{said}: `{make_name}` needs no credential; leave it out"),
+            known => format!("--{said} is no flag of `{make_name}`, whose flags are {}", known.join(", ")),
+        }));
     }
     let known = make.keys.iter().filter_map(|key| Some((key, given.of(key.name)?.clone())));
     Ok(known.collect())

@@ -81,7 +81,18 @@ pub(super) fn flag(key: &Key) -> String {
     if key.kind == Kind::Secret { format!("{name}-file") } else { name }
 }
 
-fn variable_flag(key: &Key) -> String {
+/// The flag that sets this key, as somebody has to write it.
+pub(super) fn with_value(key: &Key) -> String {
+    let value = match key.kind {
+        Kind::Secret => "FILE",
+        Kind::Url => "URL",
+        Kind::Text | Kind::Choice(_) => "TEXT",
+    };
+    format!("--{} {value}", flag(key))
+}
+
+/// The flag that names the variable of a secret, without the dashes.
+pub(super) fn variable_flag(key: &Key) -> String {
     format!("{}-env", key.name.replace('_', "-"))
 }
 

@@ -22,17 +22,26 @@ pub(super) async fn told(error: StartError, how: impl FnOnce(&Location, &Address
     match &error {
         StartError::Listen { at, address, source } if source.kind() == ErrorKind::AddrInUse => {
             let Ok(taken) = address.parse::<Address>() else { return error.into() };
-            let is_ours = timeout(PATIENCE, is_keyward(&taken)).await.unwrap_or(false);
+            let is_ours = is_at(&taken).await;
             let who =
                 if is_ours { "a keyward listens there already" } else { "another program listens there" };
-            let next = Address { port: taken.port.checked_add(1).unwrap_or(8480), ..taken };
-            let how = how(at, &next);
+            let how = how(at, &next(&taken));
             Exit::Usage(format!(
                 "{at}: {address} can't be listened on: {who}; end it, or choose another port: {how}"
             ))
         }
         _ => error.into(),
     }
+}
+
+/// Whether a keyward listens at this address.
+pub(super) async fn is_at(address: &Address) -> bool {
+    timeout(PATIENCE, is_keyward(address)).await.unwrap_or(false)
+}
+
+/// The address beside this one.
+pub(super) fn next(address: &Address) -> Address {
+    Address { port: address.port.checked_add(1).unwrap_or(8480), ..address.clone() }
 }
 
 /// Whether a keyward answers there. What all of a server can do it says itself, at every door, and no device hears of it.

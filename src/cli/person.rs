@@ -2,7 +2,6 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use anyhow::anyhow;
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use tokio::task::spawn_blocking;
 
@@ -92,7 +91,12 @@ fn prompt(question: &str) {
     drop(terminal.flush());
 }
 
+/// Nobody answers any more.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("given up")]
+pub(super) struct GivenUp;
+
 /// Why it ends when nobody answers.
 pub(super) fn given_up() -> Exit {
-    Exit::Failed(anyhow!("given up: no configuration is written"))
+    Exit::Failed(GivenUp.into())
 }

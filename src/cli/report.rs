@@ -122,7 +122,7 @@ fn without_numbers(text: &str) -> String {
 fn form(url: &BaseUrl) -> String {
     let scheme = if url.is_tls() { "https" } else { "http" };
     let usual = if url.is_tls() { 443 } else { 80 };
-    let port = if url.port() == usual { "" } else { ", another port" };
+    let port = if url.port() == usual { String::new() } else { format!(", a port other than {usual}") };
     let path = if url.path().is_empty() { "" } else { ", a base path" };
     format!("{scheme} to {}{port}{path}", host(url.host()))
 }

@@ -104,7 +104,14 @@ fn describe(what: &str, certificate: &Facts) {
 
 fn confirmed() -> Result<bool, Exit> {
     say("Accept the presented certificate? Type yes:");
-    let mut line = String::new();
-    stdin().read_line(&mut line).map_err(anyhow::Error::from)?;
-    Ok(line.trim().eq_ignore_ascii_case("yes"))
+    loop {
+        let mut line = String::new();
+        stdin().read_line(&mut line).map_err(anyhow::Error::from)?;
+        match line.trim().to_ascii_lowercase().as_str() {
+            "yes" => return Ok(true),
+            // A single key is hit by habit.
+            "y" => say("Type the whole word yes:"),
+            _ => return Ok(false),
+        }
+    }
 }

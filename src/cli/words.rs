@@ -36,7 +36,7 @@ pub(super) fn pasteable(text: &str, option: &str) -> String {
 }
 
 /// A text as one word of a shell.
-fn word(text: &str) -> String {
+pub(super) fn word(text: &str) -> String {
     let is_plain = |letter: char| letter.is_alphanumeric() || "/._-+:@%,=".contains(letter);
     match !text.is_empty() && text.chars().all(is_plain) {
         true => text.to_owned(),

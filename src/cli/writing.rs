@@ -9,15 +9,16 @@ use super::discover::Search;
 use super::document::{self, Document};
 use super::draft::{self, Draft, Questions};
 use super::given::Given;
-use super::person::{Person, given_up};
+use super::person::{GivenUp, Person, given_up};
 use super::secrets::{SecretFiles, read_streams};
 use super::trial::{Traces, visit};
 use super::verdict::{Next, after_failure, describe, in_prompts, is_again, wrong};
-use super::words::{option, pasteable};
-use super::{Exit, run, say, stanza, tell};
-use crate::config::{self, Address, Environment, PLACES, whereabouts};
+use super::words::{option, pasteable, word};
+use super::{Exit, neighbour, run, say, stanza, tell};
+use crate::config::{self, Address, Environment, Location, PLACES, whereabouts};
 use crate::server::control;
 use crate::server::operate::{Instruction, Outcome};
+use crate::twin;
 use crate::vendor::Registry;
 
 /// A file that gets a device.
@@ -33,7 +34,7 @@ pub(super) struct Writing<'a> {
 /// What the command line says beside what it says of the device.
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Manner {
-    /// Ask nothing: what is not said is the usual
+    /// Ask nothing: the default for whatever is not given
     #[arg(long)]
     yes: bool,
     /// Write without trying the device first
@@ -47,6 +48,8 @@ struct Ready {
     text: String,
     secrets: SecretFiles,
     traces: Option<Traces>,
+    /// A path to try it with.
+    path: &'static str,
 }
 
 impl Writing<'_> {
@@ -68,11 +71,23 @@ impl Writing<'_> {
         let person = Person::at_terminal();
         let stop = run::stopped(|| {}).map_err(anyhow::Error::from)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
-        tokio::select! {
+        let outcome = tokio::select! {
             biased;
             () = stop => Err(given_up()),
             _ = hangup.recv() => Err(given_up()),
             outcome = self.ask_and_write(name.as_deref(), &taken, given, manner, person) => outcome,
+        };
+        outcome.map_err(|exit| match exit {
+            Exit::Failed(why) if why.is::<GivenUp>() => anyhow!("{why}: {}", self.untouched()).into(),
+            exit => exit,
+        })
+    }
+
+    /// What became of the file where nothing is written.
+    fn untouched(&self) -> String {
+        match self.before {
+            Some(_) => format!("{} stays as it is", self.file.display()),
+            None => "no configuration is written".to_owned(),
         }
     }
 
@@ -87,14 +102,14 @@ impl Writing<'_> {
         if let Some(person) = &person {
             draft::ask_for_input(person, &mut given).await?;
         }
+        let silence = if person.is_some() { "--yes asks nothing" } else { "there is no terminal to ask at" };
         let person = person.as_ref().filter(|_| !yes);
         let mut questions = Questions::Open;
         let mut search = Search::begin(person.is_some() && given.url.is_none());
         if person.is_some() {
             let deed = if self.before.is_some() { "adds it to" } else { "writes" };
             tell(&format!(
-                "This asks for a device, tries it and {deed} {}. Ctrl-C ends it, and nothing of it stays but the memory of a \
-                 refused login.\n",
+                "This asks for a device, tries it and {deed} {}. Ctrl-C ends it and writes nothing.\n",
                 self.file.display()
             ));
         }
@@ -106,7 +121,7 @@ impl Writing<'_> {
                     given.keys = asked.keys.iter().map(|(key, value)| (key.name, value.clone())).collect();
                     asked
                 }
-                None => draft::complete(&given, name, taken)?,
+                None => draft::complete(&given, name, taken, silence)?,
             };
             match self.prepare(draft, untested, person.is_some()).await? {
                 Prepared::Ready(ready) => return self.write(*ready).await,
@@ -122,15 +137,20 @@ impl Writing<'_> {
                     let memory = ready.traces.as_ref().and_then(Traces::memory);
                     let memory = memory.map(|memory| format!("\n{memory}")).unwrap_or_default();
                     let Some(person) = person else {
-                        let advice = "no configuration is written; --untested writes one without trying";
-                        return Err(anyhow!("{name} does not work: {why}\n{advice}{memory}").into());
+                        let advice = "--untested writes it down without trying";
+                        let untouched = self.untouched();
+                        return Err(
+                            anyhow!("{name} does not work: {why}\n{untouched}; {advice}{memory}").into()
+                        );
                     };
                     let why = pasteable(&in_prompts(&why, make), &self.option());
                     tell(&format!("{name} does not work yet: {why}"));
                     match after_failure(person).await? {
                         Next::Again => {}
                         Next::Write => return self.write(*ready).await,
-                        Next::GiveUp => return Err(anyhow!("{}{memory}", given_up()).into()),
+                        Next::GiveUp => {
+                            return Err(anyhow!("{GivenUp}: {}{memory}", self.untouched()).into());
+                        }
                     }
                 }
             }
@@ -157,18 +177,22 @@ impl Writing<'_> {
             Ok(config) => config,
             Err(errors) => return Ok(Prepared::Wrong(wrong(&errors, &ours, draft.make, is_watched))),
         };
-        // What was there before is what `check` warns of.
-        for warning in config.warnings.iter().filter(|warning| warning.contains(&ours)) {
-            tell(&format!("warning: {warning}"));
+        // What was there before is what `check` warns of; the line that this is of is not written yet.
+        for (_, warning) in config.warnings.iter().filter_map(|warning| warning.split_once(&ours)) {
+            let what = warning.split_once(": ").map_or(warning, |(_, what)| what);
+            tell(&format!("warning: {what}"));
         }
+        let drivers = config.devices.iter().filter(|device| device.name == draft.name);
+        let probe = drivers.map(|device| device.driver.vendor.probe()).next();
+        let path = twin::sight(draft.make.name).or(probe).unwrap_or("/");
         if untested {
-            return Ok(Prepared::Ready(Box::new(Ready { draft, text, secrets, traces: None })));
+            return Ok(Prepared::Ready(Box::new(Ready { draft, text, secrets, traces: None, path })));
         }
         if is_watched {
             tell("");
         }
         let (found, traces) = visit(config, &draft.name).await?;
-        let ready = |traces| Box::new(Ready { draft, text, secrets, traces: Some(traces) });
+        let ready = |traces| Box::new(Ready { draft, text, secrets, traces: Some(traces), path });
         Ok(match &found.fault {
             None => {
                 describe(&found);
@@ -179,7 +203,7 @@ impl Writing<'_> {
     }
 
     async fn write(&self, ready: Ready) -> Result<(), Exit> {
-        let Ready { draft, text, secrets, traces } = ready;
+        let Ready { draft, text, secrets, traces, path } = ready;
         match &self.before {
             Some(before) => before.replace(&text)?,
             None => document::create(self.file, &text)?,
@@ -207,13 +231,17 @@ impl Writing<'_> {
             say(&format!("{}, for editors, says what may stand in it.", schema.display()));
         }
         let place = whereabouts(Some(self.file), self.environment);
-        match control::ask(&place.state, &Instruction::Listening).await {
+        let door = match control::ask(&place.state, &Instruction::Listening).await {
             Ok(Some(Outcome::Listening(address))) => {
                 say("The running keyward takes it over by itself. Try it:");
-                say(&format!("  curl http://{address}/{}/", draft.name));
+                address
             }
-            _ => self.say_next(&draft.name, &place.listen),
-        }
+            _ => {
+                self.say_next(&place.listen).await;
+                stanza::called(&place.listen).to_string()
+            }
+        };
+        say(&format!("  curl {}", word(&format!("http://{door}/{}{path}", draft.name))));
         Ok(())
     }
 
@@ -230,7 +258,10 @@ impl Writing<'_> {
         option(Some(self.file), self.environment)
     }
 
-    fn say_next(&self, name: &str, listen: &Address) {
+    async fn say_next(&self, listen: &Address) {
+        if neighbour::is_at(listen).await {
+            return self.say_who_listens(listen);
+        }
         say("Next:");
         // Where the unit of systemd looks for it; whether there is one that runs things, sd_booted(3) tells.
         let [_, of_service] = PLACES.map(Path::new);
@@ -238,7 +269,27 @@ impl Writing<'_> {
             true => say("  systemctl start keyward"),
             false => say(&format!("  keyward run{}", self.option())),
         }
-        say(&format!("  curl http://{}/{name}/", stanza::called(listen)));
+    }
+
+    /// What to do about a keyward that listens there and is not the one of this file, or can't be asked.
+    fn say_who_listens(&self, listen: &Address) {
+        let option = self.option();
+        say(&format!("A keyward listens at {listen} already."));
+        // A page of what to write waits for a file that is found by itself, and for a first device.
+        let is_first = self.before.as_ref().is_none_or(|before| before.devices().is_empty());
+        let otherwise = if option.is_empty() && is_first {
+            say("If it is the one whose page said what to write, it takes this over by itself.");
+            "Otherwise end it"
+        } else {
+            "End it"
+        };
+        let at = match self.environment.listen() {
+            Some(_) => Location::Variable("KEYWARD_LISTEN"),
+            None => Location::Place(String::new()),
+        };
+        let how = run::how_to_choose(&at, &neighbour::next(listen));
+        say(&format!("{otherwise} (a demo?), or choose another port: {how}; then `keyward run{option}`."));
+        say("Try it:");
     }
 }
 

@@ -93,7 +93,8 @@ impl Builder {
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(TryLockError::WouldBlock) => Err(format!(
-                "another keyward runs with the state folder {:?}: stop it, or give this one a `state` of its own",
+                "keyward runs here already and takes changes of proxy.toml over by itself: there is no need to start it \
+                 again; it has the state folder {:?}, and one that shall run beside it needs a `state` of its own",
                 std::path::absolute(self.state.path()).unwrap_or_else(|_| self.state.path().to_owned())
             )),
             Err(TryLockError::Error(error)) => {

@@ -26,6 +26,8 @@ use crate::secret::Secret;
 pub const REALM: &str = "eGauge Administration";
 
 /// How long a nonce may wait for its login.
+/// A path that shows what the meter measures.
+pub(super) const SAMPLE: &str = "/api/register?rate";
 const NONCE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// How a token states its lifetime.
@@ -242,7 +244,7 @@ impl Twin for Egauge {
     }
 
     fn sample(&self) -> &'static str {
-        "/api/register?rate"
+        SAMPLE
     }
 
     fn forbidden(&self) -> Option<&'static str> {

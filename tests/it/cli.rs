@@ -47,6 +47,14 @@ async fn the_demo_prints_what_to_try_and_leaves_nothing_behind() {
         assert_eq!(reply.status, 200, "{line}");
         assert!(reply.json().is_object() || reply.json().is_array(), "{line}");
     }
+    let practice = printed.lines().find(|line| line.contains("| keyward init")).unwrap();
+    let practice = practice.replace("keyward init", &format!("{} init", env!("CARGO_BIN_EXE_keyward")));
+    let home = Process::new("");
+    std::fs::remove_file(home.path("proxy.toml")).unwrap();
+    let mut shell = tokio::process::Command::new("sh");
+    let ended = shell.args(["-c", &practice]).current_dir(home.path("")).output().await.unwrap();
+    let told = String::from_utf8_lossy(&ended.stdout);
+    assert!(ended.status.success() && told.contains("proxy.toml is written"), "{practice}: {ended:?}");
     assert_eq!(std::fs::read_dir(process.path("tmp")).unwrap().count(), 1);
     demo.signal("TERM").await;
     assert_eq!(demo.ends().await.code, Some(0));

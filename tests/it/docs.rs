@@ -163,7 +163,9 @@ async fn every_command_that_a_page_shows_is_one() {
     let mut seen = 0;
     for Block { at, text, .. } in blocks().into_iter().filter(|block| block.kind == "console") {
         for line in text.lines().filter_map(|line| line.strip_prefix("$ ")) {
-            let line = line.split(" #").next().unwrap_or_default().trim().trim_start_matches("sudo ");
+            // What a shell does with the output is its own.
+            let line = [" #", " | ", " > "].iter().fold(line, |line, mark| line.split(mark).next().unwrap());
+            let line = line.trim().trim_start_matches("sudo ");
             let line = line.trim_start_matches("env STATE_DIRECTORY=/var/lib/keyward ");
             let Some(arguments) =
                 line.strip_prefix("keyward ").or_else(|| line.strip_prefix("cargo run --release -- "))

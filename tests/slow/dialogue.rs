@@ -252,6 +252,19 @@ async fn what_the_administrator_writes_for_a_service_belongs_to_that() {
 }
 
 #[tokio::test]
+async fn who_hits_one_key_by_habit_is_asked_for_the_whole_word() {
+    let (mut device, _) = meter();
+    let process = Process::new(&device.table("meter", ""));
+    assert_eq!(process.carry_out(&["check"]).await.code, Some(0));
+    device.shows(keyward::twin::Certificate::self_signed().unwrap()).await;
+    for (answer, code) in [("no\n", 1), ("yes\n", 0)] {
+        let steps = [("Type yes:", "y\n"), ("Type the whole word yes:", answer)];
+        let told = at_terminal(&process, &["trust", "meter"], &steps, &[]).await;
+        assert_eq!(told.code, Some(code), "{}", told.shown);
+    }
+}
+
+#[tokio::test]
 async fn colours_are_for_terminals_whose_owner_wants_them() {
     let (device, _) = meter();
     let process = Process::new(&device.table("meter", ""));

@@ -4,10 +4,13 @@ use super::*;
 fn an_address_is_told_by_its_form() {
     for (url, told) in [
         ("https://envoy.local", "https to a .local name"),
-        ("http://192.168.1.20:8080/base", "http to a private IPv4 address, another port, a base path"),
+        (
+            "http://192.168.1.20:8080/base",
+            "http to a private IPv4 address, a port other than 80, a base path",
+        ),
         ("https://203.0.113.7", "https to a public IPv4 address"),
         ("https://[fd00::1]", "https to an IPv6 address"),
-        ("http://localhost:81", "http to this machine, another port"),
+        ("http://localhost:81", "http to this machine, a port other than 80"),
         ("https://meter", "https to a name without a dot"),
         ("https://meter.example.org", "https to a name"),
     ] {

@@ -87,7 +87,7 @@ impl Section<'_> {
     pub(in crate::config) fn warn_if_open(&mut self, key: &'static str, file: &Path) {
         let at = self.take(key).map_or(self.at, |given| given.span().start);
         if let Some(mode) = loose_mode(file, self.report.environment) {
-            let message = format!("others may read {} (mode {mode:04o}); chmod 600 it", file.display());
+            let message = format!("others may read {0} (mode {mode:04o}): `chmod 600 {0}`", file.display());
             self.report.warn(at, &self.dotted(key), &message);
         }
     }

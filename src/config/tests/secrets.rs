@@ -139,7 +139,7 @@ fn what_others_may_read_draws_a_warning() {
     let house = House::new("{ file = \"key\" }", 0o644);
     house.write("key", b"hunter2", 0o644);
     let config = house.load(&Environment::default()).unwrap();
-    assert!(config.warnings[0].contains("(mode 0644); chmod 600 it"), "{:?}", config.warnings);
+    assert!(config.warnings[0].contains("(mode 0644): `chmod 600 "), "{:?}", config.warnings);
     let guarded = Environment::from_iter([("CREDENTIALS_DIRECTORY", house.folder.path())]);
     assert!(house.load(&guarded).unwrap().warnings.is_empty());
 }

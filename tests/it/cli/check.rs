@@ -137,7 +137,7 @@ async fn a_device_that_asks_for_a_credential_which_its_vendor_has_not_is_told_of
         let process = Process::new(&device.table("meter", ""));
         let ended = process.carry_out(&["check"]).await;
         assert!(ended.code == Some(code) && ended.out.contains(words), "{ended:?}");
-        assert_eq!(ended.err.contains("the device can't be used"), code == 1, "{ended:?}");
+        assert!(ended.err.is_empty(), "its line says all: {ended:?}");
         let table: toml::Table = device.table("meter", "").parse().unwrap();
         let url = table["devices"]["meter"]["url"].as_str().unwrap();
         let init = ["init", "--config", "new.toml", "--vendor", "open", "--url", url];

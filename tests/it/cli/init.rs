@@ -12,7 +12,7 @@ use keyward::twin::generic::{Generic, Scheme};
 use keyward::twin::{self, Twin};
 use keyward::vendor::{Key, Kind, MAKES, Make};
 
-use crate::support::{Ask, Device, Line, Process};
+use crate::support::{Ask, Device, Line, Process, address_in};
 
 /// What keyward is told of a device on its command line, and the secrets that are in files for it.
 struct Told {
@@ -186,16 +186,26 @@ async fn a_secret_may_stand_in_a_variable_and_never_among_the_arguments() {
 async fn with_nobody_to_ask_all_that_is_missing_is_told_at_once() {
     let process = home();
     let ended = process.carry_out(&["init"]).await;
-    assert!(ended.code == Some(2) && ended.err.contains("--vendor, --url"), "{ended:?}");
+    assert!(
+        ended.code == Some(2) && ended.err.contains("no terminal to ask at: add --vendor MAKE, --url URL"),
+        "{ended:?}"
+    );
     let ended =
         process.carry_out(&["init", "--vendor", "enphase", "--url", "https://127.0.0.1:9", "--yes"]).await;
     assert_eq!(ended.code, Some(2));
-    for flag in ["--serial", "--username (or --token-file)", "--password-file (or --token-file)"] {
+    for flag in [
+        "--serial TEXT",
+        "--username TEXT (or --token-file FILE)",
+        "--password-file FILE (or --token-file FILE)",
+    ] {
         assert!(ended.err.contains(flag), "{}", ended.err);
     }
     let odd = ["init", "--vendor", "open", "--url", "https://127.0.0.1:9", "--serial", "7"];
     let ended = process.carry_out(&odd).await;
-    assert!(ended.code == Some(2) && ended.err.contains("`serial` is no key of vendor open"), "{ended:?}");
+    assert!(
+        ended.code == Some(2) && ended.err.contains("--serial: `open` needs no credential; leave it out"),
+        "{ended:?}"
+    );
     let colon = [
         "init",
         "--vendor",
@@ -335,7 +345,11 @@ async fn a_running_server_takes_over_what_add_wrote() {
     let ended = process.carry_out(&words(&["add", "meter"], &told)).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert!(ended.out.contains("takes it over by itself"), "{}", ended.out);
-    assert!(ended.out.contains(&format!("curl http://{address}/meter/")), "{}", ended.out);
+    assert!(
+        ended.out.contains(&format!("curl 'http://{address}/meter/api/register?rate'\n")),
+        "{}",
+        ended.out
+    );
     server.logs("configuration taken over").await;
     let sample = Ask::get(format!("/meter{}", second.twin.sample()));
     assert_eq!(Line::to(address).await.ask(&sample).await.unwrap().status, 200);
@@ -396,8 +410,61 @@ async fn where_to_look_next_is_a_url_for_every_kind_of_address() {
         let told = ["init", "--untested", "--vendor", "open", "--url", "https://127.0.0.1:9"];
         let ended = process.carry_out(&told).await;
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert!(ended.out.contains(&format!("curl http://{door}/")), "{}", ended.out);
+        let url = format!("http://{door}/device/");
+        let url = if door.starts_with('[') { format!("'{url}'") } else { url };
+        assert!(ended.out.contains(&format!("curl {url}\n")), "{}", ended.out);
         let written = std::fs::read_to_string(process.path("proxy.toml")).unwrap();
         assert!(written.contains(&format!(", at http://{door}/")), "{written}");
     }
+}
+
+#[tokio::test]
+async fn whoever_writes_a_first_file_beside_a_keyward_that_listens_there_is_not_sent_to_start_another() {
+    let (device, _) = meter();
+    let process = home();
+    let told = flags(&process, &device);
+    let demo = process.start(&["demo", "--listen", "127.0.0.1:0"]);
+    let address = address_in(&demo.prints("Ctrl-C").await, "http://");
+    let here = home().with("KEYWARD_LISTEN", address.to_string());
+    let ended = here.carry_out(&words(&["init"], &told)).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let free = format!("KEYWARD_LISTEN=127.0.0.1:{}", address.port().wrapping_add(1));
+    for words in [
+        &format!("A keyward listens at {address} already."),
+        "whose page said what to write, it takes this over by itself",
+        "Otherwise end it",
+        &free,
+        &format!("curl 'http://{address}/meter/api/register?rate'"),
+    ] {
+        assert!(ended.out.contains(words), "{words}: {}", ended.out);
+    }
+    assert!(!ended.out.contains("Next:"), "{}", ended.out);
+    let named = words(&["init", "--config", "other.toml"], &told);
+    let ended = here.carry_out(&named).await;
+    assert!(ended.out.contains("End it") && !ended.out.contains("whose page"), "{}", ended.out);
+    let again = "then `keyward run --config other.toml`";
+    assert!(ended.code == Some(0) && ended.out.contains(again), "{ended:?}");
+}
+
+#[tokio::test]
+async fn add_that_fails_says_that_the_file_is_as_it_was() {
+    let first = Device::new(Generic::new(Scheme::Bearer));
+    let (second, twin) = meter();
+    twin.lock_out();
+    let process = Process::new(&first.table("heat", ""));
+    let ended = process.carry_out(&words(&["add", "meter"], &flags(&process, &second))).await;
+    assert!(ended.code == Some(1) && ended.err.contains("proxy.toml stays as it is"), "{ended:?}");
+    assert!(!ended.err.contains("no configuration"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_secret_that_others_may_read_is_told_without_a_line_that_is_not_written_yet() {
+    let (device, _) = meter();
+    let process = home();
+    let told = flags(&process, &device);
+    let file = process.path("egauge-password");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let ended = process.carry_out(&words(&["init"], &told)).await;
+    let expected = "warning: others may read egauge-password (mode 0644): `chmod 600 egauge-password`\n";
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), expected));
 }

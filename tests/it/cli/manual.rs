@@ -2,8 +2,19 @@
 
 use crate::support::Process;
 
-const COMMANDS: [&str; 9] =
-    ["run", "demo", "init", "add", "discover", "check", "trust", "health", "completions"];
+const COMMANDS: [&str; 11] = [
+    "run",
+    "demo",
+    "init",
+    "add",
+    "discover",
+    "check",
+    "trust",
+    "health",
+    "completions",
+    "man",
+    "editor-schema",
+];
 
 #[tokio::test]
 async fn every_help_fits_a_screen() {

@@ -31,13 +31,13 @@ async fn a_report_tells_what_an_issue_needs_and_neither_where_nor_whose_it_is() 
     assert!(ended.err.contains("4 of 14"), "{}", ended.err);
     for words in [
         &format!("keyward {} on linux", env!("CARGO_PKG_VERSION")),
-        "egauge: egauge, https to this machine, another port, trust pin, access full, cache off\n  ok, answers 200",
+        "egauge: egauge, https to this machine, a port other than 443, trust pin, access full, cache off\n  ok, answers 200",
         "firmware D8.3.5286, certificate pinned just now, session until 20",
         "locked: egauge",
         "FAIL login_refused: ",
         "FAIL device_unreachable: ",
         "FAIL wrong_device: the device at this address is serial <number>",
-        "gone: open, http to a name, another port, a base path, no TLS",
+        "gone: open, http to a name, a port other than 80, a base path, no TLS",
         "<address>",
     ] {
         assert!(ended.out.contains(words), "{words}: {}", ended.out);

@@ -62,7 +62,7 @@ async fn what_keeps_it_from_starting_is_told_with_exit_2() {
         assert!(ended.code == Some(2) && is_told, "{ended:?}");
     }
     let second = process.carry_out(&["run"]).await;
-    assert!(second.code == Some(2) && second.err.contains("state"), "{second:?}");
+    assert!(second.code == Some(2) && second.err.starts_with("keyward runs here already"), "{second:?}");
     let other = Process::new(&device.table("meter", "")).with("KEYWARD_LISTEN", &address);
     let ended = other.carry_out(&["run"]).await;
     let expected =
