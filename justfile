@@ -7,6 +7,7 @@ _default:
 check:
     cargo fmt --check
     cargo clippy --all-targets --locked -- -D warnings
+    cargo clippy --test slow --locked -- -D warnings
 
 # Runs all tests, or those whose name contains the argument
 test *name:

@@ -112,11 +112,6 @@ pub async fn every() -> io::Result<Vec<Arc<dyn Twin>>> {
     ])
 }
 
-/// What there is to see at a device of this make, where that is not what `keyward check` asks it for.
-pub fn sight(make: &str) -> Option<&'static str> {
-    (make == "egauge").then_some(egauge::SAMPLE)
-}
-
 /// A twin's state, also after a panic of somebody who held it: each change to it is whole.
 fn hold<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
     state.lock().unwrap_or_else(PoisonError::into_inner)

@@ -18,7 +18,6 @@ use super::{Exit, neighbour, run, say, stanza, tell};
 use crate::config::{self, Address, Environment, Location, PLACES, whereabouts};
 use crate::server::control;
 use crate::server::operate::{Instruction, Outcome};
-use crate::twin;
 use crate::vendor::Registry;
 
 /// A file that gets a device.
@@ -184,7 +183,7 @@ impl Writing<'_> {
         }
         let drivers = config.devices.iter().filter(|device| device.name == draft.name);
         let probe = drivers.map(|device| device.driver.vendor.probe()).next();
-        let path = twin::sight(draft.make.name).or(probe).unwrap_or("/");
+        let path = draft.make.sample.or(probe).unwrap_or("/");
         if untested {
             return Ok(Prepared::Ready(Box::new(Ready { draft, text, secrets, traces: None, path })));
         }

@@ -26,8 +26,6 @@ use crate::secret::Secret;
 pub const REALM: &str = "eGauge Administration";
 
 /// How long a nonce may wait for its login.
-/// A path that shows what the meter measures.
-pub(super) const SAMPLE: &str = "/api/register?rate";
 const NONCE_LIFETIME: Duration = Duration::from_secs(60);
 
 /// How a token states its lifetime.
@@ -244,7 +242,7 @@ impl Twin for Egauge {
     }
 
     fn sample(&self) -> &'static str {
-        SAMPLE
+        "/api/register?rate"
     }
 
     fn forbidden(&self) -> Option<&'static str> {

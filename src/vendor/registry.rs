@@ -22,6 +22,8 @@ pub struct Make {
     pub keys: &'static [Key],
     /// By what its devices show themselves on the network.
     pub traces: Traces,
+    /// A path and query that shows a person something, where the probe does not.
+    pub sample: Option<&'static str>,
     /// Reads the make's own keys. `None`: what is wrong was told to the section.
     pub build: fn(&mut Section<'_>) -> Option<Arc<dyn Vendor>>,
     /// To connect, where the configuration does not say.
@@ -61,6 +63,7 @@ const GENERIC: Make = Make {
     address: "https://192.168.1.20",
     keys: &[],
     traces: Traces { services: &[], names: &[], stem: None, told: &[] },
+    sample: None,
     build: open::build,
     connect_timeout: FIVE_SECONDS,
     max_connections: 4,
@@ -80,6 +83,7 @@ pub static MAKES: &[Make] = &[
         address: "https://egauge12345.local",
         keys: egauge::KEYS,
         traces: egauge::TRACES,
+        sample: Some("/api/register?rate"),
         build: egauge::build,
         acts_on_get: Some(egauge::ACTS_ON_GET),
         ..GENERIC

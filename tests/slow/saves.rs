@@ -79,9 +79,9 @@ async fn a_session_is_the_old_one_or_the_new_one_wherever_its_save_is_killed() {
             drop(strace);
             let is_whole = |text: &[u8]| serde_json::from_slice::<serde_json::Value>(text).is_ok();
             if is_in_order(&process, "state/meter.json", &old, is_whole) {
-                olds += 1
+                olds += 1;
             } else {
-                news += 1
+                news += 1;
             }
             let server = process.start(&["run"]);
             assert_eq!(read(server.address().await).await.unwrap().status, 200, "{calls} {nth}");
@@ -112,9 +112,9 @@ async fn a_pin_is_the_old_one_or_the_new_one_wherever_its_save_is_killed() {
             let is_old = is_in_order(&process, "certs/meter.pem", &old, is_whole);
             assert!(trust.code == Some(1) || !is_old, "{calls} {nth}: said to be pinned and is not");
             if is_old {
-                olds += 1
+                olds += 1;
             } else {
-                news += 1
+                news += 1;
             }
             let server = process.start(&["run"]);
             let expected = if is_old { 502 } else { 200 };

@@ -43,6 +43,7 @@ const PROMISED: u64 = 100_000;
 /// Of a hundred requests so many at least meet a fault.
 const FAULTS: usize = 5;
 
+#[expect(clippy::disallowed_methods, reason = "it is whoever runs the test that says so")]
 fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no number")))
 }
