@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use crate::it::support::{Ask, Line, Process};
 use crate::soak::vitals::memory;
@@ -120,11 +121,11 @@ async fn a_gibibyte_either_way_and_as_many_connections_as_may_be_take_little_mem
     let before = memory(id);
     let mut idle = Vec::new();
     for nth in 0..MANY {
-        if nth % AT_ONCE == 0 {
-            tokio::time::sleep(UNTIL_REST).await;
-        }
         let mut line = Line::to(address).await;
         assert_eq!(line.ask(&Ask::get("/healthz")).await.unwrap().status, 200);
+        if nth % AT_ONCE == 0 {
+            assert!(timeout(UNTIL_REST, line.some()).await.is_err(), "who rests hears nothing");
+        }
         idle.push(line);
     }
     let after = memory(id);
