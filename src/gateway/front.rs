@@ -20,7 +20,6 @@ use super::fault::{Fault, Kind};
 use super::outgoing::{Answer, ours};
 use super::problem::allow_own_frame;
 use super::{Gateway, House, admin, refuse};
-
 use crate::fields;
 
 /// What a device may be asked by; a tunnel and an echo are nobody's business.

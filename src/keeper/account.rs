@@ -138,8 +138,7 @@ fn of_before(saved: SavedRest) -> SavedRest {
     SavedRest { detail: format!("{}{BEFORE}", saved.detail), ..saved }
 }
 
-const BEFORE: &str =
-    " (so it was at the address that `url` named before; `keyward check` tries it at this one)";
+const BEFORE: &str = " (so it was at the address that `url` named before; five minutes later `keyward check` tries it at this one)";
 
 /// What is left of a rest. No more of it is believed than it had in the beginning: somebody may have set the clock.
 fn restored(saved: SavedRest, rejections: u32, clock: Clock) -> Option<Rest> {

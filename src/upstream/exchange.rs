@@ -13,7 +13,6 @@ use super::inbound::{Held, Inbound};
 use super::pace::Turn;
 use super::replay::{Outbound, Sent};
 use super::trouble::Trouble;
-
 use crate::fields;
 
 /// How one request is to be sent.
