@@ -94,15 +94,25 @@ pub struct Clock {
     started_at: Timestamp,
     started: Instant,
     wall: fn() -> Timestamp,
-    asleep: fn() -> Duration,
-    slept_before: Duration,
+    count: Count,
+}
+
+/// What counts the time since the start, whether the machine is awake or asleep.
+#[derive(Clone, Copy, Debug)]
+enum Count {
+    /// A clock of the machine's, which showed so much at the start. Every request asks several times what time it is, so
+    /// it is one clock and not the sum of two.
+    Machine { before: Duration },
+    /// tokio's clock, which tests turn forward, and whoever says how long the machine was asleep besides.
+    Told { asleep: fn() -> Duration, before: Duration },
 }
 
 impl Clock {
     /// The system's clocks.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn system() -> Self {
-        Self::of(|| SystemTime::now().into(), asleep)
+        let clock = Self::of(|| SystemTime::now().into(), || Duration::ZERO);
+        Self { count: Count::Machine { before: since_switched_on() }, ..clock }
     }
 
     /// A clock that shows `moment` now, on a machine that never sleeps.
@@ -112,7 +122,8 @@ impl Clock {
 
     /// A clock after this wall clock, on a machine that was asleep for so long since it was switched on.
     pub fn of(wall: fn() -> Timestamp, asleep: fn() -> Duration) -> Self {
-        Self { started_at: wall(), started: Instant::now(), wall, asleep, slept_before: asleep() }
+        let count = Count::Told { asleep, before: asleep() };
+        Self { started_at: wall(), started: Instant::now(), wall, count }
     }
 
     /// What time it is.
@@ -126,21 +137,16 @@ impl Clock {
 
     /// The monotonic clock, and with it the time that the machine was asleep.
     pub fn instant(&self) -> Instant {
-        Instant::now() + (self.asleep)().saturating_sub(self.slept_before)
+        match self.count {
+            Count::Machine { before } => self.started + since_switched_on().saturating_sub(before),
+            Count::Told { asleep, before } => Instant::now() + asleep().saturating_sub(before),
+        }
     }
 }
 
-/// How long the machine has been asleep since it was switched on: what one clock counts and the other does not.
-fn asleep() -> Duration {
-    let read = |clock| {
-        let time = clock_gettime(clock);
-        let whole = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
-        whole + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
-    };
-    let awake = read(ClockId::Monotonic);
-    // The one is read after the other: so short a sleep is none.
-    read(ClockId::Boottime)
-        .checked_sub(awake)
-        .filter(|slept| *slept >= Duration::from_secs(1))
-        .unwrap_or_default()
+/// How long ago the machine was switched on, the time that it was asleep included.
+fn since_switched_on() -> Duration {
+    let time = clock_gettime(ClockId::Boottime);
+    let whole = Duration::from_secs(u64::try_from(time.tv_sec).unwrap_or(0));
+    whole + Duration::from_nanos(u64::try_from(time.tv_nsec).unwrap_or(0))
 }

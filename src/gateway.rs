@@ -133,7 +133,7 @@ impl Gateway {
         };
         let trip = Arc::new(Trip { head, hop });
         let (head, hop) = (&trip.head, &trip.hop);
-        let call = Call { trip: Arc::clone(&trip), body, deadline: begun + device.timeout, caller };
+        let call = Call { trip: Arc::clone(&trip), body, begun, deadline: begun + device.timeout, caller };
         let line = Line { upgrade, ending: &arrival.peer.ending };
         let outcome = self.pass(&call, line).await;
         let outcome = outcome.map_err(|fault| match (fault.kind, verdict.and_then(|it| it.blemish())) {
@@ -182,7 +182,7 @@ impl Gateway {
         let device = &hop.device;
         for path in hop.paths() {
             let asked = Asked { method: &asked.method, path, headers: &asked.headers };
-            if let Some(answer) = device.vendor.answer(&asked, self.clock.now()) {
+            if let Some(answer) = device.vendor.answer(&asked, &|| self.clock.now()) {
                 return Ok(ours(answer.map(Body::from)));
             }
         }
@@ -190,7 +190,7 @@ impl Gateway {
         let acts = permit::may_act(hop, asked) || connection::becomes_websocket(asked);
         let writing = acts.then(|| device.recall.write());
         let answered = match recall::question(hop, asked) {
-            Some(question) => device.recall.answer(&question, &Fetch::new(self, call)).await?,
+            Some(question) => device.recall.answer(question, &Fetch::new(self, call)).await?,
             None => {
                 let reply = Box::pin(self.carry(call)).await?;
                 Answered { reply, status: device.recall.bypassed(asked.method == Method::GET) }
@@ -225,23 +225,21 @@ impl Gateway {
             let sent = sent.inspect_err(|_| device.keeper.share(&lease))?;
             let Some(response) = sent else { continue };
             let (head, body) = response.into_parts();
-            let verdict = device.vendor.judge(lease.session(), &asked, &head);
-            let response = Response::from_parts(head, body);
-            match verdict {
+            match device.vendor.judge(lease.session(), &asked, &head) {
                 passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
                     device.figures.fine();
-                    if response.status().is_success() {
+                    if head.status.is_success() {
                         device.keeper.accepted(&lease, hop.path());
                     }
                     match passed {
                         Verdict::Rotated(session) => device.keeper.rotate(&lease, session),
                         _ => device.keeper.share(&lease),
                     }
-                    device.respite.learn(response.status(), response.headers(), self.clock);
-                    return Ok(Reply::Passed(response));
+                    device.respite.learn(head.status, &head.headers, self.clock);
+                    return Ok(Reply::Passed(head, body));
                 }
                 Verdict::Challenged(session) => {
-                    let refused = respond::take_in(response, call.deadline).await;
+                    let refused = respond::take_in((head, body), call.deadline).await;
                     if challenges == CHALLENGES {
                         return Ok(Reply::rights(device, refused));
                     }
@@ -250,7 +248,7 @@ impl Gateway {
                 }
                 Verdict::Starting(detail) => return Err(Fault::new(Kind::DeviceStarting, detail)),
                 Verdict::Again { clock, wait, busy } => {
-                    respond::take_in(response, call.deadline).await;
+                    respond::take_in((head, body), call.deadline).await;
                     if std::mem::replace(&mut signed_anew, true) {
                         return Err(Fault::new(Kind::DeviceBusy, busy));
                     }
@@ -259,21 +257,21 @@ impl Gateway {
                     continue;
                 }
                 Verdict::Refused(detail) => {
-                    respond::take_in(response, call.deadline).await;
+                    respond::take_in((head, body), call.deadline).await;
                     device.keeper.refused(&lease, detail.clone()).await?;
                     if replayed {
                         return Err(Fault::new(Kind::LoginRefused, detail));
                     }
                 }
                 Verdict::Expired => {
-                    let refused = respond::take_in(response, call.deadline).await;
+                    let refused = respond::take_in((head, body), call.deadline).await;
                     device.keeper.expire(&lease);
                     if replayed {
                         return Ok(Reply::rights(device, refused));
                     }
                 }
                 Verdict::Doubt => {
-                    let refused = respond::take_in(response, call.deadline).await;
+                    let refused = respond::take_in((head, body), call.deadline).await;
                     // Refused again with a session just renewed: no session opens this.
                     let finding = match replayed {
                         true => Finding::Rights,

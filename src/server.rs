@@ -141,20 +141,21 @@ impl Server {
         let certificate = builder.certificate(&config);
         let house = builder.house(config, None).map_err(StartError::Configuration)?;
         let gateway = Gateway::new(house, Arc::clone(&metrics), clock);
+        let gone = CancellationToken::new();
         let hall = Arc::new(Hall {
             front: front(Arc::clone(&gateway)),
-            doorman: Doorman::new(limits, Arc::clone(&metrics)),
+            doorman: Doorman::new(limits, Arc::clone(&metrics), gone.clone()),
             begun: CancellationToken::new(),
             closing: gateway.closing.clone(),
-            gone: CancellationToken::new(),
+            gone: gone.clone(),
             connections: TaskTracker::new(),
         });
         let doors = Doors::new(Arc::clone(&hall), certificate);
         let tls = doors.settings(&wanted).map_err(StartError::Configuration)?;
         doors.open(doors.plan(&wanted, tls, handed).await?);
         metrics.reloaded(true, clock.now());
-        let gone = hall.gone.clone().drop_guard();
-        Ok(Self { reloader: Arc::new(Reloader { builder, gateway, doors }), hall, _gone: gone, _lock: lock })
+        let reloader = Arc::new(Reloader { builder, gateway, doors });
+        Ok(Self { reloader, hall, _gone: gone.drop_guard(), _lock: lock })
     }
 
     /// Where it listens and whether by TLS, in the order of the configuration; where that says port 0, with the port

@@ -87,7 +87,7 @@ pub trait Vendor: Send + Sync + 'static {
     }
 
     /// Answers the make's own login endpoints for callers that insist on them.
-    fn answer(&self, asked: &Asked<'_>, now: Timestamp) -> Option<Answer> {
+    fn answer(&self, asked: &Asked<'_>, now: &dyn Fn() -> Timestamp) -> Option<Answer> {
         let _ = (asked, now);
         None
     }

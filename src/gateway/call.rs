@@ -22,6 +22,7 @@ pub(super) struct Trip {
 pub(super) struct Call {
     pub(super) trip: Arc<Trip>,
     pub(super) body: Replay,
+    pub(super) begun: Instant,
     pub(super) deadline: Instant,
     pub(super) caller: Caller,
 }
@@ -30,6 +31,7 @@ pub(super) struct Call {
 pub(super) struct Fetch {
     gateway: Arc<Gateway>,
     pub(super) trip: Arc<Trip>,
+    pub(super) begun: Instant,
     deadline: Instant,
     caller: Caller,
 }
@@ -37,7 +39,7 @@ pub(super) struct Fetch {
 impl Fetch {
     pub(super) fn new(gateway: &Arc<Gateway>, call: &Call) -> Self {
         let (gateway, trip) = (Arc::clone(gateway), Arc::clone(&call.trip));
-        Self { gateway, trip, deadline: call.deadline, caller: call.caller }
+        Self { gateway, trip, begun: call.begun, deadline: call.deadline, caller: call.caller }
     }
 
     /// To ask the device as the caller did, but for these headers more.
@@ -46,7 +48,8 @@ impl Fetch {
         if !conditions.is_empty() {
             Arc::make_mut(&mut trip).head.headers.extend(conditions);
         }
-        let call = Call { trip, body: Replay::empty(), deadline: self.deadline, caller: self.caller };
+        let (begun, deadline, caller) = (self.begun, self.deadline, self.caller);
+        let call = Call { trip, body: Replay::empty(), begun, deadline, caller };
         Errand { gateway: Arc::clone(&self.gateway), call }
     }
 }

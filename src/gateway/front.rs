@@ -15,7 +15,7 @@ use http::uri::Scheme;
 use http::{Method, StatusCode, request};
 use tower::ServiceExt;
 
-use super::admit::{self, Admitted, Arrival};
+use super::admit::{self, Admitted, Arrival, Door};
 use super::fault::{Fault, Kind};
 use super::outgoing::{Answer, ours};
 use super::problem::allow_own_frame;
@@ -44,10 +44,20 @@ pub fn front(gateway: Arc<Gateway>) -> Front {
     Front(Arc::new(Parts { gateway, own }))
 }
 
+/// Where a request goes on.
+enum Way {
+    /// Nowhere: this is its answer.
+    Told(Response),
+    /// To our own endpoints, with what was found of who asks.
+    Own(Option<Admitted>),
+    /// To the device that its door, host name or path names.
+    Device(Admitted),
+}
+
 impl Front {
     /// Answers a request. An error of ours costs that one alone.
     pub async fn answer(&self, request: Request, arrival: &Arrival) -> Answer {
-        let answered = AssertUnwindSafe(let_in(&self.0, request, arrival)).catch_unwind().await;
+        let answered = AssertUnwindSafe(answer(&self.0, request, arrival)).catch_unwind().await;
         answered.unwrap_or_else(|_| {
             // What it says may hold anything; the panic hook has told the log where it was.
             let fault = Fault::new(Kind::Internal, "an error of keyward's own; the log says where");
@@ -56,38 +66,19 @@ impl Front {
     }
 }
 
-/// Nobody gets past here who may not ask.
-async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Answer {
+async fn answer(front: &Parts, request: Request, arrival: &Arrival) -> Answer {
     let (mut head, body) = request.into_parts();
     let house = front.gateway.house.load_full();
-    let peer = &arrival.peer;
-    let door = house.door(peer);
-    // What is asked for by another protocol than HTTP is nothing that is here (RFC 9110 section 4.2).
-    if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
-        return ours((StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response());
-    }
-    let own = door.and_then(|door| admit::own(&house, &head, door));
-    // A container's health check need not know how it is called, nor show a key.
-    if door.is_some() && own.is_none() && head.uri.path() == "/healthz" {
-        return ask_own(front, (head, body), arrival, None).await;
-    }
-    if !names_one_host(&head.headers) {
-        return ours((StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response());
-    }
-    let mut answered = match admit::admit(&house, &mut head, door, peer, own) {
-        Err(fault) => ours(refuse(&fault, &head, arrival)),
-        Ok(admitted) => {
-            let guest = admitted.guest.clone();
-            let answered = match guest.as_ref().and_then(|_| preflight(&head)) {
-                Some(granted) => ours(granted),
-                None => go_on(front, &house, admitted, (head, body), arrival).await,
-            };
-            match guest {
-                Some(origin) => readable_by(origin, answered),
-                None => answered,
-            }
-        }
+    let door = house.door(&arrival.peer);
+    let (way, guest) = let_in(&house, door, &mut head, arrival);
+    let mut answered = match way {
+        Way::Told(response) => ours(response),
+        Way::Own(admitted) => ask_own(front, (head, body), arrival, admitted).await,
+        Way::Device(admitted) => front.gateway.answer(&house, (head, body), arrival, &admitted).await,
     };
+    if let Some(origin) = guest {
+        readable_by(origin, answered.headers_mut());
+    }
     if !house.admission.origins.is_empty() {
         // What was answered to a page of ours must not be taken for an answer to a listed one.
         answered.headers_mut().append(header::VARY, HeaderValue::from_static("Origin"));
@@ -98,39 +89,59 @@ async fn let_in(front: &Parts, request: Request, arrival: &Arrival) -> Answer {
     answered
 }
 
-/// With its key a request goes on to our endpoints, or to the device that its door, host name or path names.
-async fn go_on(
-    front: &Parts,
+/// Nobody gets past here who may not ask. What comes with the way is the listed origin whose pages may read the answer.
+fn let_in(
     house: &House,
-    admitted: Admitted,
-    (mut head, body): (request::Parts, Body),
+    door: Option<&Door>,
+    head: &mut request::Parts,
     arrival: &Arrival,
-) -> Answer {
+) -> (Way, Option<HeaderValue>) {
+    let malformed = || (StatusCode::BAD_REQUEST, [(header::CONNECTION, "close")]).into_response();
+    // What is asked for by another protocol than HTTP is nothing that is here (RFC 9110 section 4.2).
+    if head.uri.scheme().is_some_and(|scheme| *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS) {
+        return (Way::Told(malformed()), None);
+    }
+    let own = door.and_then(|door| admit::own(house, head, door));
+    // A container's health check need not know how it is called, nor show a key.
+    if door.is_some() && own.is_none() && head.uri.path() == "/healthz" {
+        return (Way::Own(None), None);
+    }
+    if !names_one_host(&head.headers) {
+        return (Way::Told(malformed()), None);
+    }
+    match admit::admit(house, head, door, &arrival.peer, own) {
+        Err(fault) => (Way::Told(refuse(&fault, head, arrival)), None),
+        Ok(admitted) => {
+            let guest = admitted.guest.clone();
+            let granted = guest.as_ref().and_then(|_| preflight(head));
+            (granted.map_or_else(|| go_on(house, admitted, head, arrival), Way::Told), guest)
+        }
+    }
+}
+
+/// With its key a request goes on.
+fn go_on(house: &House, admitted: Admitted, head: &mut request::Parts, arrival: &Arrival) -> Way {
     // No key opens these.
     if [Method::CONNECT, Method::TRACE].contains(&head.method) {
-        return ours(refuse(&Fault::method(METHODS), &head, arrival));
+        return Way::Told(refuse(&Fault::method(METHODS), head, arrival));
     }
     let is_own = admitted.own.is_none() && admin::has(head.uri.path());
     let is_free = is_own && head.uri.path() == "/readyz";
     if let Err(fault) = admitted.shown.suffices()
         && !is_free
     {
-        return ours(refuse(&fault, &head, arrival));
+        return Way::Told(refuse(&fault, head, arrival));
     }
     if head.uri.path() == "*" {
-        return ours(match head.method {
+        return Way::Told(match head.method {
             Method::OPTIONS => (StatusCode::NO_CONTENT, [(header::ALLOW, METHODS)]).into_response(),
-            _ => refuse(&Fault::method("OPTIONS"), &head, arrival),
+            _ => refuse(&Fault::method("OPTIONS"), head, arrival),
         });
     }
     if !house.admission.keys.is_empty() {
-        admit::strip(&mut head);
+        admit::strip(head);
     }
-    if is_own {
-        ask_own(front, (head, body), arrival, Some(admitted)).await
-    } else {
-        front.gateway.answer(house, (head, body), arrival, &admitted).await
-    }
+    if is_own { Way::Own(Some(admitted)) } else { Way::Device(admitted) }
 }
 
 /// The router costs as much as the rest of the way, so that it stands before our own endpoints alone.
@@ -175,11 +186,9 @@ fn preflight(asked: &request::Parts) -> Option<Response> {
 }
 
 /// Lets pages of a listed origin read an answer.
-fn readable_by(origin: HeaderValue, mut response: Answer) -> Answer {
-    let headers = response.headers_mut();
+fn readable_by(origin: HeaderValue, headers: &mut HeaderMap) {
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
     headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
-    response
 }
 
 /// Whether there is exactly one `Host` (RFC 9112 section 3.2).

@@ -122,14 +122,14 @@ impl Recall {
     /// Why the device did not answer, where nothing may stand in.
     pub(super) async fn answer(
         self: &Arc<Self>,
-        question: &Question,
+        question: Question,
         fetch: &Fetch,
     ) -> Result<Answered, Fault> {
-        let found = self.find(question, &fetch.trip);
+        let found = self.find(&question, &fetch.trip);
         if let Found::Fresh(stored) = &found {
             return Ok(self.remembered(stored, None));
         }
-        let why = found.why(question, self.keeps(question));
+        let why = found.why(&question, self.keeps(&question));
         let former = found.stand_in(self.clock.instant());
         let mut flight = self.board(question, found, fetch);
         let may_stand_in = |stored: &Arc<Stored>| stored.may_stand_in(self.clock.instant());
@@ -182,7 +182,8 @@ impl Recall {
     }
 
     /// Joins the fetch under way, or begins one.
-    fn board(self: &Arc<Self>, question: &Question, found: Found, fetch: &Fetch) -> Flight {
+    fn board(self: &Arc<Self>, question: Question, found: Found, fetch: &Fetch) -> Flight {
+        let key = question.shares.then(|| question.key.clone());
         let keeping = Keeping::of(self, question, &fetch.trip, found);
         let errand = fetch.with(keeping.conditions());
         // On the heap, since it may outlive its caller.
@@ -192,11 +193,12 @@ impl Recall {
                 keeping.landed(reply, departure)
             })
         };
-        if question.shares {
-            let epoch = self.epoch.load(Ordering::Relaxed);
-            self.flights.board(&question.key, epoch, |departure| fly(Some(departure)))
-        } else {
-            Flight::alone(fly(None))
+        match key {
+            Some(key) => {
+                let epoch = self.epoch.load(Ordering::Relaxed);
+                self.flights.board(key, epoch, fetch.begun, |departure| fly(Some(departure)))
+            }
+            None => Flight::alone(fetch.begun, fly(None)),
         }
     }
 

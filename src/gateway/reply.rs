@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{StatusCode, request};
+use http::{StatusCode, request, response};
 use hyper::upgrade::OnUpgrade;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +24,7 @@ pub(super) struct Line<'a> {
 /// What a device said, before it is made fit for a caller.
 pub(super) enum Reply {
     /// An answer as it comes in.
-    Passed(http::Response<Inbound>),
+    Passed(response::Parts, Inbound),
     /// That a good session has no right to this.
     Rights(Refused),
     /// An answer that others get too.
@@ -40,7 +40,7 @@ impl Reply {
 
     pub(super) fn status(&self) -> StatusCode {
         match self {
-            Self::Passed(response) => response.status(),
+            Self::Passed(head, _) => head.status,
             Self::Rights(_) => StatusCode::FORBIDDEN,
             Self::Shared(told, _) => told.status,
         }
@@ -61,11 +61,10 @@ pub(super) fn respond(
 ) -> Result<Answer, Fault> {
     let Answered { reply, status } = answered;
     let mut response = match reply {
-        Reply::Passed(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            return switch(hop, asked, response, (line, writing));
+        Reply::Passed(head, body) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
+            return switch(hop, asked, (head, body), (line, writing));
         }
-        Reply::Passed(response) => {
-            let (head, body) = response.into_parts();
+        Reply::Passed(head, body) => {
             respond::pass(hop, asked, (head.status, head.headers), Source::Device(body), line.ending)
         }
         Reply::Shared(told, body) => {
@@ -82,7 +81,7 @@ pub(super) fn respond(
 fn switch(
     hop: &Hop,
     asked: &request::Parts,
-    mut response: http::Response<Inbound>,
+    (mut head, body): (response::Parts, Inbound),
     (line, writing): (Line<'_>, Option<Writing>),
 ) -> Result<Answer, Fault> {
     let Some(caller_side) = line.upgrade else {
@@ -91,8 +90,12 @@ fn switch(
             "the device speaks another protocol than it was asked for",
         ));
     };
-    let device_side = hyper::upgrade::on(&mut response);
-    let (head, held) = response.into_parts();
-    forward::tunnel(caller_side, device_side, (held, writing), line.ending.clone());
+    let Some(device_side) = head.extensions.remove::<OnUpgrade>() else {
+        return Err(Fault::new(
+            Kind::DeviceGarbled,
+            "the device's connection can't become one of another protocol",
+        ));
+    };
+    forward::tunnel(caller_side, device_side, (body, writing), line.ending.clone());
     Ok(respond::switch(hop, asked, (head.status, head.headers)))
 }

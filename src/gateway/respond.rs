@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, StatusCode, request};
+use http::{Method, StatusCode, request, response};
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
@@ -77,7 +77,7 @@ const INERT: [&str; 13] = [
 
 /// A device's response, read and let go of.
 pub(super) struct Refused {
-    head: http::response::Parts,
+    head: response::Parts,
     body: Option<Bytes>,
 }
 
@@ -126,8 +126,7 @@ pub(super) fn switch(hop: &Hop, asked: &request::Parts, (status, told): (StatusC
 }
 
 /// Reads a response that is not passed on as it is, so that its connection is free for what comes next.
-pub(super) async fn take_in(response: http::Response<Inbound>, deadline: Instant) -> Refused {
-    let (head, body) = response.into_parts();
+pub(super) async fn take_in((head, body): (response::Parts, Inbound), deadline: Instant) -> Refused {
     // Of an endless, slow or broken refusal the head has to do.
     match timeout_at(deadline, Limited::new(body, MAX_REFUSAL).collect()).await {
         Ok(Ok(body)) => Refused { head, body: Some(body.to_bytes()) },

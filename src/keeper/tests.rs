@@ -55,7 +55,7 @@ impl Vendor for Arc<Make> {
         match self.outcomes.lock().unwrap().pop_front() {
             Some(refusal) => Err(refusal),
             None => Ok(Session {
-                stamps: vec![Stamp::Header("authorization".to_owned(), format!("login {nth}").into())],
+                stamps: vec![Stamp::Header(http::header::AUTHORIZATION, format!("login {nth}").into())],
                 expires_at: self.lifetime.map(|lifetime| visit.now.plus(lifetime)),
                 lasts: self.lasts,
                 ..Session::default()

@@ -75,7 +75,7 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance, hall: Arc<H
             None if hall.closing.is_cancelled() => hall.doorman.seat().await,
             None => return,
         };
-        let connection = connection(stream, seat, hall.front.clone(), &entrance, hall.gone.clone());
+        let connection = connection(stream, seat, hall.front.clone(), &entrance);
         hall.connections.spawn(connection);
     }
 }

@@ -50,13 +50,12 @@ const HANDSHAKE: u8 = 22;
 const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
     content-length: 29\r\n\r\nThis door speaks https alone\n";
 
-/// One connection, from its handshake to its end, or until `gone`.
+/// One connection, from its handshake to its end, or until it has to leave.
 pub(super) fn connection(
     stream: TcpStream,
     seat: Arc<Seat>,
     front: Front,
     entrance: &Entrance,
-    gone: CancellationToken,
 ) -> impl Future<Output = ()> + use<> {
     let (door, tls, ending) = (Arc::clone(&entrance.id), entrance.tls.load_full(), entrance.ending.clone());
     async move {
@@ -80,7 +79,6 @@ pub(super) fn connection(
         };
         tokio::select! {
             biased;
-            () = gone.cancelled() => {}
             () = leave.cancelled() => {}
             () = served => {}
         }

@@ -19,6 +19,8 @@ pub(super) struct Doorman {
     state: Mutex<State>,
     /// Somebody has left, or waits for a request, while there is no room.
     left: Notify,
+    /// Cancelled when nobody is waited for any longer: then all have to leave.
+    gone: CancellationToken,
     /// Whether there has ever been no place: then whoever begins to rest says so. It stays, since several doors may wait.
     was_full: AtomicBool,
 }
@@ -41,7 +43,7 @@ pub(super) enum Phase {
     Serving,
 }
 
-/// A phase, which one in order it is, and since when it lasts.
+/// A phase, which one in order it is, and since when it lasts; while a request is served, since when it came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stage {
     pub(super) phase: Phase,
@@ -56,7 +58,7 @@ pub(super) struct Seat {
     doorman: Arc<Doorman>,
     number: u64,
     stage: Mutex<Stage>,
-    /// Cancelled when this connection has to give way.
+    /// Cancelled when this connection has to give way, or all have.
     pub(super) leave: CancellationToken,
     /// Set when an answer broke off that only the end of the connection would end.
     pub(super) torn: AtomicBool,
@@ -67,12 +69,13 @@ pub(super) struct Seat {
 }
 
 impl Doorman {
-    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
+    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>, gone: CancellationToken) -> Arc<Self> {
         Arc::new(Self {
             limits,
             metrics,
             state: Mutex::default(),
             left: Notify::new(),
+            gone,
             was_full: AtomicBool::new(false),
         })
     }
@@ -104,7 +107,7 @@ impl Doorman {
             doorman: Arc::clone(self),
             number: state.next,
             stage: Mutex::new(Stage { phase: Phase::Waiting, turn: 0, waiting_since: now, since: now }),
-            leave: CancellationToken::new(),
+            leave: self.gone.child_token(),
             torn: AtomicBool::new(false),
             is_read: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
@@ -146,10 +149,11 @@ impl Doorman {
 impl Seat {
     /// The connection goes on to another phase.
     pub(super) fn enter(&self, phase: Phase) {
-        let now = Instant::now();
         let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting_since = if phase == Phase::Waiting { now } else { stage.waiting_since };
-        *stage = Stage { phase, turn: stage.turn + 1, waiting_since, since: now };
+        // How long somebody is served is nothing to look at a clock for.
+        let since = if phase == Phase::Serving { stage.since } else { Instant::now() };
+        let waiting_since = if phase == Phase::Waiting { since } else { stage.waiting_since };
+        *stage = Stage { phase, turn: stage.turn + 1, waiting_since, since };
         drop(stage);
         if phase == Phase::Waiting && self.doorman.was_full.load(Ordering::SeqCst) {
             self.doorman.left.notify_waiters();

@@ -66,7 +66,7 @@ pub(super) struct Connector {
 
 impl Connector {
     /// A connection on which requests with credentials may go.
-    pub(super) async fn open(&self, epoch: u64) -> Result<Connection, Trouble> {
+    pub(super) async fn open(&self, epoch: u64) -> Result<Box<Connection>, Trouble> {
         let opened = timeout(self.connect_timeout, self.handshake(epoch)).await;
         let (mut connection, peer) = match opened {
             Ok(opened) => opened?,
@@ -82,7 +82,7 @@ impl Connector {
         Ok(connection)
     }
 
-    async fn handshake(&self, epoch: u64) -> Result<(Connection, Option<Certificate>), Trouble> {
+    async fn handshake(&self, epoch: u64) -> Result<(Box<Connection>, Option<Certificate>), Trouble> {
         // Before anybody is met: where the pin can't be read, nobody is to be.
         self.pinned().await?;
         let stream = self.tcp().await?;
@@ -203,7 +203,7 @@ impl Connector {
         })
     }
 
-    async fn http(&self, stream: Wire, epoch: u64) -> Result<Connection, Trouble> {
+    async fn http(&self, stream: Wire, epoch: u64) -> Result<Box<Connection>, Trouble> {
         let received = Arc::<Received>::default();
         let stream = TokioIo::new(Counted::new(stream, Arc::clone(&received)));
         let mut builder = http1::Builder::new();
@@ -215,7 +215,8 @@ impl Connector {
             builder.handshake(stream).await.map_err(|error| self.http_trouble(Beginning::Silence, &error))?;
         // Its errors reach whoever waits for a response; there is nobody else to tell.
         let line = async move { drop(connection.with_upgrades().await) };
-        Ok(Connection::new(sender, line, received, epoch))
+        // It goes from the pool to a request, into its answer and back: boxed, so that it stays where it is.
+        Ok(Box::new(Connection::new(sender, line, received, epoch)))
     }
 
     /// What an error of hyper's means, on a connection whose answers began so.

@@ -216,7 +216,7 @@ impl Upstream {
     fn receive(
         self: &Arc<Self>,
         response: Response<hyper::body::Incoming>,
-        mut connection: Connection,
+        mut connection: Box<Connection>,
         slot: Slot,
         sent: Sent,
     ) -> Result<Response<Inbound>, Trouble> {

@@ -46,7 +46,7 @@ impl Wake for Stirred {
 #[derive(Default)]
 struct State {
     /// The one used last at the end.
-    connections: Vec<(Instant, Connection)>,
+    connections: Vec<(Instant, Box<Connection>)>,
     /// How long the device keeps them, as far as it has said.
     kept: Option<Duration>,
     /// Whether somebody looks after them.
@@ -64,7 +64,7 @@ impl Idle {
     }
 
     /// A connection that is still good, as far as can be told without using it.
-    pub(super) async fn take(&self) -> Option<Connection> {
+    pub(super) async fn take(&self) -> Option<Box<Connection>> {
         loop {
             let (since, mut connection, kept) = {
                 let mut state = self.lock();
@@ -83,7 +83,7 @@ impl Idle {
     }
 
     /// Puts one back, unless those of its time were given up while it was in use.
-    pub(super) fn keep(self: &Arc<Self>, mut connection: Connection) {
+    pub(super) fn keep(self: &Arc<Self>, mut connection: Box<Connection>) {
         if !self.keeps || !connection.is_good(&self.resting) {
             return;
         }

@@ -28,7 +28,7 @@ pub struct Inbound {
 
 /// What a response occupies until its body is complete.
 pub(super) struct Held {
-    pub(super) connection: Connection,
+    pub(super) connection: Box<Connection>,
     pub(super) slot: Slot,
     /// Whether the device has got the whole request: an early answer leaves the connection busy with the rest.
     pub(super) sent: Sent,

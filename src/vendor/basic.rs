@@ -38,7 +38,7 @@ impl Vendor for Basic {
         let password = visit.secret(&self.password).await?;
         let pair = STANDARD.encode(format!("{}:{}", self.username, password.expose()));
         let value = format!("Basic {pair}");
-        Ok(Session::fixed(vec![Stamp::Header(header::AUTHORIZATION.to_string(), value.into())]))
+        Ok(Session::fixed(vec![Stamp::Header(header::AUTHORIZATION, value.into())]))
     }
 
     fn judge(&self, _: &Session, _: &Asked<'_>, answered: &response::Parts) -> Verdict {

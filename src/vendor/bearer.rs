@@ -30,7 +30,7 @@ impl Vendor for Bearer {
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
         let token = visit.secret(&self.token).await?;
         let value = format!("Bearer {}", token.expose());
-        Ok(Session::fixed(vec![Stamp::Header(header::AUTHORIZATION.to_string(), value.into())]))
+        Ok(Session::fixed(vec![Stamp::Header(header::AUTHORIZATION, value.into())]))
     }
 
     fn judge(&self, _: &Session, _: &Asked<'_>, answered: &response::Parts) -> Verdict {

@@ -118,14 +118,14 @@ impl Vendor for Egauge {
     }
 
     /// Client libraries that insist on logging in check neither what they are given nor where it comes from.
-    fn answer(&self, asked: &Asked<'_>, now: Timestamp) -> Option<Answer> {
+    fn answer(&self, asked: &Asked<'_>, now: &dyn Fn() -> Timestamp) -> Option<Answer> {
         let (status, body) = match (asked.path, asked.method) {
             ("/api/auth/unauthorized", &(Method::GET | Method::HEAD)) => (
                 StatusCode::UNAUTHORIZED,
-                json!({ "rlm": REALM, "nnc": self.token(now, 60), "error": "Authentication required." }),
+                json!({ "rlm": REALM, "nnc": self.token(now(), 60), "error": "Authentication required." }),
             ),
             ("/api/auth/login", &Method::POST) => {
-                (StatusCode::OK, json!({ "jwt": self.token(now, LIFETIME), "rights": ["save", "control"] }))
+                (StatusCode::OK, json!({ "jwt": self.token(now(), LIFETIME), "rights": ["save", "control"] }))
             }
             ("/api/auth/logout", &(Method::GET | Method::POST | Method::HEAD)) => {
                 (StatusCode::OK, json!({ "status": "OK" }))
@@ -199,7 +199,7 @@ pub(super) fn session(token: &Secret, now: Timestamp) -> Session {
     let token = token.expose();
     let lifetime = lifetime(token).unwrap_or(LIFETIME).saturating_sub(MARGIN);
     Session {
-        stamps: vec![Stamp::Header(header::AUTHORIZATION.to_string(), format!("Bearer {token}").into())],
+        stamps: vec![Stamp::Header(header::AUTHORIZATION, format!("Bearer {token}").into())],
         expires_at: Some(now.plus(Duration::from_secs(lifetime))),
         lasts: true,
         ..Session::default()

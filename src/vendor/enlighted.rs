@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{StatusCode, request, response};
+use http::{HeaderName, StatusCode, request, response};
 use sha1::{Digest, Sha1};
 
 use super::key::{Key, secret, text};
@@ -93,7 +93,8 @@ impl Vendor for Enlighted {
     fn sign(&self, held: &Session, moment: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
         let key = held.memo.get(API_KEY).map_or("", Secret::expose);
         let (name, time) = (self.username.as_str(), moment.time.as_millis().to_string());
-        let header = |name: &str, value: &str| Stamp::Header(name.to_owned(), value.into());
+        let header =
+            |name: &'static str, value: &str| Stamp::Header(HeaderName::from_static(name), value.into());
         let stamps = match self.api {
             Api::Three => vec![
                 header("apikey", name),

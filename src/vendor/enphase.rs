@@ -136,7 +136,7 @@ impl Vendor for Enphase {
     }
 
     /// Clients show a token of their own, or none; what they get is the gateway's answer to ours.
-    fn answer(&self, asked: &Asked<'_>, _: Timestamp) -> Option<Answer> {
+    fn answer(&self, asked: &Asked<'_>, _: &dyn Fn() -> Timestamp) -> Option<Answer> {
         if asked.path != CHECK {
             return None;
         }

@@ -20,8 +20,8 @@ const NOT_OURS: [&str; 11] = [
     "via",
 ];
 
-/// A header's name in lower case, if that header can carry a credential.
-pub(super) fn carrier(section: &mut Section<'_>, key: &'static str, name: &str) -> Option<String> {
+/// A header's name, if that header can carry a credential.
+pub(super) fn carrier(section: &mut Section<'_>, key: &'static str, name: &str) -> Option<HeaderName> {
     let Ok(name) = name.parse::<HeaderName>() else {
         section.refuse(key, "this is no header name; such names are of letters, digits and `-`");
         return None;
@@ -30,7 +30,7 @@ pub(super) fn carrier(section: &mut Section<'_>, key: &'static str, name: &str) 
         section.refuse(key, format!("`{name}` belongs to the connection and can't carry a credential"));
         return None;
     }
-    Some(name.to_string())
+    Some(name)
 }
 
 /// A 401 to a credential that can't be renewed means that it is wrong; `advice` says what to do.

@@ -7,13 +7,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::response;
+use http::{HeaderName, response};
 
 use super::{Account, Asked, Carriers, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed};
 use crate::config::{SecretSource, Section};
 
 struct Header {
-    name: String,
+    name: HeaderName,
     value: SecretSource,
 }
 
@@ -26,11 +26,11 @@ pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
 #[async_trait]
 impl Vendor for Header {
     fn account(&self) -> Account<'_> {
-        Account { who: vec![&self.name], proofs: vec![&self.value] }
+        Account { who: vec![self.name.as_str()], proofs: vec![&self.value] }
     }
 
     fn carriers(&self) -> Carriers<'_> {
-        Carriers { headers: vec![&self.name], ..Carriers::default() }
+        Carriers { headers: vec![self.name.as_str()], ..Carriers::default() }
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {

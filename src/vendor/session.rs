@@ -25,8 +25,8 @@ pub struct Session {
 /// One thing that goes onto every request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Stamp {
-    /// A header of this name (lower case).
-    Header(String, Secret),
+    /// A header of this name.
+    Header(HeaderName, Secret),
     /// A cookie.
     Cookie(String, Secret),
     /// A query parameter, appended to those of the caller.
@@ -46,7 +46,7 @@ impl Session {
     pub fn stamp(&self, head: &mut request::Parts) -> Result<(), Refusal> {
         // What most makes have needs no list.
         if let [Stamp::Header(name, value)] = self.stamps.as_slice() {
-            head.headers.append(header_name(name)?, header_value(value)?);
+            head.headers.append(name.clone(), header_value(value)?);
             return Ok(());
         }
         let mut headers = Vec::new();
@@ -54,7 +54,7 @@ impl Session {
         let mut query = None;
         for stamp in &self.stamps {
             match stamp {
-                Stamp::Header(name, value) => headers.push((header_name(name)?, header_value(value)?)),
+                Stamp::Header(name, value) => headers.push((name.clone(), header_value(value)?)),
                 Stamp::Cookie(name, value) => cookies.push(format!("{name}={}", value.expose())),
                 Stamp::Query(name, value) => {
                     query
@@ -106,8 +106,4 @@ pub(super) fn header_value(secret: &Secret) -> Result<HeaderValue, Refusal> {
     secret
         .header_value()
         .map_err(|_| Refusal::Person("a credential holds a character that no header can carry".to_owned()))
-}
-
-fn header_name(name: &str) -> Result<HeaderName, Refusal> {
-    name.parse().map_err(|_| Refusal::Person(format!("{name} is no header name")))
 }

@@ -11,7 +11,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{StatusCode, request, response};
 
 use super::key::{Key, secret, text};
@@ -46,7 +46,7 @@ const STARTING: &str = "the gateway has not finished starting: ask again in a mi
 
 struct Yombo {
     auth_key: SecretSource,
-    header: String,
+    header: HeaderName,
 }
 
 pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
@@ -59,13 +59,13 @@ pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
 #[async_trait]
 impl Vendor for Yombo {
     fn account(&self) -> Account<'_> {
-        Account { who: vec![&self.header], proofs: vec![&self.auth_key] }
+        Account { who: vec![self.header.as_str()], proofs: vec![&self.auth_key] }
     }
 
     /// The gateway takes the first key it finds, which would be the caller's, and logs those in a query.
     fn carriers(&self) -> Carriers<'_> {
         Carriers {
-            headers: vec!["x-auth-key", "x-api-auth", &self.header],
+            headers: vec!["x-auth-key", "x-api-auth", self.header.as_str()],
             query: vec!["_auth_key", "_api_auth"],
             // Without a key it looks for the session of its web interface, whose cookie its owner names.
             cookies: Cookies::Every,

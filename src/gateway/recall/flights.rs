@@ -100,12 +100,13 @@ impl Flights {
     /// Joins the fetch under way, or begins one that others may join until the departure that `fly` gets is over.
     pub(super) fn board(
         &self,
-        key: &Key,
+        key: Key,
         epoch: u64,
+        begun: Instant,
         fly: impl FnOnce(Departure) -> BoxFuture<'static, Landed>,
     ) -> Flight {
         let mut board = lock(&self.0);
-        let aloft = board.aloft.iter_mut().find(|aloft| aloft.epoch == epoch && aloft.key == *key);
+        let aloft = board.aloft.iter_mut().find(|aloft| aloft.epoch == epoch && aloft.key == key);
         if let Some(aloft) = aloft
             && let Some(course) = aloft.join()
         {
@@ -113,7 +114,7 @@ impl Flights {
             return Flight { begun: aloft.begun, is_first: false, course, listed };
         }
         board.count += 1;
-        let (number, key, begun) = (board.count, key.clone(), Instant::now());
+        let number = board.count;
         let (followers, recording, is_seen_through) = (None, None, false);
         board.aloft.push(Aloft { number, key, begun, epoch, followers, recording, is_seen_through });
         let course = Course::Driven(fly(Departure { board: Arc::clone(&self.0), number }));
@@ -157,8 +158,8 @@ impl Board {
 
 impl Flight {
     /// A fetch that nobody may join.
-    pub(super) fn alone(flying: BoxFuture<'static, Landed>) -> Self {
-        Self { begun: Instant::now(), is_first: true, course: Course::Driven(flying), listed: None }
+    pub(super) fn alone(begun: Instant, flying: BoxFuture<'static, Landed>) -> Self {
+        Self { begun, is_first: true, course: Course::Driven(flying), listed: None }
     }
 
     /// Waits for it. Whoever stops waiting may come back.

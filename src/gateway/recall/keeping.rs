@@ -80,14 +80,14 @@ impl Recall {
 }
 
 impl Keeping {
-    pub(super) fn of(recall: &Arc<Recall>, question: &Question, trip: &Arc<Trip>, found: Found) -> Self {
+    pub(super) fn of(recall: &Arc<Recall>, question: Question, trip: &Arc<Trip>, found: Found) -> Self {
         let former = match found {
             Found::Stale(stored) => stored.conditions(trip, recall).map(|conditions| (stored, conditions)),
             _ => None,
         };
         Self {
             recall: Arc::clone(recall),
-            question: question.clone(),
+            question,
             trip: Arc::clone(trip),
             epoch: recall.epoch.load(Ordering::Relaxed),
             former,
@@ -101,15 +101,15 @@ impl Keeping {
 
     /// The reply is there. Whoever joined until `departure` is over gets it too.
     pub(super) fn landed(self, reply: Result<Reply, Fault>, departure: Option<Departure>) -> Landed {
-        let response = match reply {
+        let (head, body) = match reply {
             Err(fault) => return tell(land(departure), Landed::Shared(Shared::Failed(fault))),
-            Ok(Reply::Passed(response)) => response,
+            Ok(Reply::Passed(head, body)) => (head, body),
             Ok(reply) => return tell(land(departure), Landed::Alone(reply)),
         };
-        if response.status() == StatusCode::NOT_MODIFIED
+        if head.status == StatusCode::NOT_MODIFIED
             && let Some((former, _)) = &self.former
         {
-            let landed = match self.confirmed(former, response.headers()) {
+            let landed = match self.confirmed(former, &head.headers) {
                 Some(stored) => {
                     let is_stored = self.recall.keep(self.epoch, self.question.key.clone(), &stored);
                     Shared::Confirmed(stored, is_stored)
@@ -122,16 +122,15 @@ impl Keeping {
             };
             return tell(land(departure), Landed::Shared(landed));
         }
-        let (status, question) = (response.status(), &self.question);
+        let (status, question) = (head.status, &self.question);
         let keeps =
             self.recall.keeps(question) && question.is_kept && is_keepable(status, question.freshness);
         // Where it is on its way into memory, the fetch stays open to all until it is there.
         let (followers, departure) = if keeps { (None, departure) } else { (land(departure), None) };
         let is_for_several = keeps || (followers.is_some() && status == StatusCode::OK);
-        if !is_for_several || !is_shareable(&self.trip.hop, response.headers()) {
-            return tell(followers.or_else(|| land(departure)), Landed::Alone(Reply::Passed(response)));
+        if !is_for_several || !is_shareable(&self.trip.hop, &head.headers) {
+            return tell(followers.or_else(|| land(departure)), Landed::Alone(Reply::Passed(head, body)));
         }
-        let (head, body) = response.into_parts();
         let told = Arc::new(Told { status: head.status, headers: head.headers });
         let varied = Varied::of(&self.trip.head, &told.headers);
         let draft = if keeps { self.draft(&told) } else { None };

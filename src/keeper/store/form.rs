@@ -29,7 +29,7 @@ pub(crate) fn decode(text: &[u8]) -> Result<Record, String> {
     // The parser's message could repeat what stands there.
     let saved: Saved = serde_json::from_slice(text)
         .map_err(|error| format!("it is broken at line {}, column {}", error.line(), error.column()))?;
-    Ok(saved.into())
+    saved.try_into()
 }
 
 /// What every form has.
@@ -109,8 +109,10 @@ impl From<&Record> for Saved {
     }
 }
 
-impl From<Saved> for Record {
-    fn from(saved: Saved) -> Self {
+impl TryFrom<Saved> for Record {
+    type Error = String;
+
+    fn try_from(saved: Saved) -> Result<Self, String> {
         let rest = saved.rest.map(|rest| SavedRest {
             until: Timestamp::from_millis(rest.until_ms),
             cause: rest.cause,
@@ -118,14 +120,14 @@ impl From<Saved> for Record {
         });
         let session = saved.session.map(|entry| {
             let session = Session {
-                stamps: entry.stamps.into_iter().map(read_stamp).collect(),
+                stamps: entry.stamps.into_iter().map(read_stamp).collect::<Result<_, _>>()?,
                 expires_at: entry.expires_at_ms.map(Timestamp::from_millis),
                 memo: entry.memo.into_iter().map(|(name, text)| (name, Secret::new(text))).collect(),
                 lasts: true,
             };
-            (session, Timestamp::from_millis(entry.renewed_at_ms))
+            Ok::<_, String>((session, Timestamp::from_millis(entry.renewed_at_ms)))
         });
-        Self {
+        Ok(Self {
             account: saved.account,
             credentials: saved.credentials,
             salt: saved.salt,
@@ -133,26 +135,29 @@ impl From<Saved> for Record {
             refused_at: saved.refused_at_ms.map(Timestamp::from_millis),
             rejections: saved.rejections,
             rest,
-            session,
-        }
+            session: session.transpose()?,
+        })
     }
 }
 
 fn write_stamp(stamp: &Stamp) -> (Carrier, String, String) {
     let (carrier, name, secret) = match stamp {
-        Stamp::Header(name, secret) => (Carrier::Header, name, secret),
-        Stamp::Cookie(name, secret) => (Carrier::Cookie, name, secret),
-        Stamp::Query(name, secret) => (Carrier::Query, name, secret),
+        Stamp::Header(name, secret) => (Carrier::Header, name.as_str(), secret),
+        Stamp::Cookie(name, secret) => (Carrier::Cookie, name.as_str(), secret),
+        Stamp::Query(name, secret) => (Carrier::Query, name.as_str(), secret),
     };
-    (carrier, name.clone(), secret.expose().to_owned())
+    (carrier, name.to_owned(), secret.expose().to_owned())
 }
 
-fn read_stamp((carrier, name, text): (Carrier, String, String)) -> Stamp {
-    match carrier {
-        Carrier::Header => Stamp::Header(name, text.into()),
+fn read_stamp((carrier, name, text): (Carrier, String, String)) -> Result<Stamp, String> {
+    Ok(match carrier {
+        Carrier::Header => {
+            let name = name.parse().map_err(|_| "a credential in it stands in no header".to_owned())?;
+            Stamp::Header(name, text.into())
+        }
         Carrier::Cookie => Stamp::Cookie(name, text.into()),
         Carrier::Query => Stamp::Query(name, text.into()),
-    }
+    })
 }
 
 #[cfg(test)]
@@ -167,5 +172,18 @@ mod tests {
         assert_eq!(encode(&record).unwrap(), file.as_bytes());
         let refused = Record { refused_at: Some(Timestamp::from_seconds(7)), ..record };
         assert_eq!(decode(&encode(&refused).unwrap()), Ok(refused));
+    }
+
+    #[test]
+    fn a_header_that_can_be_none_is_refused_without_what_it_would_carry() {
+        let file = |name| {
+            format!(
+                r#"{{"version":1,"account":"a","credentials":"c","salt":"s","proven":true,"rejections":0,"rest":null,"session":{{"stamps":[["header","{name}","s3cret"]],"expires_at_ms":null,"renewed_at_ms":7,"memo":{{}}}}}}"#
+            )
+        };
+        let record = decode(file("x-key").as_bytes()).unwrap();
+        assert_eq!(encode(&record).unwrap(), file("x-key").as_bytes());
+        let refused = decode(file("x key").as_bytes()).unwrap_err();
+        assert_eq!(refused, "a credential in it stands in no header");
     }
 }

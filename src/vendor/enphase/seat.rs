@@ -18,7 +18,7 @@ pub(super) fn session(token: &Token, configured: Option<&Token>, old: Option<&Se
     let bearer = format!("Bearer {}", token.text.expose());
     let configured = configured.map(|configured| (CONFIGURED.to_owned(), hash(configured)));
     let session = Session {
-        stamps: vec![Stamp::Header(header::AUTHORIZATION.to_string(), bearer.into())],
+        stamps: vec![Stamp::Header(header::AUTHORIZATION, bearer.into())],
         expires_at: Some(token.ends_at),
         memo: configured.into_iter().chain([(TOKEN.to_owned(), token.text.clone())]).collect(),
         lasts: true,

@@ -3,7 +3,7 @@
 use super::*;
 
 fn asked(device: &Device, method: &Method, path: &str) -> Option<Answer> {
-    device.vendor.answer(&Asked { method, path, headers: &HeaderMap::new() }, NOW)
+    device.vendor.answer(&Asked { method, path, headers: &HeaderMap::new() }, &|| NOW)
 }
 
 #[test]

@@ -90,7 +90,7 @@ async fn a_doubt_is_settled_by_one_question_with_the_token() {
     for (said, expected) in [("200 OK", "pass"), (NONCE, "expired")] {
         let meter = Scripted::new(&[said]).await;
         let device = Device::at(&meter.url, "egauge", KEYS);
-        let bearer = Stamp::Header("authorization".to_owned(), "Bearer t0ken".into());
+        let bearer = Stamp::Header(http::header::AUTHORIZATION, "Bearer t0ken".into());
         let verdict = device.vendor.verify(&device.visit(), &Session::fixed(vec![bearer])).await.unwrap();
         assert_eq!(word(&verdict), expected);
         assert!(

@@ -131,7 +131,7 @@ async fn yombo_is_asked_for_data_where_the_caller_leaves_it_open() {
 #[test]
 fn a_session_says_nothing_of_its_secrets() {
     let session = Session {
-        stamps: vec![Stamp::Header("authorization".to_owned(), "Bearer s3cret".into())],
+        stamps: vec![Stamp::Header(http::header::AUTHORIZATION, "Bearer s3cret".into())],
         memo: [("token".to_owned(), Secret::from("s3cret"))].into(),
         ..Session::default()
     };
