@@ -126,6 +126,7 @@ impl Connection {
     /// Has a task of its own poll it from now on, for what goes on whether the response is read or not. No other request
     /// follows on it, and dropping it closes the socket as soon as that task is looked at.
     pub(super) fn go_apart(&mut self) {
+        self.received.goes_apart();
         // What is over has nothing to go on with.
         if self.is_over {
             return;
@@ -144,6 +145,7 @@ impl Connection {
                 return;
             }
             self.bell.rung.store(false, Ordering::SeqCst);
+            self.received.look();
             let context = &mut Context::from_waker(&self.waker);
             self.is_over = self.bell.unheard(|| self.line.as_mut().poll(context)).is_ready();
             if !self.bell.has_rung() {
