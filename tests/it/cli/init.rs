@@ -393,7 +393,7 @@ async fn an_old_pin_of_the_name_is_told_with_what_helps() {
     {
         assert!(ended.err.contains(advice), "{advice}: {}", ended.err);
     }
-    assert!(!ended.err.contains("if you know why"), "{}", ended.err);
+    assert!(!ended.err.contains("if you replaced or reset it"), "{}", ended.err);
     std::fs::remove_file(process.path("certs/meter.pem")).unwrap();
     let ended = process.carry_out(&words(&["init"], &told)).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
