@@ -35,7 +35,7 @@ impl Arguments {
 }
 
 pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Result<(), Exit> {
-    let environment = beside(arguments.named(), environment);
+    let environment = beside(arguments.named(), environment).await;
     let config = load(arguments.config.config.as_deref(), &environment)?;
     let Arguments { device, yes, sha256, .. } = arguments;
     let Some(known) = config.devices.iter().find(|known| known.name == device) else {
