@@ -12,6 +12,7 @@ mod init;
 mod log;
 mod man;
 mod neighbour;
+mod next;
 mod person;
 mod process;
 mod report;

@@ -35,7 +35,7 @@ pub(super) async fn health(named: Option<PathBuf>, environment: Environment) -> 
     let asked = timeout(PATIENCE, async {
         // Where the state folder can't be written there is no socket to ask at.
         let address = match control::ask(&state, &Instruction::Listening).await {
-            Ok(Some(Outcome::Listening(address))) => address.parse().unwrap_or(listen),
+            Ok(Some(Outcome::Listening { address, .. })) => address.parse().unwrap_or(listen),
             _ => listen,
         };
         ask(&address).await.with_context(|| format!("keyward at {address} does not serve"))
