@@ -12,6 +12,7 @@ mod init;
 mod log;
 mod man;
 mod neighbour;
+mod next;
 mod person;
 mod process;
 mod report;
@@ -146,7 +147,7 @@ pub fn main() -> ExitCode {
         Command::Demo { listen } => in_runtime(demo::demo(listen, environment)),
         Command::Init(arguments) => in_runtime(init::init(arguments, environment)),
         Command::Add(arguments) => in_runtime(init::add(arguments, environment)),
-        Command::Discover => in_runtime(discover::discover()),
+        Command::Discover => in_runtime(discover::discover(environment)),
         Command::Check(arguments) => in_runtime(check::check(arguments, environment)),
         Command::Trust(arguments) => in_runtime(trust::trust(arguments, environment)),
         Command::Health(ConfigArgument { config }) => in_runtime(health::health(config, environment)),

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
@@ -104,13 +105,15 @@ pub struct Folder {
     path: PathBuf,
     /// What it means that nothing can be written, in words for a person.
     loss: &'static str,
+    /// Whether it has ever been there.
+    was_there: AtomicBool,
     trouble: Mutex<Option<String>>,
 }
 
 impl Folder {
     /// The folder at this path, which need not exist yet. `loss`: what it means when nothing can be written there.
     pub fn new(path: impl Into<PathBuf>, loss: &'static str) -> Self {
-        Self { path: path.into(), loss, trouble: Mutex::default() }
+        Self { path: path.into(), loss, was_there: AtomicBool::new(false), trouble: Mutex::default() }
     }
 
     /// Where it is.
@@ -125,7 +128,7 @@ impl Folder {
 
     /// Makes the folder for its owner alone, and finds out whether it can be written.
     pub fn prepare(&self) {
-        let made = self.make(true);
+        let made = self.make(!self.was_there.load(Ordering::Relaxed));
         self.note(made.and_then(|()| tempfile::tempfile_in(&self.path)).map(drop));
     }
 
@@ -208,9 +211,10 @@ impl Folder {
         Ok(aside)
     }
 
-    /// `with_parents`: also the folders that it is in. Later on who has removed those has meant it.
+    /// `with_parents`: also the folders that it is in. Once it was there, who has removed those has meant it.
     fn make(&self, with_parents: bool) -> io::Result<()> {
         if self.path.is_dir() {
+            self.was_there.store(true, Ordering::Relaxed);
             return Ok(());
         }
         let is_missing = |place: &&Path| !place.as_os_str().is_empty() && !place.is_dir();
@@ -224,6 +228,7 @@ impl Folder {
                 _ => drop(hand_over_folder(place)),
             }
         }
+        self.was_there.store(true, Ordering::Relaxed);
         Ok(())
     }
 

@@ -110,8 +110,8 @@ struct State {
     rights: Rights,
     /// Whether what is held could not be saved.
     unsaved: bool,
-    /// Whether what is saved under this name is another keeper's by now.
-    succeeded: bool,
+    /// Whether this keeper saves nothing any more: what is saved is another's by now, or the end has come.
+    is_done: bool,
 }
 
 impl State {
@@ -271,7 +271,7 @@ impl Keeper {
     /// Writes down what is to outlive this process.
     async fn save(&self) {
         let _turn = self.saving.lock().await;
-        if self.lock().succeeded {
+        if self.lock().is_done {
             return;
         }
         let record = self.record();

@@ -37,7 +37,7 @@ impl Arguments {
 
 pub(super) async fn check(arguments: Arguments, environment: Environment) -> Result<(), Exit> {
     let Arguments { config: ConfigArgument { config: named }, offline, report } = arguments;
-    let environment = beside(named.as_deref(), environment);
+    let environment = beside(named.as_deref(), environment).await;
     let config = load(named.as_deref(), &environment)?;
     for warning in warnings::warnings(&config) {
         tell(&format!("warning: {warning}"));

@@ -12,6 +12,7 @@ use super::stanza::{Entry, quoted, table};
 use super::terminal::during;
 use super::words::devices;
 use super::{Exit, say, tell};
+use crate::config::{self, Environment};
 use crate::upstream::browse::{Sighting, browse};
 use crate::vendor::{Kind, MAKES, Make, Need};
 
@@ -63,15 +64,11 @@ impl Found {
     }
 }
 
-pub(super) async fn discover() -> Result<(), Exit> {
+pub(super) async fn discover(environment: Environment) -> Result<(), Exit> {
+    let is_first = !matches!(config::find(None, &environment), Ok(Some(_)));
     let found = during("listening for devices", look(WITHIN)).await.map_err(|why| anyhow!(why))?;
     if found.is_empty() {
-        return Err(anyhow!(
-            "no device shows itself on this network by multicast DNS.\n\
-             Many never do: `keyward init` asks for the address. And multicast reaches neither into a container on a\n\
-             bridge network nor through most routers."
-        )
-        .into());
+        return Err(anyhow!(nobody(is_first)).into());
     }
     let mut taken = Vec::new();
     for device in &found {
@@ -83,10 +80,29 @@ pub(super) async fn discover() -> Result<(), Exit> {
         "{} found. Paste into proxy.toml and fill in what is empty, or have keyward ask for it and try it:",
         devices(found.len())
     ));
-    for (device, name) in found.iter().zip(&taken) {
-        tell(&format!("  keyward add {name} --vendor {} --url {}", device.make.name, device.url()));
-    }
+    commands(&found, &taken, is_first).iter().for_each(|command| tell(&format!("  {command}")));
     Ok(())
+}
+
+/// What to do where nothing is found. `is_first`: there is no file yet.
+fn nobody(is_first: bool) -> String {
+    let command = if is_first { "keyward init" } else { "keyward add DEVICE" };
+    format!(
+        "no device shows itself on this network by multicast DNS, and many never do.\n\
+         Your router lists the addresses of what is connected: `{command}` asks for one and tries it.\n\
+         Multicast reaches neither into a container on a bridge network nor through most routers."
+    )
+}
+
+/// What has keyward ask for each of these and write it down. `is_first`: there is no file yet that one could be added to.
+fn commands(found: &[Found], names: &[String], is_first: bool) -> Vec<String> {
+    let commands = std::iter::once(if is_first { "init" } else { "add" }).chain(std::iter::repeat("add"));
+    let devices = commands.zip(found).zip(names);
+    devices
+        .map(|((command, device), name)| {
+            format!("keyward {command} {name} --vendor {} --url {}", device.make.name, device.url())
+        })
+        .collect()
 }
 
 /// Looks for devices while a person reads and types.

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::Exit;
-use super::beside::beside;
+use super::beside::look;
 use crate::config::{self, Address, Environment, Whereabouts, whereabouts};
 use crate::server::control;
 use crate::server::operate::{Instruction, Outcome};
@@ -29,12 +29,13 @@ pub(super) async fn health(named: Option<PathBuf>, environment: Environment) -> 
     {
         return Err(missing.into());
     }
-    let environment = beside(named.as_deref(), environment);
+    // Pins and sessions, which it may miss, are nothing to it.
+    let (environment, _) = look(named.as_deref(), environment).await;
     let Whereabouts { state, listen } = whereabouts(named.as_deref(), &environment);
     let asked = timeout(PATIENCE, async {
         // Where the state folder can't be written there is no socket to ask at.
         let address = match control::ask(&state, &Instruction::Listening).await {
-            Ok(Some(Outcome::Listening(address))) => address.parse().unwrap_or(listen),
+            Ok(Some(Outcome::Listening { address, .. })) => address.parse().unwrap_or(listen),
             _ => listen,
         };
         ask(&address).await.with_context(|| format!("keyward at {address} does not serve"))

@@ -59,7 +59,7 @@ struct How {
 
 /// `keyward init`.
 pub(super) async fn init(arguments: InitArguments, environment: Environment) -> Result<(), Exit> {
-    let environment = beside(arguments.named(), environment);
+    let environment = beside(arguments.named(), environment).await;
     let InitArguments { device, how } = arguments;
     let file = place_of_new(how.config.as_deref(), &environment);
     if file.is_dir() {
@@ -85,7 +85,7 @@ pub(super) async fn init(arguments: InitArguments, environment: Environment) -> 
 
 /// `keyward add`.
 pub(super) async fn add(arguments: AddArguments, environment: Environment) -> Result<(), Exit> {
-    let environment = beside(arguments.named(), environment);
+    let environment = beside(arguments.named(), environment).await;
     let AddArguments { device, how } = arguments;
     let file = config::find(how.config.as_deref(), &environment)?;
     let file = file.ok_or_else(|| {

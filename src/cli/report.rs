@@ -52,7 +52,7 @@ impl Report {
             let found = match outcome {
                 Outcome::Examined(found) => words(found),
                 Outcome::Failed(detail) | Outcome::Fine(detail) => detail.clone(),
-                Outcome::Certificates { .. } | Outcome::Listening(_) => String::new(),
+                Outcome::Certificates { .. } | Outcome::Listening { .. } => String::new(),
             };
             format!("\n{}\n  {}\n", subject.what, subject.masked(&found))
         });

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -54,7 +54,9 @@ pub(super) async fn run(
     let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
     let server = match Server::bind(config, Clock::system(), handed).await {
         Ok(server) => server,
-        Err(error) => return Err(neighbour::told(error, how_to_choose).await),
+        Err(error) => {
+            return Err(neighbour::told(error, |at, free| how_to_choose(at, free, &file)).await);
+        }
     };
     introduce(&server);
     server.reloader().gateway.metrics.follow(log.panics(), log.dropped_lines());
@@ -73,11 +75,11 @@ pub(super) async fn run(
     Ok(())
 }
 
-/// How the port is chosen that `at` says.
-pub(super) fn how_to_choose(at: &Location, free: &Address) -> String {
+/// How the port is chosen that `at` says, which is in this file or a variable.
+pub(super) fn how_to_choose(at: &Location, free: &Address, file: &Path) -> String {
     match at {
         Location::Variable(name) => format!("{name}={free}"),
-        Location::Place(_) => format!("`listen = \"{free}\"` in proxy.toml"),
+        Location::Place(_) => format!("`listen = \"{free}\"` in {}", file.display()),
     }
 }
 

@@ -35,7 +35,7 @@ impl Arguments {
 }
 
 pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Result<(), Exit> {
-    let environment = beside(arguments.named(), environment);
+    let environment = beside(arguments.named(), environment).await;
     let config = load(arguments.config.config.as_deref(), &environment)?;
     let Arguments { device, yes, sha256, .. } = arguments;
     let Some(known) = config.devices.iter().find(|known| known.name == device) else {
@@ -72,7 +72,7 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
             presented
         }
         Outcome::Failed(detail) | Outcome::Fine(detail) => return Err(anyhow!(detail).into()),
-        Outcome::Listening(_) | Outcome::Examined(_) => {
+        Outcome::Listening { .. } | Outcome::Examined(_) => {
             return Err(anyhow!("the running keyward answers something else").into());
         }
     };
@@ -83,7 +83,7 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
     match carry_out(Instruction::Trust { device, sha256 }).await? {
         Outcome::Fine(detail) => say(&detail),
         Outcome::Failed(detail) => return Err(anyhow!(detail).into()),
-        Outcome::Certificates { .. } | Outcome::Listening(_) | Outcome::Examined(_) => {}
+        Outcome::Certificates { .. } | Outcome::Listening { .. } | Outcome::Examined(_) => {}
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::run::{Watching, how_to_choose};
 use super::{EXAMPLE, Exit, neighbour};
 use crate::clock::Clock;
-use crate::config::{self, Config, Environment, PLACES};
+use crate::config::{self, Address, Config, Environment, Location, PLACES};
 use crate::gateway::{Gateway, House, Welcome};
 use crate::server::Server;
 use crate::vendor::{Driver, Registry};
@@ -42,7 +42,11 @@ pub(super) async fn welcome(
     let sockets: io::Result<Vec<_>> = handed.iter().map(TcpListener::try_clone).collect();
     let server = match Server::bind(config, Clock::system(), sockets.map_err(anyhow::Error::from)?).await {
         Ok(server) => server,
-        Err(error) => return Err(neighbour::told(error, how_to_choose).await),
+        Err(error) => {
+            let [usual, _] = PLACES;
+            let how = |at: &Location, free: &Address| how_to_choose(at, free, Path::new(usual));
+            return Err(neighbour::told(error, how).await);
+        }
     };
     let gateway = Arc::clone(&server.reloader().gateway);
     let places =

@@ -14,10 +14,8 @@ use super::secrets::{SecretFiles, read_streams};
 use super::trial::{Traces, visit};
 use super::verdict::{Next, after_failure, describe, in_prompts, is_again, wrong};
 use super::words::{option, pasteable, word};
-use super::{Exit, neighbour, run, say, stanza, tell};
-use crate::config::{self, Address, Environment, Location, PLACES, whereabouts};
-use crate::server::control;
-use crate::server::operate::{Instruction, Outcome};
+use super::{Exit, run, say, stanza, tell};
+use crate::config::{self, Environment, whereabouts};
 use crate::vendor::Registry;
 
 /// A file that gets a device.
@@ -229,17 +227,7 @@ impl Writing<'_> {
         if is_schema_made {
             say(&format!("{}, for editors, says what may stand in it.", schema.display()));
         }
-        let place = whereabouts(Some(self.file), self.environment);
-        let door = match control::ask(&place.state, &Instruction::Listening).await {
-            Ok(Some(Outcome::Listening(address))) => {
-                say("The running keyward takes it over by itself. Try it:");
-                address
-            }
-            _ => {
-                self.say_next(&place.listen).await;
-                stanza::called(&place.listen).to_string()
-            }
-        };
+        let door = self.say_next().await;
         say(&format!("  curl {}", word(&format!("http://{door}/{}{path}", draft.name))));
         Ok(())
     }
@@ -253,42 +241,8 @@ impl Writing<'_> {
     }
 
     /// What a command has to say to mean this file.
-    fn option(&self) -> String {
+    pub(super) fn option(&self) -> String {
         option(Some(self.file), self.environment)
-    }
-
-    async fn say_next(&self, listen: &Address) {
-        if neighbour::is_at(listen).await {
-            return self.say_who_listens(listen);
-        }
-        say("Next:");
-        // Where the unit of systemd looks for it; whether there is one that runs things, sd_booted(3) tells.
-        let [_, of_service] = PLACES.map(Path::new);
-        match self.file == of_service && Path::new("/run/systemd/system").is_dir() {
-            true => say("  systemctl start keyward"),
-            false => say(&format!("  keyward run{}", self.option())),
-        }
-    }
-
-    /// What to do about a keyward that listens there and is not the one of this file, or can't be asked.
-    fn say_who_listens(&self, listen: &Address) {
-        let option = self.option();
-        say(&format!("A keyward listens at {listen} already."));
-        // A page of what to write waits for a file that is found by itself, and for a first device.
-        let is_first = self.before.as_ref().is_none_or(|before| before.devices().is_empty());
-        let otherwise = if option.is_empty() && is_first {
-            say("If it is the one whose page said what to write, it takes this over by itself.");
-            "Otherwise end it"
-        } else {
-            "End it"
-        };
-        let at = match self.environment.listen() {
-            Some(_) => Location::Variable("KEYWARD_LISTEN"),
-            None => Location::Place(String::new()),
-        };
-        let how = run::how_to_choose(&at, &neighbour::next(listen));
-        say(&format!("{otherwise} (a demo?), or choose another port: {how}; then `keyward run{option}`."));
-        say("Try it:");
     }
 }
 

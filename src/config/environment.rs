@@ -25,6 +25,11 @@ impl Environment {
         self.text("KEYWARD_LISTEN")?.parse().ok()
     }
 
+    /// Whether the environment says where state is, and the file does not.
+    pub fn names_state(&self) -> bool {
+        self.value("KEYWARD_STATE").is_some()
+    }
+
     /// Whether a person at a terminal wants colours: `NO_COLOR` (no-color.org) is not set, and the terminal knows some.
     pub fn wants_colours(&self) -> bool {
         self.value("NO_COLOR").is_none() && self.text("TERM").is_none_or(|term| term != "dumb")

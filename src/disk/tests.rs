@@ -33,3 +33,23 @@ fn a_folder_in_anothers_is_that_ones_at_every_level_and_nothing_else_that_bears_
         assert_eq!(owner(name), 0, "{name}");
     }
 }
+
+#[test]
+fn who_removes_what_a_folder_was_in_has_meant_it_and_who_has_not_made_it_yet_has_not() {
+    let home = tempfile::tempdir().unwrap();
+    let above = home.path().join("data");
+    let folder = Folder::new(above.join("state"), "");
+    fs::write(&above, "in the way").unwrap();
+    folder.prepare();
+    assert!(folder.trouble().is_some());
+    fs::remove_file(&above).unwrap();
+    folder.try_again();
+    assert!(folder.trouble().is_none() && folder.write("meter.json", b"{}"), "it could not be made before");
+    fs::remove_dir_all(&above).unwrap();
+    assert!(!folder.write("meter.json", b"{}"));
+    folder.try_again();
+    assert!(folder.trouble().is_some() && !above.exists(), "removed while it was in use");
+    fs::create_dir(&above).unwrap();
+    folder.try_again();
+    assert!(folder.trouble().is_none() && folder.write("meter.json", b"{}"));
+}

@@ -113,7 +113,8 @@ pub async fn check(device: &Arc<Device>) -> Result<Findings, Told> {
     let answer = device.keeper.check().await.map_err(|failure| {
         let cause = Fault::from(failure.refusal.clone()).detail;
         let fault = Fault::from(failure);
-        device.figures.fault(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
+        device.figures.failed(fault.kind.name(), &fault.detail, fault.kind.is_of_device());
+        tracing::warn!(device = device.name, fault = fault.kind.name(), "a check failed: {}", fault.detail);
         Told { cause, ..Told::new(fault.kind.name(), advice(&fault)) }
     })?;
     let status = answer.status();

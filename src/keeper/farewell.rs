@@ -10,11 +10,13 @@ impl Keeper {
         self.log_out(None).await;
         // A save under way would end with the process.
         self.save().await;
+        // What a login still under way would save has no folder to go to where that was made for this run alone.
+        self.step_down();
     }
 
     /// The device is configured otherwise from now on, or no longer: this keeper saves nothing any more.
     pub fn step_down(&self) {
-        self.lock().succeeded = true;
+        self.lock().is_done = true;
     }
 
     /// Ends the session after the last request with it, unless the keeper that has taken over goes on with it.

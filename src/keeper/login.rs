@@ -13,6 +13,9 @@ use super::rest::Failure;
 use super::{BUDGET, Keeper, Landing, State};
 use crate::vendor::{Refusal, Session};
 
+/// So many ends of a login's channel are kept for those who join it.
+const KEPT: usize = 1;
+
 /// A disk that takes longer is not waited for.
 const SAVED_WITHIN: Duration = Duration::from_secs(1);
 
@@ -35,7 +38,9 @@ impl Keeper {
                 Ok(Err(_)) => Err(Failure::internal().refusal),
                 Err(_) => Err(Refusal::Odd("the login took too long".to_owned())),
             };
-            let settled = keeper.settle(credentials, outcome);
+            // Of those who wait each says in the log what became of its request.
+            let is_awaited = sender.receiver_count() > KEPT;
+            let settled = keeper.settle(credentials, outcome, is_awaited);
             // It is told when a restart can't forget it, but a disk that hangs keeps nobody waiting.
             let saving = tokio::spawn(async move { keeper.save().await });
             drop(timeout(SAVED_WITHIN, saving).await);
@@ -60,9 +65,14 @@ impl Keeper {
         self.parts.vendor.login(&visit).await
     }
 
-    fn settle(&self, credentials: Option<String>, outcome: Result<Session, Refusal>) -> Result<(), Failure> {
+    fn settle(
+        &self,
+        credentials: Option<String>,
+        outcome: Result<Session, Refusal>,
+        is_awaited: bool,
+    ) -> Result<(), Failure> {
         let lasts = outcome.as_ref().is_ok_and(|session| session.lasts);
-        let result = {
+        let (result, is_held) = {
             let mut state = self.lock();
             if let Some(credentials) = credentials.filter(|now| *now != state.credentials) {
                 state.rejections = 0;
@@ -71,7 +81,7 @@ impl Keeper {
                 state.credentials = credentials;
             }
             state.login = None;
-            match outcome {
+            let result = match outcome {
                 Ok(session) => {
                     state.failures = 0;
                     state.rest = None;
@@ -83,7 +93,8 @@ impl Keeper {
                     Ok(())
                 }
                 Err(refusal) => Err(self.begin_rest(&mut state, refusal)),
-            }
+            };
+            (result, state.held.is_some())
         };
         if lasts || result.is_err() {
             self.parts.figures.login(result.is_ok());
@@ -91,6 +102,10 @@ impl Keeper {
         match &result {
             Ok(()) if lasts => tracing::info!(device = self.parts.name, "logged in"),
             Ok(()) => {}
+            // The same again would follow, with the request that it is said of.
+            Err(failure) if is_awaited && !is_held => {
+                tracing::debug!(device = self.parts.name, "no session: {}", failure.refusal);
+            }
             Err(failure) => tracing::warn!(
                 device = self.parts.name,
                 retry_after_s = failure.retry_after.as_secs(),

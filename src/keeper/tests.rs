@@ -408,6 +408,27 @@ async fn a_saved_session_serves_after_a_restart_without_a_login() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_login_brings_after_the_end_is_not_saved_into_a_folder_that_has_gone() {
+    let (house, make) = (House::new(), Make::new(Some(HOUR)));
+    make.permits.forget_permits(1000);
+    let keeper = house.keeper(&make);
+    let caller = tokio::spawn({
+        let keeper = Arc::clone(&keeper);
+        async move { keeper.lease().await.map(drop) }
+    });
+    while make.logins() == 0 {
+        tokio::task::yield_now().await;
+    }
+    keeper.close().await;
+    let state = house.folder.path().join("state");
+    std::fs::remove_dir_all(&state).unwrap();
+    make.permits.add_permits(1);
+    // Who waits is told when it is saved.
+    assert!(caller.await.unwrap().is_ok());
+    assert!(!state.exists());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_saved_session_of_other_credentials_serves_only_if_theirs_fail() {
     let (make, house) = (Make::new(Some(HOUR)), House::new());
     let keeper = house.keeper(&make);

@@ -29,7 +29,7 @@ pub enum Last {
     },
 }
 
-/// The last fault of any request for a device, the callers' own among them.
+/// The last fault of any request for a device, the callers' own among them, or of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastFault {
     /// Its name.
@@ -161,6 +161,11 @@ impl DeviceFigures {
     pub fn fault(&self, fault: &'static str, detail: &str, of_device: bool) {
         self.errors.fetch_add(1, Ordering::Relaxed);
         self.all.faults.get_or_create(&FaultLabels { device: self.name.clone(), fault }).inc();
+        self.failed(fault, detail, of_device);
+    }
+
+    /// A visit ended in a fault that no request had asked for: it says how the device is, and counts among no requests.
+    pub fn failed(&self, fault: &'static str, detail: &str, of_device: bool) {
         self.note_fault(fault, detail);
         if of_device {
             self.stale.store(false, Ordering::Relaxed);
@@ -206,7 +211,7 @@ impl DeviceFigures {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The last fault of any request, and when it was.
+    /// The last fault of any request or check, and when it was.
     pub fn last_fault(&self) -> Option<LastFault> {
         self.last_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

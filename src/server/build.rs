@@ -55,6 +55,8 @@ pub(super) struct Builder {
     state: Arc<Folder>,
     certs: Arc<Folder>,
     hostname: String,
+    /// Where the configuration is, wherever this process goes.
+    file: PathBuf,
     /// What only a restart can change.
     fixed: Fixed,
 }
@@ -70,6 +72,7 @@ impl Builder {
             state,
             certs,
             hostname: hostname().unwrap_or_default(),
+            file: std::path::absolute(&config.file).unwrap_or_else(|_| config.file.clone()),
             fixed: Fixed::of(config),
         }
     }
@@ -107,6 +110,11 @@ impl Builder {
     /// The folder of saved sessions.
     pub(super) fn state(&self) -> &Path {
         self.state.path()
+    }
+
+    /// The configuration that is read, and read again.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
     }
 
     /// Removes what an earlier process left unfinished. Only whoever has the lock may.

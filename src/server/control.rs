@@ -60,7 +60,10 @@ async fn answer(stream: UnixStream, server: &Reloader) -> io::Result<()> {
     while let Some(line) = lines.next_line().await? {
         let outcome = match serde_json::from_str::<Instruction>(&line) {
             Ok(Instruction::Listening) => match server.doors.addresses().first() {
-                Some((address, _)) => Outcome::Listening(address.to_string()),
+                Some((address, _)) => Outcome::Listening {
+                    address: address.to_string(),
+                    file: server.builder.file().display().to_string(),
+                },
                 None => Outcome::Failed("no door is open".to_owned()),
             },
             Ok(instruction) => carry_out(&server.gateway.house.load_full(), instruction).await,

@@ -13,7 +13,7 @@ use crate::upstream::Certificate;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Instruction {
-    /// Where is the first door?
+    /// Where is the first door, and which configuration is it of?
     Listening,
     /// Visit this device, name to probe.
     Check {
@@ -49,8 +49,13 @@ pub enum Outcome {
     Failed(String),
     /// Of an examination: what was found, good or bad.
     Examined(Findings),
-    /// Where the first door is, with the port that it got.
-    Listening(String),
+    /// The server that runs.
+    Listening {
+        /// Where the first door is, with the port that it got.
+        address: String,
+        /// The configuration that it reads: an absolute path, as text.
+        file: String,
+    },
     /// Certificates, the pinned and the presented one.
     Certificates {
         /// What is pinned.

@@ -180,12 +180,12 @@ fn accept_pinned(pin: &Pin, follow: bool, shown: &Certificate) -> Result<(), Err
     }
     pin.note_refused(Some(shown));
     Err(untrusted(format!(
-        "the device shows another certificate than the one pinned (pinned {}, shown {}): if you know why, since you \
-         replaced or reset it, say, compare the one shown with what the device itself tells, and accept it with \
-         `keyward trust {}`; if not, somebody may stand in between: nothing was sent there",
+        "the device shows another certificate than the one pinned: if you replaced or reset it, compare the one shown with \
+         the device's own and accept it by `keyward trust {}`; if not, somebody may stand in between, and nothing was sent \
+         there (pinned {}, shown {})",
+        pin.device(),
         pinned.certificate.fingerprint(),
-        shown.fingerprint(),
-        pin.device()
+        shown.fingerprint()
     )))
 }
 

@@ -52,3 +52,22 @@ fn a_stanza_is_ready_but_for_what_is_to_be_filled_in() {
     let read = crate::config::parse(&filled, "proxy.toml".as_ref(), &environment, &crate::vendor::Registry);
     assert_eq!(read.unwrap().devices[0].url.to_string(), "https://envoy.local");
 }
+
+#[test]
+fn what_is_to_be_done_next_fits_whether_there_is_a_file_yet() {
+    let found = recognised(vec![
+        sighting(None, "egauge1.local", &[]),
+        sighting(Some("_enphase-envoy._tcp"), "envoy.local", &[]),
+    ]);
+    let names = ["meter".to_owned(), "solar".to_owned()];
+    let [meter, solar] = [
+        "meter --vendor egauge --url https://egauge1.local",
+        "solar --vendor enphase --url https://envoy.local",
+    ];
+    let told = |is_first| commands(&found, &names, is_first);
+    assert_eq!(told(true), [format!("keyward init {meter}"), format!("keyward add {solar}")]);
+    assert_eq!(told(false), [format!("keyward add {meter}"), format!("keyward add {solar}")]);
+    assert!(
+        nobody(true).contains("`keyward init` asks") && nobody(false).contains("`keyward add DEVICE` asks")
+    );
+}

@@ -37,6 +37,18 @@ async fn a_file_that_was_spoilt_since_the_start_says_nothing_of_the_server() {
 }
 
 #[tokio::test]
+async fn a_pipe_in_the_place_of_the_file_keeps_nobody_waiting() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    let process = Process::new(&device.table("meter", ""));
+    let server = process.start(&["run"]);
+    server.address().await;
+    std::fs::remove_file(process.path("proxy.toml")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(process.path("proxy.toml")).status().unwrap();
+    assert!(made.success());
+    assert_eq!(process.carry_out(&["health"]).await.code, Some(0));
+}
+
+#[tokio::test]
 async fn without_a_state_folder_it_is_found_by_its_address() {
     let device = Device::new(Generic::new(Scheme::Bearer));
     let process = Process::new(&format!("state = \"taken\"\n{}", device.table("meter", "")));

@@ -393,7 +393,7 @@ async fn an_old_pin_of_the_name_is_told_with_what_helps() {
     {
         assert!(ended.err.contains(advice), "{advice}: {}", ended.err);
     }
-    assert!(!ended.err.contains("if you know why"), "{}", ended.err);
+    assert!(!ended.err.contains("if you replaced or reset it"), "{}", ended.err);
     std::fs::remove_file(process.path("certs/meter.pem")).unwrap();
     let ended = process.carry_out(&words(&["init"], &told)).await;
     assert_eq!(ended.code, Some(0), "{ended:?}");
@@ -444,6 +444,36 @@ async fn whoever_writes_a_first_file_beside_a_keyward_that_listens_there_is_not_
     assert!(ended.out.contains("End it") && !ended.out.contains("whose page"), "{}", ended.out);
     let again = "then `keyward run --config other.toml`";
     assert!(ended.code == Some(0) && ended.out.contains(again), "{ended:?}");
+}
+
+#[tokio::test]
+async fn whoever_writes_another_file_is_told_that_the_keyward_that_runs_here_does_not_read_it() {
+    let first = Device::new(Generic::new(Scheme::Bearer));
+    let (second, _) = meter();
+    let process = Process::new(&first.table("heat", ""));
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    let process = process.with("KEYWARD_LISTEN", address.to_string());
+    let told = flags(&process, &second);
+    let ended = process.carry_out(&words(&["init", "--config", "other.toml"], &told)).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let free = format!("another port (KEYWARD_LISTEN=127.0.0.1:{})", address.port().wrapping_add(1));
+    for words in [
+        &format!("The keyward that runs here reads {}, and", process.path("proxy.toml").display()),
+        "a `state` of its own",
+        &free,
+        "then `keyward run --config other.toml`",
+    ] {
+        assert!(ended.out.contains(words), "{words}: {}", ended.out);
+    }
+    assert!(!ended.out.contains("takes it over"), "{}", ended.out);
+    std::fs::create_dir(process.path("etc")).unwrap();
+    symlink("../proxy.toml", process.path("etc/link.toml")).unwrap();
+    let state = process.path("state").display().to_string();
+    let process = process.with("KEYWARD_STATE", state);
+    let ended = process.carry_out(&words(&["add", "meter", "--config", "etc/link.toml"], &told)).await;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.out.contains("takes it over by itself"), "another name of the same file: {}", ended.out);
 }
 
 #[tokio::test]

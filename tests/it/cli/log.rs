@@ -4,6 +4,8 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
 
+use keyward::twin::Certificate;
+use keyward::twin::egauge::{Egauge, EgaugeSettings};
 use keyward::twin::generic::{Generic, Scheme};
 use tokio::net::TcpStream;
 
@@ -150,6 +152,24 @@ async fn a_device_that_goes_on_refusing_is_not_said_to_answer_again() {
     device.twin.readmit();
     assert_eq!(get(address, "/meter/twin/sample").await.status, 200);
     assert_eq!(server.logs("answers again").await.matches("answers again").count(), 1);
+}
+
+#[tokio::test]
+async fn what_keeps_a_request_from_its_session_is_said_once_and_of_that_request() {
+    let device = Device::new(Egauge::new(EgaugeSettings::default()));
+    let process = Process::new(&device.table("meter", ""));
+    std::fs::create_dir(process.path("certs")).unwrap();
+    std::fs::write(process.path("certs/meter.pem"), Certificate::self_signed().unwrap().pem()).unwrap();
+    let server = process.start(&["run"]);
+    let address = server.address().await;
+    assert_eq!(get(address, "/meter/api/register").await.json()["fault"], "certificate_changed");
+    assert_eq!(process.carry_out(&["check"]).await.code, Some(1));
+    server.signal("TERM").await;
+    let log = server.ends().await.err;
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("keyward trust meter")).collect();
+    let [of_request, of_check] = lines.as_slice() else { panic!("{log}") };
+    assert!(of_request.contains("request=") && of_request.contains("certificate_changed"), "{of_request}");
+    assert!(of_check.contains("a check failed") && of_check.contains("certificate_changed"), "{of_check}");
 }
 
 #[tokio::test]

@@ -185,6 +185,24 @@ async fn the_state_of_a_device_follows_its_last_exchange() {
 }
 
 #[tokio::test]
+async fn a_check_that_fails_says_how_the_device_is_and_counts_among_no_requests() {
+    let mut door = Door::new().await;
+    door.device.leave().await;
+    door.lab.check("meter").await.unwrap_err();
+    let listed = door.lab.listed("meter").await;
+    assert_eq!((&listed["state"], &listed["fault"]), (&"down".into(), &"device_unreachable".into()));
+    assert_eq!((&listed["requests"], &listed["errors"]), (&0.into(), &0.into()), "an error of no request");
+    let metrics = door.lab.get("/metrics").await;
+    assert!(metrics.text().contains("keyward_device_up{device=\"meter\"} 0"), "{}", metrics.text());
+    assert!(!metrics.text().contains("keyward_faults_total{"), "no answer of keyward's: {}", metrics.text());
+    let page = door.lab.get("/").await;
+    assert!(page.text().contains("just now</time> <code>device_unreachable</code>"), "{}", page.text());
+    door.lab.get("/meter/twin/sample").await;
+    let listed = door.lab.listed("meter").await;
+    assert_eq!((&listed["requests"], &listed["errors"]), (&1.into(), &1.into()));
+}
+
+#[tokio::test]
 async fn after_a_restart_a_device_is_unknown_until_it_is_asked_though_its_login_rests() {
     let device = Device::new(Egauge::new(EgaugeSettings::default()));
     device.twin.lock_out();

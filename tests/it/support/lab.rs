@@ -1,5 +1,6 @@
 //! A real server on a free port, with folders of its own.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -177,6 +178,18 @@ impl Lab {
         let list = self.get("/-/devices").await.json();
         let mut devices = list["devices"].as_array().unwrap().iter();
         devices.find(|listed| listed["name"] == device).expect("a device of this name").clone()
+    }
+}
+
+impl Drop for Lab {
+    /// What a server was saving when its test ended is written to the end by a thread of its own, and would be left in a
+    /// folder that is removed meanwhile. What is gone is not made anew.
+    fn drop(&mut self) {
+        while let Err(error) = std::fs::remove_dir_all(self.folder.path()) {
+            if error.kind() != ErrorKind::DirectoryNotEmpty {
+                break;
+            }
+        }
     }
 }
 

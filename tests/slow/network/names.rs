@@ -158,7 +158,7 @@ async fn devices_that_show_themselves_are_found_and_others_are_not() {
     let process = hosts.process("0.0.0.0:0");
     let nobody = process.carry_out(&["discover"]).await;
     assert_eq!((nobody.code, nobody.out.as_str()), (Some(1), ""), "{nobody:?}");
-    assert!(nobody.err.contains("keyward init"), "{nobody:?}");
+    assert!(nobody.err.contains("`keyward add DEVICE` asks"), "{nobody:?}");
     let announce =
         |arguments: [&'static str; 5]| python(&hosts.caller, ANNOUNCER, Box::leak(Box::new(arguments)));
     let gateway =
