@@ -108,11 +108,15 @@ enum Count {
 }
 
 impl Clock {
-    /// The system's clocks.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    /// The machine's clocks.
     pub fn system() -> Self {
-        let clock = Self::of(|| SystemTime::now().into(), || Duration::ZERO);
-        Self { count: Count::Machine { before: since_switched_on() }, ..clock }
+        Self { count: Count::Machine { before: since_switched_on() }, ..Self::of_runtime() }
+    }
+
+    /// The machine's wall clock, and tokio's: a test turns it forward, and simulated devices with it.
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
+    pub fn of_runtime() -> Self {
+        Self::of(|| SystemTime::now().into(), || Duration::ZERO)
     }
 
     /// A clock that shows `moment` now, on a machine that never sleeps.

@@ -121,7 +121,7 @@ impl Cloud {
             logins: 0,
             fetches: 0,
         };
-        let (clock, journal) = (Clock::system(), Journal::default());
+        let (clock, journal) = (Clock::of_runtime(), Journal::default());
         Arc::new(Self { settings, clock, journal, state: Mutex::new(state) })
     }
 

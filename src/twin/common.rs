@@ -59,7 +59,7 @@ const PRIVATE: [(&str, &str); 17] = [
 ];
 
 pub(super) fn routes(gate: Arc<dyn Gate>) -> Router {
-    let clock = Clock::system();
+    let clock = Clock::of_runtime();
     Router::new()
         .route("/twin/sample", get(move || async move { sample(clock) }))
         .route("/twin/echo", any(echo))

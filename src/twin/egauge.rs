@@ -119,7 +119,7 @@ impl Egauge {
         };
         Arc::new(Self {
             settings,
-            clock: Clock::system(),
+            clock: Clock::of_runtime(),
             journal: Journal::default(),
             state: Mutex::new(state),
         })

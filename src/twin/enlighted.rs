@@ -100,7 +100,7 @@ impl Enlighted {
     /// A server that was just switched on.
     pub fn new(settings: EnlightedSettings) -> Arc<Self> {
         let state = State { api_key: settings.api_key.clone(), calls: HashMap::new(), cookies: Vec::new() };
-        let (clock, journal) = (Clock::system(), Journal::default());
+        let (clock, journal) = (Clock::of_runtime(), Journal::default());
         Arc::new(Self { settings, clock, journal, state: Mutex::new(state) })
     }
 

@@ -91,7 +91,7 @@ impl Enphase {
             desk_open: true,
             used: HashSet::new(),
         };
-        let (clock, journal) = (Clock::system(), Journal::default());
+        let (clock, journal) = (Clock::of_runtime(), Journal::default());
         Arc::new(Self {
             settings,
             cloud,

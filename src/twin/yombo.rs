@@ -69,7 +69,7 @@ impl Yombo {
             starting: settings.starting,
             commands: Vec::new(),
         };
-        let (clock, journal) = (Clock::system(), Journal::default());
+        let (clock, journal) = (Clock::of_runtime(), Journal::default());
         Arc::new(Self { settings, clock, journal, state: Mutex::new(state) })
     }
 

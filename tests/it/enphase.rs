@@ -308,7 +308,7 @@ async fn a_configured_token_needs_no_cloud() {
 async fn a_configured_token_that_has_ended_is_refused_with_its_date() {
     let mut home = Home::usual().await;
     let token = home.cloud.mint(&EnphaseSettings::default().serial, Some(Duration::ZERO));
-    let today = keyward::clock::Clock::system().now().to_string();
+    let today = keyward::clock::Clock::of_runtime().now().to_string();
     home.lab.reconfigure(&home.with_token_only(token.expose())).await;
     let problem = home.read().await.problem();
     assert_eq!(problem.fault, "login_refused");

@@ -15,7 +15,7 @@ use crate::support::{Device, Door, End, Lab};
 const DAY: Duration = Duration::DAY;
 
 fn now() -> OffsetDateTime {
-    let millis = keyward::clock::Clock::system().now().as_millis();
+    let millis = keyward::clock::Clock::of_runtime().now().as_millis();
     OffsetDateTime::from_unix_timestamp(millis / 1000).unwrap()
 }
 

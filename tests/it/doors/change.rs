@@ -182,7 +182,7 @@ async fn a_socket_goes_to_the_door_of_its_address_and_a_door_takes_one_for_each_
         let file = folder.path().join("proxy.toml");
         let config = config::parse(&doors, &file, &Environment::default(), &Registry).unwrap();
         let handed = [&six, &four].map(|socket| socket.try_clone().unwrap()).into();
-        let server = Server::bind(config, Clock::system(), handed).await.unwrap();
+        let server = Server::bind(config, Clock::of_runtime(), handed).await.unwrap();
         let mut bound: Vec<_> = server.addresses().into_iter().map(|(address, _)| address).collect();
         bound.sort_unstable();
         assert_eq!(bound, addresses);

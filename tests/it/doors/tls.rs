@@ -51,7 +51,7 @@ async fn a_self_signed_certificate_is_renewed_with_its_key_before_clients_refuse
         let read = keyward::upstream::Certificate::read(&der).unwrap();
         (read.not_before.as_seconds(), read.not_after.as_seconds())
     };
-    let now = Clock::system().now().as_seconds();
+    let now = Clock::of_runtime().now().as_seconds();
     let made = dates();
     assert!(made.0 < now && (819 * DAY..=825 * DAY).contains(&(made.1 - made.0)), "{made:?}");
     // Before its last days it stays as it is, and after a start in those it is another one of the same key.
@@ -69,7 +69,7 @@ async fn a_self_signed_certificate_is_renewed_with_its_key_before_clients_refuse
     let mut long = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
     long.not_after = rcgen::date_time_ymd(2049, 12, 31);
     fs::write(&cert, long.self_signed(&pair).unwrap().pem()).unwrap();
-    building.lab.set_clock(Clock::system());
+    building.lab.set_clock(Clock::of_runtime());
     building.lab.restart(End::Stopped).await;
     let (begins, ends) = dates();
     assert!(ends - begins <= 825 * DAY);

@@ -47,7 +47,7 @@ async fn an_error_of_its_own_costs_one_request_and_leaves_nothing_behind() {
         config::parse(&text, &folder.path().join("proxy.toml"), &Environment::default(), &Registry).unwrap();
     let driver = &mut config.devices[0].driver;
     driver.vendor = Arc::new(Mistaken(Arc::clone(&driver.vendor)));
-    let server = Server::bind(config, Clock::system(), Vec::new()).await.unwrap();
+    let server = Server::bind(config, Clock::of_runtime(), Vec::new()).await.unwrap();
     let (address, _) = server.addresses()[0];
     let stop = CancellationToken::new();
     let running = tokio::spawn(server.run(stop.clone().cancelled_owned()));

@@ -47,7 +47,7 @@ impl Lab {
 
     /// Starts it with the folders as they are.
     pub(crate) async fn start(&mut self) {
-        let clock = self.clock.unwrap_or_else(Clock::system);
+        let clock = self.clock.unwrap_or_else(Clock::of_runtime);
         let server = loop {
             match Server::bind(self.read().unwrap(), clock, Vec::new()).await {
                 // A process that another test is starting has a copy of the lock until its program begins.

@@ -37,7 +37,7 @@ fn named(name: &str, (from, to): Dates) -> Certificate {
 /// A clock that is so many days off.
 fn clock(days: i64) -> Clock {
     const MILLIS: i64 = 24 * 60 * 60 * 1000;
-    Clock::starting_at(Timestamp::from_millis(Clock::system().now().as_millis() + days * MILLIS))
+    Clock::starting_at(Timestamp::from_millis(Clock::of_runtime().now().as_millis() + days * MILLIS))
 }
 
 struct Roof {

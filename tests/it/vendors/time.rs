@@ -16,7 +16,7 @@ const YEAR: i64 = 365 * 24 * 3600 * 1000;
 
 #[tokio::test]
 async fn a_wall_clock_that_is_wrong_is_a_hint_and_no_more() {
-    let right = Clock::system().now().as_millis();
+    let right = Clock::of_runtime().now().as_millis();
     for wrong in [right - YEAR, right + YEAR, 30_000] {
         for twin in twin::every().await.unwrap() {
             let mut bench = Bench::of(twin).await;
@@ -32,7 +32,7 @@ async fn a_wall_clock_that_is_wrong_is_a_hint_and_no_more() {
             }
             // The next start is on a day far from that of the last.
             let logins = bench.twin.logins();
-            bench.lab.set_clock(Clock::system());
+            bench.lab.set_clock(Clock::of_runtime());
             bench.lab.restart(End::Killed).await;
             bench.reads().await;
             bench.reads().await;
