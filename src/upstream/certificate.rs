@@ -8,6 +8,7 @@ use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
 use x509_parser::public_key::PublicKey;
+use x509_parser::x509::X509Name;
 
 use crate::clock::Timestamp;
 
@@ -20,9 +21,9 @@ pub struct Certificate {
     pub(super) spki: Vec<u8>,
     /// DER of subject and issuer, for comparing: what is printed may look the same.
     pub(super) names: [Vec<u8>; 2],
-    /// Distinguished name of whom it names.
+    /// Distinguished name of whom it names, as it may be printed.
     pub subject: String,
-    /// Distinguished name of who signed it.
+    /// Distinguished name of who signed it, likewise.
     pub issuer: String,
     /// Start of its validity.
     pub not_before: Timestamp,
@@ -51,8 +52,8 @@ impl Certificate {
             der: der.to_vec(),
             spki: parsed.public_key().raw.to_vec(),
             names: [parsed.subject().as_raw().to_vec(), parsed.issuer().as_raw().to_vec()],
-            subject: parsed.subject().to_string(),
-            issuer: parsed.issuer().to_string(),
+            subject: printable(parsed.subject()),
+            issuer: printable(parsed.issuer()),
             not_before: Timestamp::from_seconds(validity.not_before.timestamp()),
             not_after: Timestamp::from_seconds(validity.not_after.timestamp()),
             rsa_bits,
@@ -80,6 +81,20 @@ impl Certificate {
     }
 }
 
+/// Whoever makes a certificate writes what they like into it, and a person reads it who is about to trust it: what moves
+/// a terminal's cursor or turns its text around is spelled out.
+fn printable(name: &X509Name<'_>) -> String {
+    let text = name.to_string();
+    let mut printable = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\'' | '"' => printable.push(letter),
+            _ => printable.extend(letter.escape_debug()),
+        }
+    }
+    printable
+}
+
 /// The hosts that a certificate is for (RFC 5280 section 4.2.1.6), as a person would write them.
 pub(super) fn names(der: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, parsed)) = X509Certificate::from_der(der) else { return Vec::new() };
@@ -99,4 +114,24 @@ pub(super) fn names(der: &CertificateDer<'_>) -> Vec<String> {
 /// Upper-case hex with colons between the bytes.
 pub(super) fn fingerprint(sha256: &[u8; 32]) -> String {
     sha256.map(|byte| format!("{byte:02X}")).join(":")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_moves_no_cursor_and_begins_no_line() {
+        let mut parameters = rcgen::CertificateParams::default();
+        let name = "O'Brien \u{fc}ber\nall is well\u{1b}[8m\u{202e}\u{85}";
+        parameters.distinguished_name = rcgen::DistinguishedName::new();
+        parameters.distinguished_name.push(rcgen::DnType::CommonName, name);
+        let made = parameters.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+        let read = Certificate::read(made.der()).unwrap();
+        assert_eq!(
+            read.subject,
+            r"CN=O'Brien \u{fc}ber\nall is well\u{1b}[8m\u{202e}\u{85}".replace(r"\u{fc}", "\u{fc}")
+        );
+        assert_eq!(read.issuer, read.subject);
+    }
 }

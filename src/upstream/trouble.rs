@@ -110,7 +110,7 @@ impl Trouble {
         }
         Self::Garbled(match (began, is_tls) {
             (Beginning::Http, _) if error.is_parse_too_large() => format!(
-                "the head of what {place} answers is larger than keyward reads (64 KiB, 200 lines): ask the device for less"
+                "the head of what {place} answers is larger than keyward reads (64 KiB, 100 lines): ask the device for less"
             ),
             (Beginning::Http, _) => format!(
                 "what {place} answers begins as HTTP, and its head breaks the rules of HTTP/1.1: update its firmware, or \
