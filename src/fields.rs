@@ -19,3 +19,9 @@ pub fn first(headers: &HeaderMap, name: HeaderName) -> Option<&HeaderValue> {
 pub fn has(headers: &HeaderMap, name: HeaderName) -> bool {
     first(headers, name).is_some()
 }
+
+/// Whether two names are one to many a server, to which an underscore is a dash.
+pub fn are_alike(name: &str, other: &str) -> bool {
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    name.len() == other.len() && name.bytes().map(dashed).eq(other.bytes().map(dashed))
+}

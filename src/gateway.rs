@@ -48,8 +48,8 @@ use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use admit::Admitted;
 pub use admit::Arrival;
+use admit::{Admitted, Shown};
 use call::{Call, Fetch, Trip};
 use fault::{Fault, Kind};
 pub use house::{Device, House, Welcome};
@@ -67,7 +67,7 @@ use crate::clock::Clock;
 use crate::keeper::Finding;
 use crate::metrics::Metrics;
 use crate::upstream::Replay;
-use crate::vendor::{Asked, Verdict};
+use crate::vendor::{Asked, Verdict, retry_after};
 
 /// Bodies up to this many bytes are kept for a second attempt.
 const REPLAYED: usize = 64 * 1024;
@@ -172,6 +172,13 @@ impl Gateway {
         let route = route::find(house, asked, admitted)?;
         let (Route::Hop(Hop { device, .. }) | Route::Slash { device, .. }) = &route;
         let permitted = admitted.shown.permit(&device.name, &asked.method);
+        let permitted = match &admitted.shown {
+            // What it opens, it opens in no other name.
+            Shown::Key(_) => {
+                permitted.and_then(|()| admitted.shown.permit(&device.name, &permit::meant(asked)))
+            }
+            _ => permitted,
+        };
         permitted.map_err(|fault| fault.at(&device.name))?;
         Ok(route)
     }
@@ -246,7 +253,12 @@ impl Gateway {
                     challenges += 1;
                     own = Some(device.keeper.own(&lease, session));
                 }
-                Verdict::Starting(detail) => return Err(Fault::new(Kind::DeviceStarting, detail)),
+                Verdict::Starting(detail) => {
+                    device.respite.learn(head.status, &head.headers, self.clock);
+                    let wait = retry_after(&head.headers, self.clock.now());
+                    let fault = Fault::new(Kind::DeviceStarting, detail);
+                    return Err(Fault { retry_after: wait.or(fault.retry_after), ..fault });
+                }
                 Verdict::Again { clock, wait, busy } => {
                     respond::take_in((head, body), call.deadline).await;
                     if std::mem::replace(&mut signed_anew, true) {

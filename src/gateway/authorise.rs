@@ -12,7 +12,7 @@ use super::connection::{becomes_websocket, nominated};
 use super::fault::Fault;
 use super::route::{self, Hop};
 use super::via::Via;
-use crate::fields;
+use crate::fields::{self, are_alike};
 use crate::keeper::Lease;
 use crate::vendor::{Cookies, cookie_name};
 
@@ -119,12 +119,6 @@ fn is_for_device(name: &HeaderName, carriers: &[&str]) -> bool {
     let begins_like = |family: &&str| name.get(..family.len()).is_some_and(|begin| are_alike(begin, family));
     !(NOT_FORWARDED.iter().chain(carriers).any(|other| are_alike(name, other))
         || NOT_FORWARDED_FAMILIES.iter().any(begins_like))
-}
-
-/// A name with underscores is the same name to many servers.
-fn are_alike(name: &str, other: &str) -> bool {
-    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
-    name.len() == other.len() && name.bytes().map(dashed).eq(other.bytes().map(dashed))
 }
 
 /// Where a device is a site of its own, its pages have cookies of their own beside those of its scheme.

@@ -3,11 +3,14 @@
 //! A reference is read as browsers read it (the URL standard of the WHATWG), since it is they who could be led from
 //! one device to another: to them a backslash is a slash, a tab is nothing, `%2e` is a dot and `http:x` is relative.
 
-use http::header::HeaderValue;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request;
 use url::Url;
 
 use super::route::{self, Hop};
+
+/// The fields that refer to where something is (RFC 9110 sections 8.7 and 10.2.2).
+pub(super) const REWRITTEN: [HeaderName; 2] = [header::LOCATION, header::CONTENT_LOCATION];
 
 /// Rewrites a reference to the device, or to `localhost` as some say, to where the device is behind this door. One that
 /// leads there by itself stays as it is, and so does one to elsewhere, unless that is another device's.
@@ -15,6 +18,21 @@ pub(super) fn rewrite(hop: &Hop, asked: &request::Parts, value: &HeaderValue) ->
     let told = String::from_utf8_lossy(value.as_bytes());
     let rewritten = at_door(hop, asked, &told);
     rewritten.and_then(|location| HeaderValue::from_str(&location).ok()).unwrap_or_else(|| value.clone())
+}
+
+/// The fields, beside those that are [rewritten](rewrite), in which a device quotes the credential that it got in its
+/// query: by `Refresh`, `Link` or a name of its own it would go where it leads.
+pub(super) fn quoting(hop: &Hop, told: &HeaderMap) -> Vec<HeaderName> {
+    let carriers = hop.device.vendor.carriers().query;
+    if carriers.is_empty() {
+        return Vec::new();
+    }
+    let quotes = |value: &HeaderValue| {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        text.split('?').skip(1).any(|query| route::without(query, &carriers) != query)
+    };
+    let quoting = told.iter().filter(|(name, value)| !REWRITTEN.contains(name) && quotes(value));
+    quoting.map(|(name, _)| name.clone()).collect()
 }
 
 fn at_door(hop: &Hop, asked: &request::Parts, told: &str) -> Option<String> {

@@ -1,15 +1,35 @@
 //! Whether this request may go to this device.
 
+use std::borrow::Cow;
+
 use http::{Method, header, request};
 
 use super::fault::{Fault, Kind, cut};
 use super::route::Hop;
 use super::{Device, admit, connection};
 use crate::config::{PathPattern, Rights};
-use crate::fields;
+use crate::fields::{self, are_alike};
 
 /// What a device may be asked for where `access` is `"read"`.
 const READING: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
+
+/// Headers by which many a web framework takes a request for one of another method than its own.
+const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// The method that a device may take a request for: another than its own where a header names one that writes.
+pub(super) fn meant(asked: &request::Parts) -> Cow<'_, Method> {
+    let mut named = asked
+        .headers
+        .iter()
+        .filter(|(name, _)| OVERRIDES.iter().any(|other| are_alike(name.as_str(), other)));
+    let writing = named.find_map(|(_, value)| {
+        // What is no method is none that only reads.
+        let method =
+            Method::from_bytes(&value.as_bytes().trim_ascii().to_ascii_uppercase()).unwrap_or(Method::POST);
+        (!READING.contains(&method)).then_some(method)
+    });
+    writing.map_or(Cow::Borrowed(&asked.method), Cow::Owned)
+}
 
 /// Lets a request through to its device.
 pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
@@ -47,7 +67,7 @@ pub(super) fn opens_by_link(device: &Device) -> bool {
 
 /// Whether this may change something at the device.
 pub(super) fn may_act(hop: &Hop, asked: &request::Parts) -> bool {
-    !asked.method.is_safe() || is_acting_get(hop, asked)
+    !meant(asked).is_safe() || is_acting_get(hop, asked)
 }
 
 pub(super) fn too_large(device: &str, most: u64) -> Fault {
@@ -61,10 +81,11 @@ pub(super) fn too_large(device: &str, most: u64) -> Fault {
 fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
     let name = &hop.device.name;
     let allow = format!("to allow it, set access = \"full\" under [devices.{name}] in proxy.toml");
-    if !READING.contains(&asked.method) {
+    let method = meant(asked);
+    if !READING.contains(&method) {
         return Err(Fault::new(
             Kind::ReadOnly,
-            format!("{name} may only be read, and {} writes: {allow}", cut(asked.method.as_str())),
+            format!("{name} may only be read, and {} writes: {allow}", cut(method.as_str())),
         ));
     }
     if connection::becomes_websocket(asked) {

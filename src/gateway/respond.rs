@@ -164,11 +164,11 @@ fn headers(
     let length = told.remove(header::CONTENT_LENGTH);
     let is_going = |name: &&HeaderName| nominated.contains(name) || !is_for_caller(hop, name);
     let going: Vec<_> = told.keys().filter(is_going).cloned().collect();
-    for name in going {
+    for name in going.into_iter().chain(location::quoting(hop, &told)) {
         told.remove(name);
     }
     for (name, value) in &mut told {
-        if [header::LOCATION, header::CONTENT_LOCATION].contains(name) {
+        if location::REWRITTEN.contains(name) {
             *value = location::rewrite(hop, asked, value);
         }
     }
@@ -204,7 +204,7 @@ fn is_for_caller(hop: &Hop, name: &HeaderName) -> bool {
 
 /// Whether a field may stand behind a body: what is looked at before it passes may not.
 fn is_for_trailers(name: &HeaderName) -> bool {
-    let is_reference = [header::LOCATION, header::CONTENT_LOCATION].contains(name);
+    let is_reference = location::REWRITTEN.contains(name);
     !is_reference && !NOT_PASSED.contains(&name.as_str()) && !name.as_str().starts_with(NOT_PASSED_FAMILY)
 }
 

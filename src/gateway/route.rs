@@ -11,6 +11,7 @@ use super::admit::{Admitted, Shown, Site};
 use super::fault::{Fault, Kind, cut};
 use super::{Device, House};
 use crate::config::PathPattern;
+use crate::fields::are_alike;
 
 /// As often as this a path may be encoded; nobody needs more, and each round costs time.
 const MAX_DECODED: usize = 4;
@@ -183,7 +184,7 @@ pub(super) fn without<'a>(query: &'a str, carriers: &[&str]) -> Cow<'a, str> {
     let carries = |parameter: &str| {
         let name = parameter.split('=').next().unwrap_or_default().replace('+', " ");
         let name = percent_decode(name.as_bytes()).decode_utf8_lossy().into_owned();
-        carriers.iter().any(|carrier| name.trim() == *carrier)
+        carriers.iter().any(|carrier| are_alike(name.trim(), carrier))
     };
     // Some servers split at semicolons too.
     let kept = query.split('&').filter(|parameter| !parameter.split(';').any(carries));

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{HeaderName, response};
+use http::{HeaderName, header, response};
 
-use super::{Account, Asked, Carriers, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed};
+use super::{Account, Asked, Carriers, Cookies, Refusal, Session, Stamp, Vendor, Verdict, Visit, fixed};
 use crate::config::{SecretSource, Section};
 
 struct Header {
@@ -30,7 +30,9 @@ impl Vendor for Header {
     }
 
     fn carriers(&self) -> Carriers<'_> {
-        Carriers { headers: vec![self.name.as_str()], ..Carriers::default() }
+        // Which cookie it is stands in its value.
+        let cookies = if self.name == header::COOKIE { Cookies::Every } else { Cookies::default() };
+        Carriers { headers: vec![self.name.as_str()], cookies, ..Carriers::default() }
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {

@@ -218,6 +218,23 @@ async fn a_yombo_gateway_that_is_starting_is_said_to_be() {
 }
 
 #[tokio::test]
+async fn a_gateway_that_says_when_it_will_have_started_is_left_alone_until_then() {
+    let device = Scripted::new(|nth| match nth {
+        0 => answer("503 Booting", "Content-Type: application/json\r\nRetry-After: 9\r\n", "{}"),
+        _ => answer("200 OK", "", "{}"),
+    })
+    .await;
+    let table = device.table("house", "").replace("\"open\"", "\"yombo\"\nauth_key = \"key\"");
+    let lab = Lab::new(&table).await;
+    let reply = lab.get("/house/api/v1/lib/devices").await;
+    assert_eq!((reply.fault().as_str(), reply.header("retry-after")), ("device_starting", "9"));
+    assert_eq!(lab.get("/house/api/v1/lib/devices").await.fault(), "device_busy");
+    assert_eq!(device.heard().len(), 1);
+    pass(Duration::from_secs(10)).await;
+    assert_eq!(lab.get("/house/api/v1/lib/devices").await.status, 200);
+}
+
+#[tokio::test]
 async fn who_does_not_say_what_it_accepts_gets_a_yombo_gateways_data() {
     let device = Device::new(Yombo::new(YomboSettings::default()));
     let lab = Lab::new(&device.table("house", "")).await;

@@ -1,8 +1,9 @@
 //! Headers there and back.
 
 use http::Method;
+use keyward::twin::egauge::{Egauge, EgaugeSettings};
 
-use crate::support::{Act, Ask, Door, Lab, Scripted};
+use crate::support::{Act, Ask, Device, Door, Lab, Scripted};
 
 #[tokio::test]
 async fn what_concerns_one_connection_ends_there() {
@@ -179,4 +180,28 @@ async fn what_may_pass_for_a_document_is_confined_too() {
             reply.headers.get_all("content-security-policy").iter().map(|it| it.to_str().unwrap()).collect();
         assert!(policies.iter().any(|policy| policy.starts_with("sandbox")), "{kind:?}: {policies:?}");
     }
+}
+
+#[tokio::test]
+async fn a_request_that_names_another_method_is_one_of_that_method_too() {
+    const KEY: &str = "[access.keys.panel]\nkey = \"a-key-of-twenty-signs\"\nmethods = [\"GET\"]\n";
+    let meter = Device::new(Egauge::new(EgaugeSettings::default()));
+    let [reader, holder] = [
+        Lab::new(&meter.table("meter", "access = \"read\"\n")).await,
+        Lab::new(&(meter.table("meter", "") + KEY)).await,
+    ];
+    for name in ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override", "X_HTTP_Method_Override"] {
+        for method in ["DELETE", "put", "a method"] {
+            let ask = Ask::get("/meter/api/register?rate").with(name, method);
+            assert_eq!(reader.send(&ask).await.fault(), "read_only", "{name}: {method}");
+            let ask = ask.with("X-API-Key", "a-key-of-twenty-signs");
+            assert_eq!(holder.send(&ask).await.fault(), "key_not_allowed", "{name}: {method}");
+        }
+        let ask = Ask::get("/meter/api/register?rate").with(name, "get");
+        assert_eq!(reader.send(&ask).await.status, 200, "{name}");
+        assert_eq!(holder.send(&ask.with("X-API-Key", "a-key-of-twenty-signs")).await.status, 200, "{name}");
+    }
+    assert!(
+        meter.twin.arrivals().iter().all(|arrival| arrival.headers.values().all(|value| value != "DELETE"))
+    );
 }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use keyward::twin::{Certificate, every, serve};
 
 use super::Bench;
-use crate::support::{Ask, Device, Lab};
+use crate::support::{Act, Ask, Device, Lab, Scripted};
 
 /// What a caller says that means to be somebody else.
 const FORGED: &str = "mallory";
@@ -209,4 +209,43 @@ async fn the_token_that_a_caller_gets_of_a_meter_has_the_claims_of_its_sheet() {
         let reply = bench.lab.send(&bench.sample().with("Authorization", &format!("Bearer {token}"))).await;
         assert_eq!(reply.status, 200);
     }
+}
+
+#[tokio::test]
+async fn a_credential_in_the_query_leaves_by_no_header_and_under_no_twin_of_its_name() {
+    const LINES: &str = "Refresh: 0; url=/next?a=1&api-key=s3cret%26val\r\nLink: </x?api_key=s3cret%26val>; rel=next\r\n\
+        X-Asked: GET /x?b=2;api-key=s3cret\r\nX-Other: /x?a=1&b=2\r\n";
+    let device = Scripted::new(|_| {
+        Act::Answer(format!("HTTP/1.1 200 OK\r\n{LINES}Content-Length: 2\r\n\r\n{{}}").into())
+    })
+    .await;
+    let lab = Lab::new(
+        &device
+            .table("meter", "")
+            .replace("\"open\"", "\"query\"\nname = \"api-key\"\nvalue = \"s3cret&val\""),
+    )
+    .await;
+    let reply = lab.get("/meter/x?api_key=mine&a=1&API%5Fkey=2&api-key=3&api%5fkey=4").await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(device.heard()[0].target(), "/x?a=1&API%5Fkey=2&api-key=s3cret%26val");
+    assert_eq!(reply.header("x-other"), "/x?a=1&b=2");
+    assert!(reply.headers.values().all(|value| !value.to_str().unwrap().contains("s3cret")), "{reply:?}");
+}
+
+#[tokio::test]
+async fn a_credential_in_a_cookie_header_is_the_only_one_there() {
+    let device = Scripted::new(|_| {
+        Act::Answer(b"HTTP/1.1 200 OK\r\nSet-Cookie: sid=next\r\nContent-Length: 2\r\n\r\n{}".to_vec())
+    })
+    .await;
+    let lab = Lab::new(
+        &device
+            .table("meter", "hosts = [\"meter.example\"]\n")
+            .replace("\"open\"", "\"header\"\nname = \"Cookie\"\nvalue = \"sid=ours\""),
+    )
+    .await;
+    let reply = lab.send(&Ask::get("/x").with("Host", "meter.example").with("Cookie", "sid=mine; b=c")).await;
+    assert_eq!(reply.status, 200);
+    assert_eq!(device.heard()[0].values("cookie"), ["sid=ours"]);
+    assert!(!reply.headers.contains_key("set-cookie"), "{reply:?}");
 }
