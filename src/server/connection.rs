@@ -43,6 +43,8 @@ const MAX_HEAD: usize = 32 * 1024;
 const MAX_BUFFER: usize = 64 * 1024;
 /// After so long without a next request a caller rests, and much that served the last one may go.
 const REST: Duration = Duration::from_millis(20);
+/// So long the end of a door waits for the rest of a head: what has not become a request by then holds up nobody.
+const LAST_HEAD: Duration = Duration::from_secs(1);
 /// Longest request target.
 const MAX_TARGET: usize = 8 * 1024;
 /// How a TLS record begins that begins a handshake (RFC 8446 section 5.1).
@@ -129,7 +131,11 @@ async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: 
             ended = poll_fn(|context| until_rest(&mut connection, (&seat, &mut rest), context)) => ended,
             () = ending.cancelled(), if !is_late => {
                 Pin::new(&mut connection).graceful_shutdown();
-                Some((&mut connection).await)
+                match timeout(LAST_HEAD, &mut connection).await {
+                    Ok(ended) => Some(ended),
+                    Err(_) if seat.stage().phase == Phase::Head => return,
+                    Err(_) => Some((&mut connection).await),
+                }
             }
         };
         if let Some(Err(error)) = &ended {

@@ -77,6 +77,17 @@ async fn who_rests_holds_up_no_end() {
 }
 
 #[tokio::test]
+async fn what_never_becomes_a_request_holds_up_no_end() {
+    let mut door = Door::new().await;
+    let mut line = door.lab.connect().await;
+    line.write("GET /meter/x HTTP/1.1\r\nHost: local").await;
+    // Whoever comes later is served later, so that the half of a head has been read.
+    assert_eq!(door.lab.get("/healthz").await.status, 200);
+    timeout(Duration::from_secs(5), door.lab.stop()).await.unwrap();
+    assert!(line.rest().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn who_rests_behind_tls_is_served_again() {
     let device = Scripted::new(|_| Act::Answer(FINE.to_vec())).await;
     let table = device.table("meter", "acts_on_get = []");
