@@ -8,7 +8,7 @@
 mod tests;
 
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -21,7 +21,8 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
-use tokio::task::unconstrained;
+use pin_project_lite::pin_project;
+use tokio::task::coop::{Unconstrained, unconstrained};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::counted::Received;
@@ -63,18 +64,10 @@ impl Connection {
     pub(super) fn send(
         &mut self,
         request: Request<Outbound>,
-    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outbound>>>> {
+    ) -> Answered<'_, impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outbound>>>>> {
         let answered = self.bell.unheard(|| self.sender.try_send_request(request));
-        async move {
-            // What is answered while the connection is polled is looked at next, so that nobody is woken for it, not even
-            // by tokio, which would have a task wait that has done much.
-            let mut answered = pin!(unconstrained(answered));
-            poll_fn(|context| {
-                self.drive(context.waker());
-                answered.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-            })
-            .await
-        }
+        // tokio would have a task wait that has done much, and nobody is woken for what is looked at next.
+        Answered { connection: self, answered: unconstrained(answered) }
     }
 
     /// The next frame of a response that came on this connection.
@@ -153,6 +146,26 @@ impl Connection {
             }
         }
         waker.wake_by_ref();
+    }
+}
+
+pin_project! {
+    /// See [`Connection::send`]. An async block would hold twice what it is moved into.
+    pub(super) struct Answered<'a, F> {
+        connection: &'a mut Connection,
+        #[pin]
+        answered: Unconstrained<F>,
+    }
+}
+
+impl<F: Future> Future for Answered<'_, F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        this.connection.drive(context.waker());
+        // What is answered while the connection is polled is looked at next, so that nobody is woken for it.
+        this.answered.poll(&mut Context::from_waker(Waker::noop()))
     }
 }
 

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use http::{Request, Response, StatusCode, header};
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout_at};
 
 use super::Upstream;
 use super::connection::Connection;
+use super::counted::Received;
 use super::framing::{flaw, is_event_stream};
 use super::gate::{Full, Slot, Urgency};
 use super::inbound::{Held, Inbound};
@@ -53,6 +56,23 @@ enum Reached {
     Silence,
     /// The device took part.
     Device,
+}
+
+/// What an answer is held against.
+struct Expected {
+    /// The protocol that the request would go on with.
+    protocol: Option<HeaderValue>,
+    /// How many bytes had come on the connection when it was sent.
+    before: u64,
+}
+
+impl Expected {
+    /// The answer to this, which is about to be sent.
+    fn of(request: &Request<Outbound>, received: &Received) -> Self {
+        received.expect_answer();
+        let protocol = fields::first(request.headers(), header::UPGRADE).cloned();
+        Self { protocol, before: received.bytes() }
+    }
 }
 
 impl Upstream {
@@ -106,18 +126,19 @@ impl Upstream {
                 }
             };
             let turn = self.pace.turn().await;
-            let (sent, answered) = match make() {
-                Ok(request) => {
-                    [path_turn, turn].into_iter().flatten().for_each(Turn::take);
-                    (request.body().sent(), self.exchange(&mut connection, request))
-                }
+            let request = match make() {
+                Ok(request) => request,
                 Err(error) => {
                     self.idle.keep(connection);
                     return Err(error);
                 }
             };
+            [path_turn, turn].into_iter().flatten().for_each(Turn::take);
+            let sent = request.body().sent();
             *stage = Stage::Answer(sent.clone());
-            match answered.await {
+            let expected = Expected::of(&request, &connection.received);
+            let answered = connection.send(request).await;
+            match self.examine(answered, expected, &connection.received) {
                 Ok(response) => return Ok(self.receive(response, connection, slot, sent)?),
                 Err(Failed { reached: Reached::Nobody, .. }) if is_kept => self.idle.clear(),
                 Err(Failed { reached: Reached::Silence, .. }) if is_kept && repeatable => {
@@ -171,51 +192,44 @@ impl Upstream {
         ))
     }
 
-    /// The request is sent at once: what waits for the response need not have it.
-    fn exchange<'a>(
-        &'a self,
-        connection: &'a mut Connection,
-        request: Request<Outbound>,
-    ) -> impl Future<Output = Result<Response<hyper::body::Incoming>, Failed>> + use<'a> {
-        let wanted = fields::first(request.headers(), header::UPGRADE).cloned();
-        let received = Arc::clone(&connection.received);
-        let before = received.bytes();
-        received.expect_answer();
-        let answered = connection.send(request);
-        async move {
-            let answered = answered.await;
-            let garbled = |why: &str| {
-                let trouble = Trouble::Garbled(format!("{} {why}", self.label()));
-                Failed { trouble, reached: Reached::Device }
-            };
-            let response = match answered {
-                Ok(response) => response,
-                Err(_) if received.is_flood() => {
-                    return Err(garbled("sends one interim answer after the other and never the answer"));
-                }
-                Err(failed) => {
-                    let trouble = self.connector.http_trouble(received.beginning(), failed.error());
-                    let broke_off = matches!(trouble, Trouble::BrokeOff(_));
-                    let reached = match failed.message() {
-                        Some(_) => Reached::Nobody,
-                        None if broke_off && received.bytes() == before => Reached::Silence,
-                        None => Reached::Device,
-                    };
-                    return Err(Failed { trouble, reached });
-                }
-            };
-            received.answered();
-            match flaw(response.status(), response.headers(), wanted.as_ref()) {
-                Some(why) => Err(garbled(&format!("{why}: update its firmware, or ask for another path"))),
-                None => Ok(response),
+    /// What became of a request that was sent.
+    fn examine(
+        &self,
+        answered: Result<Response<Incoming>, TrySendError<Request<Outbound>>>,
+        expected: Expected,
+        received: &Received,
+    ) -> Result<Response<Incoming>, Failed> {
+        let garbled = |why: &str| {
+            let trouble = Trouble::Garbled(format!("{} {why}", self.label()));
+            Failed { trouble, reached: Reached::Device }
+        };
+        let response = match answered {
+            Ok(response) => response,
+            Err(_) if received.is_flood() => {
+                return Err(garbled("sends one interim answer after the other and never the answer"));
             }
+            Err(failed) => {
+                let trouble = self.connector.http_trouble(received.beginning(), failed.error());
+                let broke_off = matches!(trouble, Trouble::BrokeOff(_));
+                let reached = match failed.message() {
+                    Some(_) => Reached::Nobody,
+                    None if broke_off && received.bytes() == expected.before => Reached::Silence,
+                    None => Reached::Device,
+                };
+                return Err(Failed { trouble, reached });
+            }
+        };
+        received.answered();
+        match flaw(response.status(), response.headers(), expected.protocol.as_ref()) {
+            Some(why) => Err(garbled(&format!("{why}: update its firmware, or ask for another path"))),
+            None => Ok(response),
         }
     }
 
     /// An endless answer gives its slot back: ordinary requests go on beside it.
     fn receive(
         self: &Arc<Self>,
-        response: Response<hyper::body::Incoming>,
+        response: Response<Incoming>,
         mut connection: Box<Connection>,
         slot: Slot,
         sent: Sent,
