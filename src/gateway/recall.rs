@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use http::{HeaderMap, StatusCode};
 use tokio::time::timeout_at;
 
@@ -29,7 +28,7 @@ use super::reply::Reply;
 use crate::clock::Clock;
 use crate::config::Cache;
 use crate::metrics::DeviceFigures;
-use flights::{Departure, Flight, Flights, Landed, Shared};
+use flights::{Boarding, Departure, Flight, Flights, Landed, Shared};
 use keeping::Keeping;
 use landing::{Got, ask};
 pub(super) use question::{Question, question};
@@ -183,23 +182,25 @@ impl Recall {
 
     /// Joins the fetch under way, or begins one.
     fn board(self: &Arc<Self>, question: Question, found: Found, fetch: &Fetch) -> Flight {
-        let key = question.shares.then(|| question.key.clone());
+        let departure = match question.shares {
+            true => {
+                let epoch = self.epoch.load(Ordering::Relaxed);
+                match self.flights.board(&question.key, epoch, fetch.begun) {
+                    Boarding::Joined(flight) => return flight,
+                    Boarding::First(departure) => Some(departure),
+                }
+            }
+            false => None,
+        };
         let keeping = Keeping::of(self, question, &fetch.trip, found);
         let errand = fetch.with(keeping.conditions());
+        let listed = departure.as_ref().map(Departure::listed);
         // On the heap, since it may outlive its caller.
-        let fly = |departure: Option<Departure>| -> BoxFuture<'static, Landed> {
-            Box::pin(async move {
-                let reply = errand.run().await;
-                keeping.landed(reply, departure)
-            })
-        };
-        match key {
-            Some(key) => {
-                let epoch = self.epoch.load(Ordering::Relaxed);
-                self.flights.board(key, epoch, fetch.begun, |departure| fly(Some(departure)))
-            }
-            None => Flight::alone(fetch.begun, fly(None)),
-        }
+        let flying = Box::pin(async move {
+            let reply = errand.run().await;
+            keeping.landed(reply, departure)
+        });
+        Flight::begin(fetch.begun, listed, flying)
     }
 
     /// A fetch that its caller no longer waits for goes on, so that memory has its answer.

@@ -51,8 +51,14 @@ pub(super) struct Flight {
     /// Whether this is who began it.
     pub(super) is_first: bool,
     course: Course,
-    /// Where others find it, and by which number.
-    listed: Option<(Arc<Mutex<Board>>, u64)>,
+    listed: Option<Listed>,
+}
+
+/// Where others find a fetch, and by which number.
+#[derive(Clone)]
+pub(super) struct Listed {
+    board: Arc<Mutex<Board>>,
+    number: u64,
 }
 
 enum Course {
@@ -90,35 +96,33 @@ struct Aloft {
     is_seen_through: bool,
 }
 
-/// One fetch on the board. It is taken off when it lands or is given up.
-pub(super) struct Departure {
-    board: Arc<Mutex<Board>>,
-    number: u64,
+/// What whoever asks finds on the board.
+pub(super) enum Boarding {
+    /// A place in the fetch under way.
+    Joined(Flight),
+    /// That theirs is the first: others may join it until this is over.
+    First(Departure),
 }
 
+/// One fetch on the board. It is taken off when it lands or is given up.
+pub(super) struct Departure(Listed);
+
 impl Flights {
-    /// Joins the fetch under way, or begins one that others may join until the departure that `fly` gets is over.
-    pub(super) fn board(
-        &self,
-        key: Key,
-        epoch: u64,
-        begun: Instant,
-        fly: impl FnOnce(Departure) -> BoxFuture<'static, Landed>,
-    ) -> Flight {
+    /// Joins the fetch under way, or lists one that is about to begin.
+    pub(super) fn board(&self, key: &Key, epoch: u64, begun: Instant) -> Boarding {
         let mut board = lock(&self.0);
-        let aloft = board.aloft.iter_mut().find(|aloft| aloft.epoch == epoch && aloft.key == key);
+        let aloft = board.aloft.iter_mut().find(|aloft| aloft.epoch == epoch && aloft.key == *key);
         if let Some(aloft) = aloft
             && let Some(course) = aloft.join()
         {
-            let listed = Some((Arc::clone(&self.0), aloft.number));
-            return Flight { begun: aloft.begun, is_first: false, course, listed };
+            let listed = Some(Listed { board: Arc::clone(&self.0), number: aloft.number });
+            return Boarding::Joined(Flight { begun: aloft.begun, is_first: false, course, listed });
         }
         board.count += 1;
-        let number = board.count;
+        let (number, key) = (board.count, key.clone());
         let (followers, recording, is_seen_through) = (None, None, false);
         board.aloft.push(Aloft { number, key, begun, epoch, followers, recording, is_seen_through });
-        let course = Course::Driven(fly(Departure { board: Arc::clone(&self.0), number }));
-        Flight { begun, is_first: true, course, listed: Some((Arc::clone(&self.0), number)) }
+        Boarding::First(Departure(Listed { board: Arc::clone(&self.0), number }))
     }
 }
 
@@ -157,9 +161,9 @@ impl Board {
 }
 
 impl Flight {
-    /// A fetch that nobody may join.
-    pub(super) fn alone(begun: Instant, flying: BoxFuture<'static, Landed>) -> Self {
-        Self { begun, is_first: true, course: Course::Driven(flying), listed: None }
+    /// A fetch that begins here, and where others find it, if they may.
+    pub(super) fn begin(begun: Instant, listed: Option<Listed>, flying: BoxFuture<'static, Landed>) -> Self {
+        Self { begun, is_first: true, course: Course::Driven(flying), listed }
     }
 
     /// Waits for it. Whoever stops waiting may come back.
@@ -183,7 +187,7 @@ impl Flight {
         if matches!(self.course, Course::Over) {
             return false;
         }
-        let Some((board, number)) = &self.listed else { return true };
+        let Some(Listed { board, number }) = &self.listed else { return true };
         let mut board = lock(board);
         board.get(*number).is_some_and(|aloft| !std::mem::replace(&mut aloft.is_seen_through, true))
     }
@@ -192,7 +196,7 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         let Course::Driven(flying) = std::mem::replace(&mut self.course, Course::Over) else { return };
-        let Some((board, number)) = self.listed.take() else { return };
+        let Some(Listed { board, number }) = self.listed.take() else { return };
         let Some(followers) = lock(&board).wanted(number) else { return };
         // Without a runtime everything ends.
         if let Ok(runtime) = Handle::try_current() {
@@ -220,25 +224,30 @@ async fn go_on(
 }
 
 impl Departure {
+    /// Where others find it.
+    pub(super) fn listed(&self) -> Listed {
+        self.0.clone()
+    }
+
     /// Its answer is there and will be in memory. Until this is dropped, who asks the same waits for that. Those who have
     /// waited so far are to be told.
     pub(super) fn is_recorded(&self, recording: &Arc<Recording>) -> Option<Followers> {
-        let mut board = lock(&self.board);
-        let aloft = board.get(self.number)?;
+        let mut board = lock(&self.0.board);
+        let aloft = board.get(self.0.number)?;
         aloft.recording = Some(Arc::downgrade(recording));
         aloft.followers.take()
     }
 
     /// From now on nobody joins. Those who have, and still wait, are to be told.
     pub(super) fn land(self) -> Option<Followers> {
-        let followers = lock(&self.board).strike(self.number);
+        let followers = lock(&self.0.board).strike(self.0.number);
         followers.filter(|followers| followers.receiver_count() > 0)
     }
 }
 
 impl Drop for Departure {
     fn drop(&mut self) {
-        drop(lock(&self.board).strike(self.number));
+        drop(lock(&self.0.board).strike(self.0.number));
     }
 }
 
