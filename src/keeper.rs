@@ -5,6 +5,7 @@
 
 mod account;
 mod check;
+mod counts;
 mod farewell;
 mod lease;
 mod login;
@@ -23,6 +24,7 @@ use tokio::time::{Instant, timeout};
 
 pub use account::fingerprint;
 pub use check::TRIED_EVERY;
+use counts::Counts;
 use lease::Held;
 pub use lease::Lease;
 pub use rest::Failure;
@@ -77,6 +79,8 @@ pub struct Keeper {
     trial: Arc<Semaphore>,
     /// The time that the last request carried.
     last_moment: AtomicI64,
+    /// How often what the device counts was used.
+    counts: Counts,
 }
 
 /// Where a login or a verification under way will say how it ended.
@@ -158,6 +162,7 @@ impl Keeper {
             trial: Arc::new(Semaphore::new(1)),
             skew: AtomicI64::new(0),
             last_moment: AtomicI64::new(0),
+            counts: Counts::default(),
         });
         keeper.restore(record.unwrap_or_default());
         keeper
@@ -235,7 +240,8 @@ impl Keeper {
         let mut state = self.lock();
         let generation = state.generation + 1;
         if let Some(held) = state.held.as_mut().filter(|held| held.generation == lease.generation) {
-            *held = held.followed_by(session, generation, self.parts.clock);
+            let uses = self.uses(&session);
+            *held = held.followed_by(session, generation, uses, self.parts.clock);
             state.generation = generation;
         }
     }
@@ -265,7 +271,13 @@ impl Keeper {
     }
 
     fn visit<'a>(&'a self, refused: Option<&'a Session>) -> Visit<'a> {
-        Visit { device: &self.parts.upstream, cloud: &self.parts.cloud, now: self.parts.clock.now(), refused }
+        Visit {
+            device: &self.parts.upstream,
+            cloud: &self.parts.cloud,
+            now: self.parts.clock.now(),
+            refused,
+            count: &self.counts,
+        }
     }
 
     /// Writes down what is to outlive this process.

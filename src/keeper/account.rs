@@ -38,7 +38,8 @@ impl Keeper {
             && record.account == self.account(&state.salt)
         {
             state.generation += 1;
-            let mut held = Held::new(session, state.generation, renewed_at, clock);
+            let uses = self.uses(&session);
+            let mut held = Held::new(session, state.generation, renewed_at, uses, clock);
             // It served before; if it is void now, that is because of what happened since.
             held.accepted.store(true, Ordering::Relaxed);
             if !unchanged {

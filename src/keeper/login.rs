@@ -119,7 +119,8 @@ impl Keeper {
     fn hold(&self, state: &mut State, session: Session) {
         state.generation += 1;
         let now = self.parts.clock.now();
-        state.held = Some(Held::new(session, state.generation, now, self.parts.clock));
+        let uses = self.uses(&session);
+        state.held = Some(Held::new(session, state.generation, now, uses, self.parts.clock));
         // A second login must not come to nothing because of what was refused long ago.
         state.refused = None;
     }

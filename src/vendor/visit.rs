@@ -23,6 +23,14 @@ pub struct Visit<'a> {
     pub now: Timestamp,
     /// The session that the device refused last, if that is why there is a visit.
     pub refused: Option<&'a Session>,
+    /// For what is signed during the visit and counted among the requests.
+    pub count: &'a dyn Count,
+}
+
+/// How often what a device counts was used.
+pub trait Count: Send + Sync {
+    /// The next number of what is [counted by](super::Vendor::counted_by) this. Nobody else gets it.
+    fn next(&self, name: &str) -> u64;
 }
 
 impl Visit<'_> {

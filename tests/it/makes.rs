@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::Method;
 use keyward::twin::digest::{Algorithm, Digest, DigestSettings};
 use keyward::twin::egauge::{Egauge, EgaugeSettings, Ltm};
@@ -251,6 +252,28 @@ async fn every_kind_of_digest_is_answered() {
         }
         assert_eq!(lab.send(&Ask::post("/camera/twin/upload", "body")).await.json()["length"], 4);
     }
+}
+
+#[tokio::test]
+async fn no_count_goes_out_twice_with_a_nonce_that_a_device_hands_to_everybody() {
+    let twin = Digest::new(DigestSettings { shares_nonce: true, ..DigestSettings::default() });
+    let device = Device::new(twin.clone());
+    let settings = "max_connections = 10\nacts_on_get = []\n";
+    let lab = Lab::new(&device.table("camera", settings)).await;
+    for _ in 0..3 {
+        let replies = join_all((0..40).map(|_| lab.get("/camera/twin/sample"))).await;
+        let statuses: Vec<_> = replies.iter().map(|reply| reply.status.as_u16()).collect();
+        assert_eq!(statuses, [200; 40]);
+        twin.lapse();
+    }
+    assert_eq!(twin.repeats(), 0);
+    // A question of ours counts among them: a path that is refused has it asked with the same nonce.
+    assert_eq!(lab.get("/camera/twin/sample").await.status, 200);
+    assert_eq!(lab.get("/camera/twin/status?code=401").await.status, 403);
+    assert_eq!(lab.get("/camera/twin/sample").await.status, 200);
+    assert_eq!(twin.repeats(), 0);
+    let faults = lab.figures();
+    assert!(!faults.contains("keyward_faults_total{"), "{faults}");
 }
 
 #[tokio::test]
