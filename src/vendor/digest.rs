@@ -106,7 +106,7 @@ impl Vendor for Digest {
         // What is proven covers the target as it goes out.
         head.uri = visit.device.locate(self.probe())?;
         self.sign(&fresh, Moment { nth: visit.count.next(&nonce), time: visit.now }, &mut head)?;
-        let status = visit.device.ask(Request::from_parts(head, body)).await?.status();
+        let status = visit.device.ask(Request::from_parts(head, body), visit.within).await?.status();
         if status == StatusCode::UNAUTHORIZED {
             let wrong = "wrong username or password: set the device's as `username` and `password`";
             return Err(Refusal::Rejected(wrong.to_owned()));

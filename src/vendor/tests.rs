@@ -125,8 +125,14 @@ impl Device {
     }
 
     fn visit(&self) -> Visit<'_> {
-        let count = &self.tally;
-        Visit { device: &self.upstream, cloud: &self.cloud, now: NOW, refused: None, count }
+        Visit {
+            device: &self.upstream,
+            cloud: &self.cloud,
+            now: NOW,
+            refused: None,
+            within: Duration::from_secs(5),
+            count: &self.tally,
+        }
     }
 
     async fn login(&self) -> Result<Session, Refusal> {

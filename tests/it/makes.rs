@@ -9,6 +9,7 @@ use keyward::twin::egauge::{Egauge, EgaugeSettings, Ltm};
 use keyward::twin::enlighted::{Api, Enlighted, EnlightedSettings};
 use keyward::twin::yombo::{Starting, Yombo, YomboSettings};
 use keyward::twin::{Twin as _, serve};
+use tokio::sync::watch;
 
 use crate::support::{Act, Ask, Device, Lab, Reply, Scripted, pass};
 
@@ -48,6 +49,34 @@ async fn a_meter_that_leaves_http_out_is_garbled_and_served_again_after_it() {
 fn answer(status: &str, lines: &str, body: &str) -> Act {
     let length = body.len();
     Act::Answer(format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {length}\r\n\r\n{body}").into())
+}
+
+#[tokio::test]
+async fn a_login_slower_than_the_timeout_goes_on_and_serves_whoever_asks_then() {
+    const NONCE: &str = r#"{"rlm":"eGauge Administration","nnc":"a-nonce"}"#;
+    let (may_answer, said) = watch::channel(false);
+    let device = Scripted::new(move |nth| match (nth, answer("200 OK", "", r#"{"jwt":"head.e30.tail"}"#)) {
+        (0, _) => answer("401 Unauthorized", "", NONCE),
+        (1, Act::Answer(token)) => Act::Held(said.clone(), token),
+        _ => answer("200 OK", "", "{}"),
+    })
+    .await;
+    let lab = Lab::new(&format!(
+        "[devices.meter]\nvendor = \"egauge\"\nurl = \"http://{}\"\nusername = \"owner\"\npassword = \"word\"\n\
+         timeout = \"100ms\"\n",
+        device.address
+    ))
+    .await;
+    // The second one waits until long after the login was begun.
+    for _ in 0..2 {
+        assert_eq!(lab.get("/meter/api/register").await.fault(), "login_unavailable");
+    }
+    may_answer.send_replace(true);
+    let logged_in = async || lab.listed("meter").await["logins"] == 1;
+    while !logged_in().await {}
+    assert_eq!(lab.get("/meter/api/register").await.status, 200);
+    let asked: Vec<_> = device.heard().iter().map(|heard| heard.target().to_owned()).collect();
+    assert_eq!(asked, ["/api/auth/unauthorized", "/api/auth/login", "/api/register"]);
 }
 
 /// A matter of rights, as the device's own words and no further login say.
