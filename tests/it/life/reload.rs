@@ -137,6 +137,34 @@ async fn a_device_that_changes_keeps_its_session_and_what_is_saved_of_it() {
 }
 
 #[tokio::test]
+async fn what_is_known_of_a_device_outlives_a_change_of_its_settings_but_is_not_said_of_another_at_its_place()
+{
+    const KNOWN: [&str; 6] = ["state", "fault", "detail", "requests", "errors", "logins"];
+    let pair = Pair::new(Duration::ZERO);
+    let mut lab = Lab::new(&pair.devices[0].table("meter", "")).await;
+    let known = async |lab: &Lab| {
+        let listed = lab.listed("meter").await;
+        let ready = lab.get("/readyz").await.json()["devices"][0]["state"].clone();
+        assert_eq!(ready, listed["state"]);
+        KNOWN.map(|key| listed[key].clone())
+    };
+    assert_eq!(lab.get("/meter/twin/sample").await.status, 200);
+    for (nth, timeout) in ["30s", "31s"].into_iter().enumerate() {
+        let before = known(&lab).await;
+        assert_eq!(before[0], if nth == 0 { "ok" } else { "down" });
+        assert_eq!((&before[3], &before[5]), (&(nth + 1).into(), &1.into()));
+        let page = lab.house().devices[0].figures.last_fault();
+        lab.reconfigure(&pair.devices[0].table("meter", &format!("timeout = \"{timeout}\"\n"))).await;
+        assert_eq!(known(&lab).await, before);
+        assert_eq!(lab.house().devices[0].figures.last_fault(), page);
+        assert_eq!(lab.get("/meter/api/register?noHTTP").await.fault(), "device_garbled");
+    }
+    lab.reconfigure(&pair.devices[1].table("meter", "")).await;
+    let null = serde_json::Value::Null;
+    assert_eq!(known(&lab).await, ["unknown".into(), null.clone(), null, 0.into(), 0.into(), 0.into()]);
+}
+
+#[tokio::test]
 async fn a_login_under_way_at_a_device_that_goes_takes_no_seat_for_good() {
     let delay = Duration::from_millis(300);
     let twin = Egauge::new(EgaugeSettings { login_delay: delay, ..EgaugeSettings::default() });
