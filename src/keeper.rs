@@ -85,7 +85,7 @@ pub struct Keeper {
     /// The time that the last request carried.
     last_moment: AtomicI64,
     /// How often what the device counts was used.
-    counts: Counts,
+    counts: Arc<Counts>,
 }
 
 /// Where a login or a verification under way will say how it ended.
@@ -153,8 +153,9 @@ pub struct Snapshot {
 }
 
 impl Keeper {
-    /// A keeper with what was saved for this device, if it is for this account.
-    pub fn new(parts: Parts) -> Arc<Self> {
+    /// A keeper with what was saved for this device, if it is for this account, and with what `former`, which had the same
+    /// device until now, knows besides.
+    pub fn new(parts: Parts, former: Option<&Self>) -> Arc<Self> {
         let (record, unusable) = match parts.store.load(&parts.name) {
             Ok(record) => (record, None),
             Err(unusable) => (None, Some(unusable)),
@@ -167,9 +168,12 @@ impl Keeper {
             trial: Arc::new(Semaphore::new(1)),
             skew: AtomicI64::new(0),
             last_moment: AtomicI64::new(0),
-            counts: Counts::default(),
+            counts: former.map(|former| Arc::clone(&former.counts)).unwrap_or_default(),
         });
         keeper.restore(record.unwrap_or_default());
+        if let Some(former) = former {
+            keeper.go_on_from(former);
+        }
         keeper
     }
 
@@ -282,7 +286,7 @@ impl Keeper {
             now: self.parts.clock.now(),
             refused,
             within: self.parts.upstream.settings().timeout,
-            count: &self.counts,
+            count: &*self.counts,
         }
     }
 

@@ -218,7 +218,7 @@ impl Builder {
             Some(former) => Arc::clone(&former.figures),
             None => self.metrics.device(&device.name, self.clock),
         };
-        let keeper = Keeper::new(keeper::Parts {
+        let parts = keeper::Parts {
             name: device.name.clone(),
             address: device.url.to_string(),
             vendor: Arc::clone(&vendor),
@@ -227,7 +227,8 @@ impl Builder {
             clock: self.clock,
             store: Arc::clone(&self.store),
             figures: Arc::clone(&figures),
-        });
+        };
+        let keeper = Keeper::new(parts, former.map(|former| &*former.keeper));
         let rules = Rules {
             cache: device.cache,
             stale_if_error: device.stale_if_error,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::Method;
 use keyward::secret::Secret;
+use keyward::twin::digest::{Digest, DigestSettings};
 use keyward::twin::egauge::{Egauge, EgaugeSettings};
 use keyward::twin::generic::{Generic, Scheme};
 use keyward::twin::{Certificate, Twin as _};
@@ -162,6 +163,25 @@ async fn what_is_known_of_a_device_outlives_a_change_of_its_settings_but_is_not_
     lab.reconfigure(&pair.devices[1].table("meter", "")).await;
     let null = serde_json::Value::Null;
     assert_eq!(known(&lab).await, ["unknown".into(), null.clone(), null, 0.into(), 0.into(), 0.into()]);
+}
+
+#[tokio::test]
+async fn a_nonce_serves_on_after_a_change_of_settings_but_not_for_another_password() {
+    let twin = Digest::new(DigestSettings { shares_nonce: true, ..DigestSettings::default() });
+    let device = Device::new(twin.clone());
+    let mut lab = Lab::new(&device.table("camera", "")).await;
+    for timeout in ["30s", "31s", "32s"] {
+        assert_eq!(lab.get("/camera/twin/sample").await.status, 200);
+        lab.reconfigure(&device.table("camera", &format!("timeout = \"{timeout}\"\n"))).await;
+        assert_eq!(lab.get("/camera/twin/sample").await.status, 200);
+    }
+    assert_eq!((twin.logins(), twin.repeats()), (1, 0));
+    let table = device.table("camera", "");
+    lab.reconfigure(&table.replace(twin.secrets()[0].expose(), "another")).await;
+    assert_eq!(lab.get("/camera/twin/sample").await.fault(), "login_refused");
+    lab.reconfigure(&table).await;
+    assert_eq!(lab.get("/camera/twin/sample").await.status, 200);
+    assert_eq!(twin.repeats(), 0);
 }
 
 #[tokio::test]
