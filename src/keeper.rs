@@ -5,6 +5,7 @@
 
 mod account;
 mod check;
+mod counts;
 mod farewell;
 mod lease;
 mod login;
@@ -23,6 +24,7 @@ use tokio::time::{Instant, timeout};
 
 pub use account::fingerprint;
 pub use check::TRIED_EVERY;
+use counts::Counts;
 use lease::Held;
 pub use lease::Lease;
 pub use rest::Failure;
@@ -37,8 +39,13 @@ use crate::upstream::Upstream;
 use crate::upstream::cloud::Cloud;
 use crate::vendor::{Session, Vendor, Visit};
 
-/// A login with all its round trips takes no longer.
+/// A login with all its round trips takes no longer, unless `timeout` is longer still.
 const BUDGET: Duration = Duration::from_secs(120);
+
+/// So long a device may take for an answer of a login, unless `timeout` is longer still. Callers are told at `timeout` that
+/// they have to ask again; a login that ended with them would never come to its end at a slow device, and leave a session
+/// there each time.
+const LOGIN_ANSWER: Duration = Duration::from_secs(45);
 
 /// So long other requests wait for the one that tries a credential.
 const TRIAL: Duration = Duration::from_secs(1);
@@ -77,6 +84,8 @@ pub struct Keeper {
     trial: Arc<Semaphore>,
     /// The time that the last request carried.
     last_moment: AtomicI64,
+    /// How often what the device counts was used.
+    counts: Arc<Counts>,
 }
 
 /// Where a login or a verification under way will say how it ended.
@@ -144,8 +153,9 @@ pub struct Snapshot {
 }
 
 impl Keeper {
-    /// A keeper with what was saved for this device, if it is for this account.
-    pub fn new(parts: Parts) -> Arc<Self> {
+    /// A keeper with what was saved for this device, if it is for this account, and with what `former`, which had the same
+    /// device until now, knows besides.
+    pub fn new(parts: Parts, former: Option<&Self>) -> Arc<Self> {
         let (record, unusable) = match parts.store.load(&parts.name) {
             Ok(record) => (record, None),
             Err(unusable) => (None, Some(unusable)),
@@ -158,8 +168,12 @@ impl Keeper {
             trial: Arc::new(Semaphore::new(1)),
             skew: AtomicI64::new(0),
             last_moment: AtomicI64::new(0),
+            counts: former.map(|former| Arc::clone(&former.counts)).unwrap_or_default(),
         });
         keeper.restore(record.unwrap_or_default());
+        if let Some(former) = former {
+            keeper.go_on_from(former);
+        }
         keeper
     }
 
@@ -235,7 +249,8 @@ impl Keeper {
         let mut state = self.lock();
         let generation = state.generation + 1;
         if let Some(held) = state.held.as_mut().filter(|held| held.generation == lease.generation) {
-            *held = held.followed_by(session, generation, self.parts.clock);
+            let uses = self.uses(&session);
+            *held = held.followed_by(session, generation, uses, self.parts.clock);
             state.generation = generation;
         }
     }
@@ -265,7 +280,23 @@ impl Keeper {
     }
 
     fn visit<'a>(&'a self, refused: Option<&'a Session>) -> Visit<'a> {
-        Visit { device: &self.parts.upstream, cloud: &self.parts.cloud, now: self.parts.clock.now(), refused }
+        Visit {
+            device: &self.parts.upstream,
+            cloud: &self.parts.cloud,
+            now: self.parts.clock.now(),
+            refused,
+            within: self.parts.upstream.settings().timeout,
+            count: &*self.counts,
+        }
+    }
+
+    /// The same for a login, or for a question that may lead to one: it goes on though nobody may be left who waits.
+    fn long_visit<'a>(&'a self, refused: Option<&'a Session>) -> Visit<'a> {
+        Visit { within: self.or_timeout(LOGIN_ANSWER), ..self.visit(refused) }
+    }
+
+    fn or_timeout(&self, least: Duration) -> Duration {
+        least.max(self.parts.upstream.settings().timeout)
     }
 
     /// Writes down what is to outlive this process.

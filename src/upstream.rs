@@ -69,7 +69,7 @@ pub struct Settings {
     pub trust: Trust,
     /// For name, TCP and TLS together.
     pub connect_timeout: Duration,
-    /// For the head of a response to one of our own questions.
+    /// For the head of a response.
     pub timeout: Duration,
     /// Between two bytes of a body.
     pub idle_timeout: Duration,
@@ -197,16 +197,21 @@ impl Upstream {
         target.parse().map_err(|_| Trouble::Garbled(format!("{target} can't be asked for")))
     }
 
-    /// Asks one question of ours, at a place that [`locate`](Self::locate) has found, and reads the whole answer.
+    /// Asks one question of ours, at a place that [`locate`](Self::locate) has found, and reads the whole answer, which
+    /// may take so long.
     ///
     /// # Errors
     /// Whatever kept the answer away.
-    pub async fn ask(self: &Arc<Self>, question: Request<Bytes>) -> Result<Answer, Trouble> {
-        let deadline = Instant::now() + self.settings.timeout;
+    pub async fn ask(
+        self: &Arc<Self>,
+        question: Request<Bytes>,
+        within: Duration,
+    ) -> Result<Answer, Trouble> {
+        let deadline = Instant::now() + within;
         let (mut head, body) = question.into_parts();
         let target = head.uri.clone();
         let repeatable = head.method.is_safe();
-        let order = Order { deadline, urgency: Urgency::Visit, repeatable, path: target.path() };
+        let order = Order { deadline, within, urgency: Urgency::Visit, repeatable, path: target.path() };
         if !head.headers.contains_key(header::HOST)
             && let Ok(host) = self.settings.url.authority().parse()
         {
@@ -216,7 +221,7 @@ impl Upstream {
         let (head, body) = self.send(order, make).await?.into_parts();
         let body = timeout_at(deadline, Limited::new(body, MAX_ANSWER).collect())
             .await
-            .map_err(|_| self.late())?
+            .map_err(|_| self.late(within))?
             .map_err(|error| Trouble::incomplete(self.label(), &*error))?;
         Ok(Response::from_parts(head, body.to_bytes()))
     }

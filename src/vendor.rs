@@ -31,7 +31,7 @@ use http::{HeaderMap, Method, request, response};
 pub use key::{Key, Kind, Need, Traces};
 pub use registry::{Driver, MAKES, Make, Registry};
 pub use session::{Session, Stamp, cookie_name};
-pub use visit::{Visit, retry_after};
+pub use visit::{Count, Visit, retry_after};
 
 use crate::clock::Timestamp;
 use crate::config::SecretSource;
@@ -71,6 +71,12 @@ pub trait Vendor: Send + Sync + 'static {
     fn sign(&self, held: &Session, moment: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
         let _ = moment;
         held.stamp(head)
+    }
+
+    /// What the device counts requests by, where it does. The count goes on with every session that has the same.
+    fn counted_by(&self, held: &Session) -> Option<String> {
+        let _ = held;
+        None
     }
 
     /// What a response says about the session.
@@ -136,7 +142,8 @@ pub struct Asked<'a> {
 /// What is particular to one request among those of a session.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment {
-    /// Counts the requests of this session from 1; one that was rotated counts anew.
+    /// Counts from 1 the requests that are [counted together](Vendor::counted_by), else those of this session; one that
+    /// was rotated counts anew.
     pub nth: u64,
     /// The device's time as far as it is known; later than that of every earlier request.
     pub time: Timestamp,

@@ -64,7 +64,13 @@ pub(super) async fn send(
     (via, clock): (&Via, Clock),
 ) -> Result<Option<Response<Inbound>>, Fault> {
     let repeatable = asked.method.is_safe() && !permit::is_acting_get(hop, asked);
-    let order = Order { deadline, urgency: Urgency::Request(caller), repeatable, path: hop.target.path() };
+    let order = Order {
+        deadline,
+        within: hop.device.timeout,
+        urgency: Urgency::Request(caller),
+        repeatable,
+        path: hop.target.path(),
+    };
     let begun = Instant::now();
     let sent = hop
         .device

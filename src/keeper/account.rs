@@ -38,13 +38,36 @@ impl Keeper {
             && record.account == self.account(&state.salt)
         {
             state.generation += 1;
-            let mut held = Held::new(session, state.generation, renewed_at, clock);
+            let uses = self.uses(&session);
+            let mut held = Held::new(session, state.generation, renewed_at, uses, clock);
             // It served before; if it is void now, that is because of what happened since.
             held.accepted.store(true, Ordering::Relaxed);
             if !unchanged {
                 // New credentials are tried at once; the old session serves if that fails.
                 held.end_now(clock.instant());
             }
+            state.held = Some(held);
+        }
+    }
+
+    /// Goes on with a session that is not worth saving but is counted at the device, if it is of these credentials. Reads
+    /// files.
+    pub(super) fn go_on_from(&self, former: &Self) {
+        let (mut held, salt, credentials) = {
+            let theirs = former.lock();
+            let Some(held) = theirs.held.clone().filter(|held| !held.session.lasts) else { return };
+            (held, theirs.salt.clone(), theirs.credentials.clone())
+        };
+        let vendor = &*self.parts.vendor;
+        let is_ours =
+            self.account(&salt) == former.account(&salt) && hash(vendor, &salt) == Some(credentials);
+        if !is_ours || vendor.counted_by(&held.session).is_none() {
+            return;
+        }
+        let mut state = self.lock();
+        if state.held.is_none() && state.rest.is_none() {
+            state.generation += 1;
+            held.generation = state.generation;
             state.held = Some(held);
         }
     }

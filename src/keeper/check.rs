@@ -93,7 +93,8 @@ impl Keeper {
             .locate(self.parts.vendor.probe())
             .map_err(|trouble| refused(trouble.into()))?;
         self.sign(lease, &mut head).map_err(refused)?;
-        let answer = self.parts.upstream.ask(Request::from_parts(head, body)).await;
+        let upstream = &self.parts.upstream;
+        let answer = upstream.ask(Request::from_parts(head, body), upstream.settings().timeout).await;
         answer.map_err(|trouble| refused(trouble.into()))
     }
 

@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::Keeper;
+use super::counts::next;
 use crate::clock::{Clock, Timestamp};
 use crate::vendor::{Moment, Refusal, Session};
 
@@ -34,7 +35,13 @@ pub(super) struct Held {
 
 impl Held {
     /// Lifetimes run on the monotonic clock from now on.
-    pub(super) fn new(session: Session, generation: u64, renewed_at: Timestamp, clock: Clock) -> Self {
+    pub(super) fn new(
+        session: Session,
+        generation: u64,
+        renewed_at: Timestamp,
+        uses: Arc<AtomicU64>,
+        clock: Clock,
+    ) -> Self {
         let instant = clock.instant();
         let left = session.expires_at.map(|end| end.since(clock.now()));
         let whole = session.expires_at.map(|end| end.since(renewed_at));
@@ -48,7 +55,7 @@ impl Held {
             generation,
             renewed_at,
             accepted: Arc::default(),
-            uses: Arc::default(),
+            uses,
             over_at,
             due_at,
             since: instant,
@@ -56,11 +63,17 @@ impl Held {
     }
 
     /// The same session in another form: as old, and as proven, as it was.
-    pub(super) fn followed_by(&self, session: Session, generation: u64, clock: Clock) -> Self {
+    pub(super) fn followed_by(
+        &self,
+        session: Session,
+        generation: u64,
+        uses: Arc<AtomicU64>,
+        clock: Clock,
+    ) -> Self {
         let is_renewed = session.expires_at != self.session.expires_at;
         let renewed_at = if is_renewed { clock.now() } else { self.renewed_at };
         let accepted = Arc::clone(&self.accepted);
-        Self { accepted, since: self.since, ..Self::new(session, generation, renewed_at, clock) }
+        Self { accepted, since: self.since, ..Self::new(session, generation, renewed_at, uses, clock) }
     }
 
     /// Whether a login has just yielded it and no request has succeeded with it yet.
@@ -119,9 +132,11 @@ impl Keeper {
     }
 
     /// A lease of what the device handed out in answer to one request, for that request alone until it is
-    /// [shared](Self::share): counted in order by the device, it must not be overtaken by what others send.
+    /// [shared](Self::share): counted in order by the device, it must not be overtaken by what others send. Where others
+    /// were handed the same, they count together, since no number may come twice.
     pub fn own(&self, lease: &Lease, session: Session) -> Lease {
-        Lease { session: Arc::new(session), uses: Arc::default(), is_own: true, ..lease.clone() }
+        let uses = self.uses(&session);
+        Lease { session: Arc::new(session), uses, is_own: true, ..lease.clone() }
     }
 
     /// What one request had alone has served it, and serves all from now on.
@@ -133,8 +148,7 @@ impl Keeper {
         let generation = state.generation + 1;
         if let Some(held) = state.held.as_mut().filter(|held| held.generation == lease.generation) {
             let session = lease.session.as_ref().clone();
-            let shared = held.followed_by(session, generation, self.parts.clock);
-            *held = Held { uses: Arc::clone(&lease.uses), ..shared };
+            *held = held.followed_by(session, generation, Arc::clone(&lease.uses), self.parts.clock);
             state.generation = generation;
         }
     }
@@ -149,8 +163,7 @@ impl Keeper {
     /// # Errors
     /// When a credential can't stand in a request.
     pub fn sign(&self, lease: &Lease, head: &mut request::Parts) -> Result<(), Refusal> {
-        let nth = lease.uses.fetch_add(1, Ordering::Relaxed) + 1;
-        let moment = Moment { nth, time: self.moment() };
+        let moment = Moment { nth: next(&lease.uses), time: self.moment() };
         self.parts.vendor.sign(&lease.session, moment, head)
     }
 

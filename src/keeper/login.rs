@@ -32,7 +32,8 @@ impl Keeper {
         tokio::spawn(async move {
             // As they are now: whoever corrects a password during the login has not seen that one refused.
             let credentials = keeper.credentials().await;
-            let outcome = match timeout(BUDGET, AssertUnwindSafe(keeper.obtain()).catch_unwind()).await {
+            let budget = keeper.or_timeout(BUDGET);
+            let outcome = match timeout(budget, AssertUnwindSafe(keeper.obtain()).catch_unwind()).await {
                 Ok(Ok(outcome)) => outcome,
                 // It may have got as far as the device: without a rest every request would be a login.
                 Ok(Err(_)) => Err(Failure::internal().refusal),
@@ -54,7 +55,7 @@ impl Keeper {
             let state = self.lock();
             (state.held.as_ref().map(|held| Arc::clone(&held.session)), state.refused.clone())
         };
-        let visit = self.visit(refused.as_deref());
+        let visit = self.long_visit(refused.as_deref());
         if let Some(old) = old {
             match self.parts.vendor.renew(&visit, &old).await {
                 Ok(Some(session)) => return Ok(session),
@@ -119,7 +120,8 @@ impl Keeper {
     fn hold(&self, state: &mut State, session: Session) {
         state.generation += 1;
         let now = self.parts.clock.now();
-        state.held = Some(Held::new(session, state.generation, now, self.parts.clock));
+        let uses = self.uses(&session);
+        state.held = Some(Held::new(session, state.generation, now, uses, self.parts.clock));
         // A second login must not come to nothing because of what was refused long ago.
         state.refused = None;
     }

@@ -152,7 +152,7 @@ impl House {
             path_interval: Duration::ZERO,
         };
         let pin = Arc::new(Pin::new(Arc::new(Folder::new(self.folder.path(), "")), "meter", self.clock));
-        Keeper::new(Parts {
+        let parts = Parts {
             name: "meter".to_owned(),
             address: "http://127.0.0.1:9".to_owned(),
             vendor: Arc::new(Arc::clone(make)),
@@ -161,7 +161,8 @@ impl House {
             clock: self.clock,
             store: Arc::new(Store::new(Arc::new(Folder::new(self.folder.path().join("state"), "")))),
             figures: metrics.device("meter", self.clock),
-        })
+        };
+        Keeper::new(parts, None)
     }
 }
 

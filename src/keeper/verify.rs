@@ -147,12 +147,15 @@ impl Keeper {
         state.verification = Some(landing.clone());
         let (keeper, lease) = (Arc::clone(self), lease.clone());
         tokio::spawn(async move {
-            let visit = keeper.visit(None);
-            let verdict = timeout(BUDGET, keeper.parts.vendor.verify(&visit, &lease.session))
-                .await
-                .unwrap_or_else(|_| {
-                    Err(Refusal::Odd("the device did not say in time whether the session is good".to_owned()))
-                });
+            let visit = keeper.long_visit(None);
+            let verdict =
+                timeout(keeper.or_timeout(BUDGET), keeper.parts.vendor.verify(&visit, &lease.session))
+                    .await
+                    .unwrap_or_else(|_| {
+                        Err(Refusal::Odd(
+                            "the device did not say in time whether the session is good".to_owned(),
+                        ))
+                    });
             let finding = keeper.conclude(&lease, verdict).await;
             sender.send_replace(Some(finding));
         });

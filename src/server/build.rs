@@ -145,7 +145,7 @@ impl Builder {
     }
 
     /// Makes a house of a configuration. Devices that stay as they were in `former` stay with their sessions
-    /// and connections.
+    /// and connections; those that are only set otherwise, with what is known of them.
     ///
     /// # Errors
     /// What can't be used, with the key it stands under.
@@ -161,11 +161,11 @@ impl Builder {
         let admission = admission(config.access, &self.hostname)?;
         let mut devices = Vec::new();
         for device in config.devices {
-            let known = former.into_iter().flat_map(|house| &house.devices);
-            let mut kept = known.filter(|known| known.name == device.name && known.source == device.source);
-            devices.push(match kept.next() {
-                Some(kept) => Arc::clone(kept),
-                None => Arc::new(self.device(device)?),
+            let mut known = former.into_iter().flat_map(|house| &house.devices);
+            let known = known.find(|known| known.name == device.name);
+            devices.push(match known {
+                Some(known) if known.source == device.source => Arc::clone(known),
+                known => Arc::new(self.device(device, known.map(|known| &**known))?),
             });
         }
         if self.certs.is_open_to_writers() {
@@ -189,8 +189,10 @@ impl Builder {
         })
     }
 
-    fn device(&self, device: config::Device<Driver>) -> Result<Device, String> {
+    fn device(&self, device: config::Device<Driver>, former: Option<&Device>) -> Result<Device, String> {
         let Driver { make, vendor } = device.driver;
+        // At another address, or of another make, it is one that nobody has asked yet, whatever its name.
+        let former = former.filter(|former| former.make.name == make.name && former.url == device.url);
         let host = device.url.authority();
         let host = HeaderValue::from_str(&host)
             .map_err(|_| format!("devices.{}.url: {host} is no host", device.name))?;
@@ -212,8 +214,11 @@ impl Builder {
         let pin = Arc::new(Pin::new(Arc::clone(&self.certs), &device.name, self.clock));
         let upstream = Upstream::new(settings, pin, vendor.introduction())
             .map_err(|error| format!("devices.{}.trust: {error}", device.name))?;
-        let figures = self.metrics.device(&device.name, self.clock);
-        let keeper = Keeper::new(keeper::Parts {
+        let figures = match former {
+            Some(former) => Arc::clone(&former.figures),
+            None => self.metrics.device(&device.name, self.clock),
+        };
+        let parts = keeper::Parts {
             name: device.name.clone(),
             address: device.url.to_string(),
             vendor: Arc::clone(&vendor),
@@ -222,7 +227,8 @@ impl Builder {
             clock: self.clock,
             store: Arc::clone(&self.store),
             figures: Arc::clone(&figures),
-        });
+        };
+        let keeper = Keeper::new(parts, former.map(|former| &*former.keeper));
         let rules = Rules {
             cache: device.cache,
             stale_if_error: device.stale_if_error,

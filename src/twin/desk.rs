@@ -1,6 +1,6 @@
 //! The check of HTTP Digest: RFC 7616, and RFC 2069 where `qop` is missing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use axum::response::{IntoResponse as _, Response};
@@ -53,12 +53,16 @@ pub(crate) struct Desk {
     opaque: String,
     nonces: HashMap<String, Nonce>,
     challenges: usize,
+    shares: bool,
+    /// The nonce that was handed out last.
+    latest: String,
+    repeats: usize,
 }
 
 struct Nonce {
     ends: Instant,
-    /// The highest `nc` that came with it.
-    count: u64,
+    /// The highest `nc` that came with it, or all of them where it is for everybody.
+    counts: BTreeSet<u64>,
 }
 
 impl Desk {
@@ -76,7 +80,20 @@ impl Desk {
             opaque: token::random::<8>(),
             nonces: HashMap::new(),
             challenges: 0,
+            shares: false,
+            latest: String::new(),
+            repeats: 0,
         }
+    }
+
+    /// The same with one nonce at a time for everybody, whose counts may come in any order but each once.
+    pub(crate) fn sharing(self, shares: bool) -> Self {
+        Self { shares, ..self }
+    }
+
+    /// How often a count came again.
+    pub(crate) fn repeats(&self) -> usize {
+        self.repeats
     }
 
     /// Every nonce reaches its end, and the desk still knows that it was one.
@@ -125,24 +142,22 @@ impl Desk {
         match self.nonces.get_mut(nonce) {
             None => Err(self.challenge(false)),
             Some(known) if known.ends <= Instant::now() => Err(self.challenge(true)),
-            Some(known) if self.qop && counted.is_none_or(|count| count <= known.count) => {
-                Err(self.challenge(true))
-            }
+            Some(_) if !self.qop => Ok(()),
             Some(known) => {
-                known.count = counted.unwrap_or(0);
-                Ok(())
+                if counted.is_some_and(|count| known.takes(count, self.shares)) {
+                    return Ok(());
+                }
+                self.repeats += 1;
+                Err(self.challenge(!self.shares))
             }
         }
     }
 
-    /// A fresh nonce. `stale` says that the password was right and only the nonce was not.
+    /// A nonce to prove something with. `stale` says that the password was right and only the nonce was not.
     fn challenge(&mut self, stale: bool) -> Refusal {
-        let nonce = token::random::<16>();
-        if self.nonces.len() >= KNOWN {
-            let now = Instant::now();
-            self.nonces.retain(|_, known| now < known.ends);
-        }
-        self.nonces.insert(nonce.clone(), Nonce { ends: Instant::now() + self.lifetime, count: 0 });
+        let now = Instant::now();
+        let goes_on = self.shares && self.nonces.get(&self.latest).is_some_and(|latest| now < latest.ends);
+        let nonce = if goes_on { self.latest.clone() } else { self.open() };
         self.challenges += 1;
         let (realm, opaque, algorithm) = (&self.realm, &self.opaque, self.algorithm.name());
         let mut words = format!("Digest realm=\"{realm}\", nonce=\"{nonce}\", opaque=\"{opaque}\"");
@@ -159,6 +174,32 @@ impl Desk {
         let response: Response =
             (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, words)], "401\n").into_response();
         Box::new(response)
+    }
+
+    /// A fresh nonce.
+    fn open(&mut self) -> String {
+        let nonce = token::random::<16>();
+        if self.nonces.len() >= KNOWN {
+            let now = Instant::now();
+            self.nonces.retain(|_, known| now < known.ends);
+        }
+        let ends = Instant::now() + self.lifetime;
+        self.nonces.insert(nonce.clone(), Nonce { ends, counts: BTreeSet::new() });
+        self.latest.clone_from(&nonce);
+        nonce
+    }
+}
+
+impl Nonce {
+    /// Whether this count has not come yet: in order, or in any.
+    fn takes(&mut self, count: u64, in_any_order: bool) -> bool {
+        if !in_any_order {
+            if self.counts.last().is_some_and(|last| count <= *last) {
+                return false;
+            }
+            self.counts.clear();
+        }
+        self.counts.insert(count)
     }
 }
 

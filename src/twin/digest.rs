@@ -30,6 +30,9 @@ pub struct DigestSettings {
     pub qop: bool,
     /// How long a nonce is good.
     pub nonce_lifetime: Duration,
+    /// Whether there is one nonce for everybody at a time, whose counts may come in any order, or one for each challenge,
+    /// in order.
+    pub shares_nonce: bool,
 }
 
 impl Default for DigestSettings {
@@ -41,6 +44,7 @@ impl Default for DigestSettings {
             algorithm: Algorithm::Md5,
             qop: true,
             nonce_lifetime: Duration::from_secs(300),
+            shares_nonce: false,
         }
     }
 }
@@ -61,8 +65,14 @@ impl Digest {
     /// A device that was just switched on.
     pub fn new(settings: DigestSettings) -> Arc<Self> {
         let desk = Desk::with(&settings.realm, settings.algorithm, settings.qop, settings.nonce_lifetime);
+        let desk = desk.sharing(settings.shares_nonce);
         let state = State { password: settings.password.clone(), desk };
         Arc::new(Self { settings, journal: Journal::default(), state: Mutex::new(state) })
+    }
+
+    /// How often a count came again with its nonce, which is somebody's replay.
+    pub fn repeats(&self) -> usize {
+        hold(&self.state).desk.repeats()
     }
 }
 

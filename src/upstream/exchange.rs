@@ -1,6 +1,7 @@
 //! One exchange with a device: a place in the queue, a connection, a request and the head of its response.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -23,6 +24,8 @@ use crate::fields;
 pub struct Order<'a> {
     /// Until when the head of the response has to be there.
     pub deadline: Instant,
+    /// How long that was from the beginning, for whoever is told that it was too short.
+    pub within: Duration,
     /// Whose turn comes first.
     pub urgency: Urgency,
     /// Whether it may be sent again when a kept connection died before a byte of the response came.
@@ -89,7 +92,7 @@ impl Upstream {
         let mut stage = Stage::Queue;
         match timeout_at(order.deadline, self.carry_out(order, make, &mut stage)).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.overdue(&stage).into()),
+            Err(_) => Err(self.overdue(&stage, order.within).into()),
         }
     }
 
@@ -151,7 +154,7 @@ impl Upstream {
     }
 
     /// What a request is told that had come so far at its deadline.
-    fn overdue(&self, stage: &Stage) -> Trouble {
+    fn overdue(&self, stage: &Stage, within: Duration) -> Trouble {
         match stage {
             Stage::Queue => Trouble::Busy(format!(
                 "every connection to {} (`max_connections`, {}) was in use until `timeout`: ask less often, or raise one of \
@@ -171,16 +174,17 @@ impl Upstream {
                 self.label(),
                 self.settings.timeout
             )),
-            Stage::Connection | Stage::Answer(_) => self.late(),
+            Stage::Connection | Stage::Answer(_) => self.late(within),
         }
     }
 
-    pub(super) fn late(&self) -> Trouble {
-        Trouble::ResponseTimeout(format!(
-            "{} has not begun to answer in time (`timeout`, {:?}): if it is only slow, raise it",
-            self.label(),
-            self.settings.timeout
-        ))
+    pub(super) fn late(&self, within: Duration) -> Trouble {
+        let timeout = self.settings.timeout;
+        let advice = match within <= timeout {
+            true => format!("(`timeout`, {timeout:?}): if it is only slow, raise it"),
+            false => format!("({within:?}, for a login): if it is only slow, raise `timeout` above that"),
+        };
+        Trouble::ResponseTimeout(format!("{} has not begun to answer in time {advice}", self.label()))
     }
 
     fn full(&self) -> Trouble {

@@ -27,8 +27,6 @@ use crate::secret::Secret;
 const CHALLENGE: &str = "challenge";
 const CNONCE: &str = "cnonce";
 const PASSWORD: &str = "password";
-/// How often the nonce was used before the session counts.
-const USED: &str = "used";
 
 struct Digest {
     username: String,
@@ -68,16 +66,20 @@ impl Vendor for Digest {
 
     fn sign(&self, held: &Session, moment: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
         let Some(challenge) = challenge(held) else { return Ok(()) };
-        let recall = |name| held.memo.get(name).map_or("", Secret::expose);
+        let cnonce = held.memo.get(CNONCE).map_or("", Secret::expose);
         let password = held.memo.get(PASSWORD).cloned().unwrap_or_default();
-        let credentials =
-            Credentials { username: &self.username, password: &password, cnonce: recall(CNONCE) };
-        let used: u64 = recall(USED).parse().unwrap_or(0);
+        let credentials = Credentials { username: &self.username, password: &password, cnonce };
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let answer = challenge.answer(&credentials, head.method.as_str(), target, used + moment.nth);
+        let answer = challenge.answer(&credentials, head.method.as_str(), target, moment.nth);
         let value = header_value(&answer.into())?;
         head.headers.append(header::AUTHORIZATION, value);
         Ok(())
+    }
+
+    /// However many were challenged with a nonce, and whenever: `nc` says how many requests there were with it
+    /// (RFC 7616 section 3.4).
+    fn counted_by(&self, held: &Session) -> Option<String> {
+        challenge(held).map(Challenge::into_nonce)
     }
 
     fn judge(&self, held: &Session, _: &Asked<'_>, answered: &response::Parts) -> Verdict {
@@ -94,22 +96,21 @@ impl Vendor for Digest {
 
     /// A nonce can lapse without a word, so what is asked is whether a fresh one serves.
     async fn verify(&self, visit: &Visit<'_>, held: &Session) -> Result<Verdict, Refusal> {
-        let mut fresh = self.login(visit).await?;
-        if challenge(&fresh).is_none() {
+        let fresh = self.login(visit).await?;
+        let Some(nonce) = self.counted_by(&fresh) else {
             // The probed path is open to all: the refused one will say what it wants, if that was not said yet.
             let said = challenge(held).is_some();
             return Ok(if said { Verdict::Rotated(fresh) } else { Verdict::Pass });
-        }
+        };
         let (mut head, body) = Request::new(Bytes::new()).into_parts();
         // What is proven covers the target as it goes out.
         head.uri = visit.device.locate(self.probe())?;
-        self.sign(&fresh, Moment { nth: 1, time: visit.now }, &mut head)?;
-        let status = visit.device.ask(Request::from_parts(head, body)).await?.status();
+        self.sign(&fresh, Moment { nth: visit.count.next(&nonce), time: visit.now }, &mut head)?;
+        let status = visit.device.ask(Request::from_parts(head, body), visit.within).await?.status();
         if status == StatusCode::UNAUTHORIZED {
             let wrong = "wrong username or password: set the device's as `username` and `password`";
             return Err(Refusal::Rejected(wrong.to_owned()));
         }
-        fresh.memo.insert(USED.to_owned(), "1".into());
         Ok(Verdict::Rotated(fresh))
     }
 }
@@ -119,10 +120,9 @@ fn challenge(held: &Session) -> Option<Challenge> {
     Challenge::read(held.memo.get(CHALLENGE)?.expose())
 }
 
-/// The session with another challenge, whose nonce nobody has used.
+/// The session with another challenge.
 fn facing(held: &Session, challenge: &Challenge) -> Session {
     let mut session = held.clone();
-    session.memo.remove(USED);
     session.memo.insert(CHALLENGE.to_owned(), challenge.to_string().into());
     session
 }

@@ -10,6 +10,7 @@ mod verdicts;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, Method, Request, request};
@@ -76,6 +77,17 @@ struct Device {
     vendor: Arc<dyn Vendor>,
     upstream: Arc<Upstream>,
     cloud: Cloud,
+    tally: Tally,
+}
+
+/// Counts on, whatever is counted.
+#[derive(Default)]
+struct Tally(AtomicU64);
+
+impl Count for Tally {
+    fn next(&self, _: &str) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
 }
 
 impl Device {
@@ -109,11 +121,18 @@ impl Device {
         let pin =
             Arc::new(Pin::new(Arc::new(Folder::new("certs", "")), &device.name, Clock::starting_at(NOW)));
         let upstream = Upstream::new(settings, pin, None).unwrap();
-        Self { vendor: device.driver.vendor, upstream, cloud: Cloud::default() }
+        Self { vendor: device.driver.vendor, upstream, cloud: Cloud::default(), tally: Tally::default() }
     }
 
     fn visit(&self) -> Visit<'_> {
-        Visit { device: &self.upstream, cloud: &self.cloud, now: NOW, refused: None }
+        Visit {
+            device: &self.upstream,
+            cloud: &self.cloud,
+            now: NOW,
+            refused: None,
+            within: Duration::from_secs(5),
+            count: &self.tally,
+        }
     }
 
     async fn login(&self) -> Result<Session, Refusal> {

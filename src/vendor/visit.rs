@@ -23,6 +23,16 @@ pub struct Visit<'a> {
     pub now: Timestamp,
     /// The session that the device refused last, if that is why there is a visit.
     pub refused: Option<&'a Session>,
+    /// How long the device may take for one answer.
+    pub within: Duration,
+    /// For what is signed during the visit and counted among the requests.
+    pub count: &'a dyn Count,
+}
+
+/// How often what a device counts was used.
+pub trait Count: Send + Sync {
+    /// The next number of what is [counted by](super::Vendor::counted_by) this. Nobody else gets it.
+    fn next(&self, name: &str) -> u64;
 }
 
 impl Visit<'_> {
@@ -33,7 +43,7 @@ impl Visit<'_> {
     pub async fn device(&self, question: Request<Bytes>) -> Result<Answer, Refusal> {
         let (mut head, body) = question.into_parts();
         head.uri = self.device.locate(&head.uri.to_string())?;
-        Ok(self.device.ask(Request::from_parts(head, body)).await?)
+        Ok(self.device.ask(Request::from_parts(head, body), self.within).await?)
     }
 
     /// Asks the device for one of the make's own paths, with the stamps of a session.

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::Method;
 use keyward::twin::digest::{Algorithm, Digest, DigestSettings};
 use keyward::twin::egauge::{Egauge, EgaugeSettings, Ltm};
 use keyward::twin::enlighted::{Api, Enlighted, EnlightedSettings};
 use keyward::twin::yombo::{Starting, Yombo, YomboSettings};
 use keyward::twin::{Twin as _, serve};
+use tokio::sync::watch;
 
 use crate::support::{Act, Ask, Device, Lab, Reply, Scripted, pass};
 
@@ -47,6 +49,34 @@ async fn a_meter_that_leaves_http_out_is_garbled_and_served_again_after_it() {
 fn answer(status: &str, lines: &str, body: &str) -> Act {
     let length = body.len();
     Act::Answer(format!("HTTP/1.1 {status}\r\n{lines}Content-Length: {length}\r\n\r\n{body}").into())
+}
+
+#[tokio::test]
+async fn a_login_slower_than_the_timeout_goes_on_and_serves_whoever_asks_then() {
+    const NONCE: &str = r#"{"rlm":"eGauge Administration","nnc":"a-nonce"}"#;
+    let (may_answer, said) = watch::channel(false);
+    let device = Scripted::new(move |nth| match (nth, answer("200 OK", "", r#"{"jwt":"head.e30.tail"}"#)) {
+        (0, _) => answer("401 Unauthorized", "", NONCE),
+        (1, Act::Answer(token)) => Act::Held(said.clone(), token),
+        _ => answer("200 OK", "", "{}"),
+    })
+    .await;
+    let lab = Lab::new(&format!(
+        "[devices.meter]\nvendor = \"egauge\"\nurl = \"http://{}\"\nusername = \"owner\"\npassword = \"word\"\n\
+         timeout = \"100ms\"\n",
+        device.address
+    ))
+    .await;
+    // The second one waits until long after the login was begun.
+    for _ in 0..2 {
+        assert_eq!(lab.get("/meter/api/register").await.fault(), "login_unavailable");
+    }
+    may_answer.send_replace(true);
+    let logged_in = async || lab.listed("meter").await["logins"] == 1;
+    while !logged_in().await {}
+    assert_eq!(lab.get("/meter/api/register").await.status, 200);
+    let asked: Vec<_> = device.heard().iter().map(|heard| heard.target().to_owned()).collect();
+    assert_eq!(asked, ["/api/auth/unauthorized", "/api/auth/login", "/api/register"]);
 }
 
 /// A matter of rights, as the device's own words and no further login say.
@@ -268,6 +298,28 @@ async fn every_kind_of_digest_is_answered() {
         }
         assert_eq!(lab.send(&Ask::post("/camera/twin/upload", "body")).await.json()["length"], 4);
     }
+}
+
+#[tokio::test]
+async fn no_count_goes_out_twice_with_a_nonce_that_a_device_hands_to_everybody() {
+    let twin = Digest::new(DigestSettings { shares_nonce: true, ..DigestSettings::default() });
+    let device = Device::new(twin.clone());
+    let settings = "max_connections = 10\nacts_on_get = []\n";
+    let lab = Lab::new(&device.table("camera", settings)).await;
+    for _ in 0..3 {
+        let replies = join_all((0..40).map(|_| lab.get("/camera/twin/sample"))).await;
+        let statuses: Vec<_> = replies.iter().map(|reply| reply.status.as_u16()).collect();
+        assert_eq!(statuses, [200; 40]);
+        twin.lapse();
+    }
+    assert_eq!(twin.repeats(), 0);
+    // A question of ours counts among them: a path that is refused has it asked with the same nonce.
+    assert_eq!(lab.get("/camera/twin/sample").await.status, 200);
+    assert_eq!(lab.get("/camera/twin/status?code=401").await.status, 403);
+    assert_eq!(lab.get("/camera/twin/sample").await.status, 200);
+    assert_eq!(twin.repeats(), 0);
+    let faults = lab.figures();
+    assert!(!faults.contains("keyward_faults_total{"), "{faults}");
 }
 
 #[tokio::test]

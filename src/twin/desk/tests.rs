@@ -12,7 +12,8 @@ const SHA256: &str = "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db585
 fn desk(algorithm: Algorithm) -> Desk {
     let mut desk = Desk::with("http-auth@example.org", algorithm, true, Duration::from_secs(300));
     OPAQUE.clone_into(&mut desk.opaque);
-    desk.nonces.insert(NONCE.to_owned(), Nonce { ends: Instant::now() + desk.lifetime, count: 0 });
+    desk.nonces
+        .insert(NONCE.to_owned(), Nonce { ends: Instant::now() + desk.lifetime, counts: BTreeSet::new() });
     desk
 }
 

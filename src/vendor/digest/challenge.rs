@@ -52,6 +52,11 @@ impl Challenge {
         all(text).into_iter().next()
     }
 
+    /// Its nonce.
+    pub(in crate::vendor) fn into_nonce(self) -> String {
+        self.nonce
+    }
+
     /// This one with the nonce that an answer announces, if that is another.
     pub(in crate::vendor) fn followed_by(&self, headers: &HeaderMap) -> Option<Self> {
         let announced = ascii(headers.get("authentication-info")?);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::Method;
 use keyward::secret::Secret;
+use keyward::twin::digest::{Digest, DigestSettings};
 use keyward::twin::egauge::{Egauge, EgaugeSettings};
 use keyward::twin::generic::{Generic, Scheme};
 use keyward::twin::{Certificate, Twin as _};
@@ -134,6 +135,53 @@ async fn a_device_that_changes_keeps_its_session_and_what_is_saved_of_it() {
         device.served().settles(1).await;
     }
     assert_eq!((twin.logins(), twin.live_tokens()), (1, 1));
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_device_outlives_a_change_of_its_settings_but_is_not_said_of_another_at_its_place()
+{
+    const KNOWN: [&str; 6] = ["state", "fault", "detail", "requests", "errors", "logins"];
+    let pair = Pair::new(Duration::ZERO);
+    let mut lab = Lab::new(&pair.devices[0].table("meter", "")).await;
+    let known = async |lab: &Lab| {
+        let listed = lab.listed("meter").await;
+        let ready = lab.get("/readyz").await.json()["devices"][0]["state"].clone();
+        assert_eq!(ready, listed["state"]);
+        KNOWN.map(|key| listed[key].clone())
+    };
+    assert_eq!(lab.get("/meter/twin/sample").await.status, 200);
+    for (nth, timeout) in ["30s", "31s"].into_iter().enumerate() {
+        let before = known(&lab).await;
+        assert_eq!(before[0], if nth == 0 { "ok" } else { "down" });
+        assert_eq!((&before[3], &before[5]), (&(nth + 1).into(), &1.into()));
+        let page = lab.house().devices[0].figures.last_fault();
+        lab.reconfigure(&pair.devices[0].table("meter", &format!("timeout = \"{timeout}\"\n"))).await;
+        assert_eq!(known(&lab).await, before);
+        assert_eq!(lab.house().devices[0].figures.last_fault(), page);
+        assert_eq!(lab.get("/meter/api/register?noHTTP").await.fault(), "device_garbled");
+    }
+    lab.reconfigure(&pair.devices[1].table("meter", "")).await;
+    let null = serde_json::Value::Null;
+    assert_eq!(known(&lab).await, ["unknown".into(), null.clone(), null, 0.into(), 0.into(), 0.into()]);
+}
+
+#[tokio::test]
+async fn a_nonce_serves_on_after_a_change_of_settings_but_not_for_another_password() {
+    let twin = Digest::new(DigestSettings { shares_nonce: true, ..DigestSettings::default() });
+    let device = Device::new(twin.clone());
+    let mut lab = Lab::new(&device.table("camera", "")).await;
+    for timeout in ["30s", "31s", "32s"] {
+        assert_eq!(lab.get("/camera/twin/sample").await.status, 200);
+        lab.reconfigure(&device.table("camera", &format!("timeout = \"{timeout}\"\n"))).await;
+        assert_eq!(lab.get("/camera/twin/sample").await.status, 200);
+    }
+    assert_eq!((twin.logins(), twin.repeats()), (1, 0));
+    let table = device.table("camera", "");
+    lab.reconfigure(&table.replace(twin.secrets()[0].expose(), "another")).await;
+    assert_eq!(lab.get("/camera/twin/sample").await.fault(), "login_refused");
+    lab.reconfigure(&table).await;
+    assert_eq!(lab.get("/camera/twin/sample").await.status, 200);
+    assert_eq!(twin.repeats(), 0);
 }
 
 #[tokio::test]
