@@ -13,8 +13,9 @@ use crate::config::{Address, Location};
 use crate::gateway::front::METHODS;
 use crate::server::StartError;
 
-/// Somebody waits for the answer, and it comes from this machine.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Somebody waits for the answer, and it comes from this machine. Where the port is taken the process is to end within a
+/// second, its start included.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why the server does not start. Where its port is taken: whether another keyward has it, and `how` this one gets
 /// another, given that.
@@ -53,4 +54,20 @@ async fn is_keyward(address: &Address) -> bool {
     // Who asks for a key says so in its own words.
     let is_refused = says(HeaderName::from_static("proxy-status"), "keyward;");
     is_refused || (answer.status() == StatusCode::NO_CONTENT && says(header::ALLOW, METHODS))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_listens_and_says_nothing_leaves_time_to_start_and_to_end_within_a_second() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string().parse().unwrap();
+        let asked = Instant::now();
+        assert!(!is_at(&address).await);
+        assert!(asked.elapsed() <= Duration::from_millis(700), "{:?}", asked.elapsed());
+    }
 }
