@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 /// What is being written is called so, until it is whole and gets its name.
@@ -69,6 +70,14 @@ pub fn plain(error: &impl Display) -> String {
         text.replace_range(at..=at + length, "");
     }
     text
+}
+
+/// Makes a temporary folder for its owner alone, whatever the umask. It goes with the value.
+///
+/// # Errors
+/// When it can't be made.
+pub fn private_folder(prefix: &str) -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix(prefix).permissions(fs::Permissions::from_mode(0o700)).tempdir()
 }
 
 /// Gives a file that the administrator has just made in a folder to whoever has that: a service of another user has to
