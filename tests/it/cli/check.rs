@@ -86,6 +86,29 @@ async fn a_folder_that_cannot_be_written_fails_the_check() {
 }
 
 #[tokio::test]
+async fn folders_that_cannot_be_written_are_all_named_and_the_devices_visited_all_the_same() {
+    let device = Device::new(Egauge::new(EgaugeSettings::default()));
+    let process =
+        Process::new(&format!("state = \"file/state\"\ncerts = \"certs\"\n{}", device.table("meter", "")));
+    for name in ["file", "certs"] {
+        std::fs::write(process.path(name), "no folder").unwrap();
+    }
+    for (nth, command) in
+        [&["check", "--offline"][..], &["check"], &["check", "--report"]].into_iter().enumerate()
+    {
+        let ended = process.carry_out(command).await;
+        assert_eq!(ended.code, Some(1), "{command:?}: {ended:?}");
+        for folder in ["file/state", "certs"] {
+            let told = format!("the folder {folder} can't be written");
+            assert_eq!(ended.err.matches(&told).count(), 1, "{command:?}: {ended:?}");
+        }
+        assert_eq!(device.twin.logins(), nth, "{ended:?}");
+        assert_eq!(ended.out.contains("meter"), nth > 0, "{ended:?}");
+        assert!(!ended.out.contains("FAIL"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_check_that_asks_no_device_makes_no_folder() {
     let process = Process::new(&Device::new(Generic::new(Scheme::Bearer)).table("meter", ""));
     assert_eq!(process.carry_out(&["check", "--offline"]).await.code, Some(0));
