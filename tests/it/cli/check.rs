@@ -109,6 +109,25 @@ async fn folders_that_cannot_be_written_are_all_named_and_the_devices_visited_al
 }
 
 #[tokio::test]
+async fn a_full_disk_fails_the_check_which_calls_nothing_pinned_that_is_not() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    // Whatever is written to a file fails, as if there were no room; what is written to a pipe does not.
+    let process = Process::new(&device.table("meter", "")).after("trap '' XFSZ; ulimit -f 0");
+    for command in [&["check", "--offline"][..], &["check"], &["check"]] {
+        let ended = process.carry_out(command).await;
+        assert_eq!(ended.code, Some(1), "{command:?}: {ended:?}");
+        assert_eq!(ended.err.matches("can't be written").count(), 2, "{command:?}: {ended:?}");
+        assert!(command.contains(&"--offline") || ended.out.starts_with("ok    meter"), "{ended:?}");
+        let is_told = ended.out.contains("its pin can't be saved") && !ended.out.contains("pinned");
+        assert_eq!(is_told, !command.contains(&"--offline"), "{ended:?}");
+    }
+    let ended = process.carry_out(&["trust", "meter", "--yes"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(!ended.out.contains("pinned now") && ended.err.contains("nothing is changed"), "{ended:?}");
+    assert!(!process.path("certs/meter.pem").exists());
+}
+
+#[tokio::test]
 async fn a_check_that_asks_no_device_makes_no_folder() {
     let process = Process::new(&Device::new(Generic::new(Scheme::Bearer)).table("meter", ""));
     assert_eq!(process.carry_out(&["check", "--offline"]).await.code, Some(0));
