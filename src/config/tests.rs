@@ -244,4 +244,9 @@ fn a_file_that_cannot_be_read_is_told_like_any_other_fault() {
     assert!(said().contains("proxy.toml: is not there: put it back"), "{}", said());
     std::fs::write(&file, b"listen = \"a:1\"\nstate = \"\xff\"\n").unwrap();
     assert!(said().contains("proxy.toml:2:10: not UTF-8"), "{}", said());
+    std::fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
+    assert!(said().contains("proxy.toml: cannot be read: it is larger than"), "{}", said());
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert!(said().contains("proxy.toml: is a folder"), "{}", said());
 }

@@ -4,11 +4,7 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::{Address, Environment, find};
-use crate::disk::{self, Links};
-
-/// Larger than any configuration.
-const LONGEST: u64 = 16 * 1024 * 1024;
+use super::{Address, Environment, file, find};
 
 /// Where a running keyward can be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +44,7 @@ struct Keys {
 
 impl Keys {
     fn of(file: &Path) -> Self {
-        // Whoever looks for a server waits for no pipe that nobody writes to.
-        let bytes = disk::read(file, LONGEST, Links::Followed).unwrap_or_default();
+        let bytes = file::bytes(file).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let (table, _) = DeTable::parse_recoverable(&text);
         let key = |key: &str| table.get_ref().get(key)?.get_ref().as_str().map(str::to_owned);

@@ -72,6 +72,30 @@ async fn a_missing_secret_is_told_with_its_line_and_exit_2() {
 }
 
 #[tokio::test]
+async fn what_is_no_file_of_a_configuration_holds_no_command_up() {
+    let process = Process::new("");
+    let made = std::process::Command::new("mkfifo").arg(process.path("pipe")).status().unwrap();
+    assert!(made.success());
+    std::fs::File::create(process.path("huge")).unwrap().set_len(1 << 40).unwrap();
+    for (file, words) in [
+        ("/dev/zero", "/dev/zero: cannot be read: it is not a regular file"),
+        ("pipe", "pipe: cannot be read: it is not a regular file"),
+        ("huge", "huge: cannot be read: it is larger than"),
+    ] {
+        for command in [
+            &["run"][..],
+            &["check"],
+            &["check", "--offline"],
+            &["trust", "meter", "--yes"],
+            &["add", "meter", "--vendor", "open", "--url", "http://127.0.0.1:9", "--yes"],
+        ] {
+            let ended = process.carry_out(&[command, &["--config", file]].concat()).await;
+            assert!(ended.code == Some(2) && ended.err.contains(words), "{command:?} {file}: {ended:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_written_fails_the_check() {
     let device = Device::new(Generic::new(Scheme::Bearer));
     for (keys, folder) in [("", "state"), ("certs = \"file/certs/below\"\n", "certs")] {
