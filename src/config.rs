@@ -44,7 +44,7 @@ pub use report::{Errors, Location};
 pub use section::Section;
 pub use trust::{CaName, Fingerprint, Trust};
 pub use url::{Address, BaseUrl};
-pub use whereabouts::{Whereabouts, service_folder, whereabouts};
+pub use whereabouts::{Whereabouts, service_folder, unusable, whereabouts};
 
 use crate::secret::Secret;
 use report::Report;

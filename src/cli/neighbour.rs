@@ -1,6 +1,7 @@
 //! Who listens where keyward wants to.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
 use http::header::{self, HeaderName};
@@ -38,6 +39,12 @@ pub(super) async fn told(error: StartError, how: impl FnOnce(&Location, &Address
 /// Whether a keyward listens at this address.
 pub(super) async fn is_at(address: &Address) -> bool {
     timeout(PATIENCE, is_keyward(address)).await.unwrap_or(false)
+}
+
+/// Whether two paths lead to one file, which need not be there any more.
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
+    let real = |file: &Path| file.canonicalize().or_else(|_| std::path::absolute(file)).ok();
+    real(one) == real(other)
 }
 
 /// The address beside this one.

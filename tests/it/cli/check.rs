@@ -87,6 +87,7 @@ async fn what_is_no_file_of_a_configuration_holds_no_command_up() {
             &["check"],
             &["check", "--offline"],
             &["trust", "meter", "--yes"],
+            &["health"],
             &["add", "meter", "--vendor", "open", "--url", "http://127.0.0.1:9", "--yes"],
         ] {
             let ended = process.carry_out(&[command, &["--config", file]].concat()).await;
