@@ -8,7 +8,6 @@ use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::time::Instant;
 
 /// A moment, in milliseconds since the Unix epoch.
@@ -63,14 +62,19 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
-/// RFC 3339 in UTC, to the second.
+/// The first and the last second of the years that RFC 3339 has digits for, 0000 and 9999.
+const TOLD: [i64; 2] = [-62_167_219_200, 253_402_300_799];
+
+/// RFC 3339 in UTC, to the second. What is beyond the years that it can tell is told as the nearest moment within: a device
+/// may say of a session that it lasts for ever.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = OffsetDateTime::from_unix_timestamp(self.as_seconds()).ok();
-        match text.and_then(|moment| moment.format(&Rfc3339).ok()) {
-            Some(text) => f.write_str(&text),
-            None => write!(f, "{} ms since 1970", self.0),
-        }
+        let [first, last] = TOLD;
+        let seconds = self.as_seconds().clamp(first, last);
+        let moment = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+        let (year, month, day) = (moment.year(), u8::from(moment.month()), moment.day());
+        let (hour, minute, second) = moment.to_hms();
+        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
     }
 }
 

@@ -9,6 +9,7 @@ mod cache;
 mod credential;
 mod device;
 mod environment;
+mod file;
 mod lines;
 mod listener;
 mod pattern;
@@ -35,6 +36,7 @@ pub use cache::{Cache, Freshness};
 pub use credential::{SecretError, SecretSource};
 pub use device::fault_of_name;
 pub use environment::{Environment, Missing, PLACES, find, place_of_new};
+pub use file::text;
 pub use listener::{Listener, ListenerTls};
 pub use pattern::PathPattern;
 pub use pem::{Unusable, certificates, identity};
@@ -42,7 +44,7 @@ pub use report::{Errors, Location};
 pub use section::Section;
 pub use trust::{CaName, Fingerprint, Trust};
 pub use url::{Address, BaseUrl};
-pub use whereabouts::{Whereabouts, service_folder, whereabouts};
+pub use whereabouts::{Whereabouts, service_folder, unusable, whereabouts};
 
 use crate::secret::Secret;
 use report::Report;
@@ -213,23 +215,7 @@ pub fn load<M: Makes>(
     environment: &Environment,
     makes: &M,
 ) -> Result<Config<M::Driver>, Errors> {
-    let bytes = std::fs::read(file).map_err(|error| {
-        Errors::whole(
-            file,
-            match error.kind() {
-                std::io::ErrorKind::NotFound => "is not there: put it back".to_owned(),
-                std::io::ErrorKind::IsADirectory => "is a folder, and is to be a file".to_owned(),
-                _ => format!("cannot be read: {}", crate::disk::plain(&error)),
-            },
-        )
-    })?;
-    match str::from_utf8(&bytes) {
-        Ok(text) => parse(text, file, environment, makes),
-        Err(error) => {
-            let valid = bytes.get(..error.valid_up_to()).map(String::from_utf8_lossy).unwrap_or_default();
-            Err(Errors::at(file, &valid, valid.len(), "not UTF-8 text; save the file in that encoding"))
-        }
-    }
+    parse(&text(file)?, file, environment, makes)
 }
 
 /// Reads `text` as [`load`] reads a file; `file` is what messages call it and what its paths are relative to.

@@ -10,10 +10,13 @@ use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use tempfile::TempDir;
 use zeroize::Zeroizing;
 
 /// What is being written is called so, until it is whole and gets its name.
 const UNFINISHED: &str = ".saving-";
+/// What a disk has room for at the least, unless it is full.
+const PAGE: usize = 4096;
 /// So many unusable files are kept of one name; a later one takes the place of the last.
 const KEPT: usize = 3;
 
@@ -71,6 +74,14 @@ pub fn plain(error: &impl Display) -> String {
     text
 }
 
+/// Makes a temporary folder for its owner alone, whatever the umask. It goes with the value.
+///
+/// # Errors
+/// When it can't be made.
+pub fn private_folder(prefix: &str) -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix(prefix).permissions(fs::Permissions::from_mode(0o700)).tempdir()
+}
+
 /// Gives a file that the administrator has just made in a folder to whoever has that: a service of another user has to
 /// read it. Whatever bears its name by now is left alone.
 ///
@@ -97,6 +108,14 @@ fn hand_over_folder(place: &Path) -> io::Result<()> {
     }
     let above = place.parent().filter(|above| !above.as_os_str().is_empty());
     hand_over(&made, above.unwrap_or(Path::new(".")))
+}
+
+/// Writes something into a folder that nobody sees and that goes at once. A full disk still takes files with nothing in
+/// them, and may not say before the end that it has no room.
+fn try_to_write(folder: &Path) -> io::Result<()> {
+    let mut file = tempfile::tempfile_in(folder)?;
+    file.write_all(&[b'.'; PAGE])?;
+    file.sync_all()
 }
 
 /// A folder that we write to.
@@ -129,7 +148,7 @@ impl Folder {
     /// Makes the folder for its owner alone, and finds out whether it can be written.
     pub fn prepare(&self) {
         let made = self.make(!self.was_there.load(Ordering::Relaxed));
-        self.note(made.and_then(|()| tempfile::tempfile_in(&self.path)).map(drop));
+        self.note(made.and_then(|()| try_to_write(&self.path)));
     }
 
     /// Finds out whether the folder can be written, or could be made, and makes nothing.
@@ -141,7 +160,7 @@ impl Folder {
         {
             place = if above.as_os_str().is_empty() { Path::new(".") } else { above };
         }
-        self.note(tempfile::tempfile_in(place).map(drop));
+        self.note(try_to_write(place));
     }
 
     /// Finds out whether a folder that could not be written can be by now.

@@ -1,5 +1,6 @@
 //! `keyward check`.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -12,7 +13,7 @@ use super::words::{devices, option, pasteable};
 use super::{ConfigArgument, Exit, load, say, tell};
 use crate::clock::Clock;
 use crate::config::Environment;
-use crate::disk::{Folder, plain};
+use crate::disk::plain;
 use crate::server::operate::{Instruction, Outcome, carry_out};
 use crate::server::{build_house, control, examine_doors, examine_folders, folders, warnings};
 
@@ -44,15 +45,17 @@ pub(super) async fn check(arguments: Arguments, environment: Environment) -> Res
     }
     examine_doors(&config)?;
     // On its own it only looks; what is missing is made where devices are visited.
-    let trouble = match offline {
-        true => examine_folders(&config).iter().find_map(Folder::trouble),
-        false => folders(&config).iter().find_map(|folder| folder.trouble()),
+    let troubles = match offline {
+        true => examine_folders(&config).map(|folder| folder.trouble()),
+        false => folders(&config).map(|folder| folder.trouble()),
     };
-    if let Some(trouble) = trouble {
-        return Err(anyhow!(trouble).into());
-    }
+    let troubles: Vec<_> = troubles.into_iter().flatten().collect();
+    troubles.iter().for_each(|trouble| tell(trouble));
     let names: Vec<_> = config.devices.iter().map(|device| device.name.clone()).collect();
     if offline {
+        if !troubles.is_empty() {
+            return Err(Exit::Told);
+        }
         say(&format!("{} is fine: {}", config.file.display(), devices(names.len())));
         return Ok(());
     }
@@ -70,6 +73,10 @@ pub(super) async fn check(arguments: Arguments, environment: Environment) -> Res
             match control::ask(&state, &instruction).await {
                 Ok(Some(outcome)) => outcome,
                 Ok(None) => carry_out(&house, instruction).await,
+                // Nothing can be written there either, which has been said: that is no reason not to visit.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    carry_out(&house, instruction).await
+                }
                 Err(error) => {
                     Outcome::Failed(format!("the running keyward does not answer: {}", plain(&error)))
                 }
@@ -100,8 +107,9 @@ pub(super) async fn check(arguments: Arguments, environment: Environment) -> Res
         say(&report.with(&outcomes));
     }
     match (failed, names.len()) {
-        (0, _) => Ok(()),
+        (0, _) if troubles.is_empty() => Ok(()),
         // Its line has said so.
+        (0, _) => Err(Exit::Told),
         (_, 1) => Err(Exit::Told),
         (failed, visited) => Err(anyhow!("{failed} of {visited} devices can't be used").into()),
     }

@@ -10,6 +10,7 @@ use super::words::word;
 use super::{Exit, neighbour, run, say};
 use crate::clock::Clock;
 use crate::config::{self, Address, Config, Environment, Location, LogFormat};
+use crate::disk::private_folder;
 use crate::server::{Server, StartError};
 use crate::twin::{self, Certificate, Served};
 use crate::vendor::{Driver, Key, Kind, Make, Registry};
@@ -20,7 +21,7 @@ const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4
 pub(super) async fn demo(listen: Option<Address>, environment: Environment) -> Result<(), Exit> {
     let log = config::Log { level: "warn".to_owned(), format: LogFormat::Text };
     let log = Log::begin(&log, &environment);
-    let folder = tempfile::Builder::new().prefix("keyward-demo-").tempdir().map_err(anyhow::Error::from)?;
+    let folder = private_folder("keyward-demo-").map_err(anyhow::Error::from)?;
     let path = folder.path().to_owned();
     let stop = run::stopped(move || drop(std::fs::remove_dir_all(path))).map_err(anyhow::Error::from)?;
     let Simulated { devices, tries, practice } = devices().await?;

@@ -1,6 +1,6 @@
 //! A configuration file on its way to the disk: a new one, or one with a device more.
 
-use std::fs::{self, File, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use tempfile::{Builder, NamedTempFile};
 use toml_edit::{DocumentMut, Item, Table, value};
+use zeroize::Zeroizing;
 
 use super::Exit;
+use crate::config;
 use crate::disk::hand_over;
 
 /// Who reads a new file: it has no secret in it, and the service that reads it may have another user.
@@ -19,7 +21,7 @@ const MODE: u32 = 0o644;
 pub(super) struct Document {
     /// Where it really is: a link to it stays a link.
     place: PathBuf,
-    text: String,
+    text: Zeroizing<String>,
     parsed: DocumentMut,
 }
 
@@ -30,7 +32,7 @@ impl Document {
     /// When it is not there or is no TOML.
     pub(super) fn read(file: &Path) -> Result<Self, Exit> {
         let place = file.canonicalize().map_err(|error| unreadable(file, &error))?;
-        let text = fs::read_to_string(&place).map_err(|error| unreadable(file, &error))?;
+        let text = config::text(&place).map_err(|errors| Exit::Usage(errors.to_string()))?;
         let parsed = text.parse().map_err(|_| {
             Exit::Usage(format!("{} is no TOML: `keyward check --offline` says where", file.display()))
         })?;
@@ -74,7 +76,7 @@ impl Document {
         let unextendable = || unextendable(&self.place, table);
         // Printed anew, line ends, a byte order mark and what ends without a line end would not be what they were.
         let is_kept = !self.text.contains("\r\n") && !self.text.starts_with('\u{feff}');
-        if !is_kept || self.parsed.to_string() != self.text {
+        if !is_kept || self.parsed.to_string() != *self.text {
             return Err(unextendable());
         }
         let read: DocumentMut = table.parse().map_err(|_| unextendable())?;
@@ -106,7 +108,7 @@ impl Document {
         new.as_file()
             .set_permissions(Permissions::from_mode(facts.mode() & 0o7777))
             .map_err(anyhow::Error::from)?;
-        if fs::read(&self.place).is_ok_and(|now| now != self.text.as_bytes()) {
+        if config::text(&self.place).is_ok_and(|now| now != self.text) {
             return Err(anyhow!(
                 "{} was changed meanwhile: nothing is written; try again",
                 self.place.display()

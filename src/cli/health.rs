@@ -1,6 +1,6 @@
 //! `keyward health`: asks the running server and not its file, which may be another by now.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -15,7 +15,8 @@ use tokio::time::timeout;
 
 use super::Exit;
 use super::beside::look;
-use crate::config::{self, Address, Environment, Whereabouts, whereabouts};
+use super::neighbour::is_same_file;
+use crate::config::{self, Address, Environment, Whereabouts, place_of_new, whereabouts};
 use crate::server::control;
 use crate::server::operate::{Instruction, Outcome};
 
@@ -23,26 +24,31 @@ use crate::server::operate::{Instruction, Outcome};
 const PATIENCE: Duration = Duration::from_secs(3);
 
 pub(super) async fn health(named: Option<PathBuf>, environment: Environment) -> Result<(), Exit> {
-    // A file that has gone says nothing of the server; a folder was never it.
-    if let Err(missing) = config::find(named.as_deref(), &environment)
-        && missing.is_folder
-    {
-        return Err(missing.into());
-    }
     // Pins and sessions, which it may miss, are nothing to it.
     let (environment, _) = look(named.as_deref(), environment).await;
     let Whereabouts { state, listen } = whereabouts(named.as_deref(), &environment);
+    let unusable = config::unusable(named.as_deref(), &environment);
+    let found = config::find(named.as_deref(), &environment).ok().flatten();
+    let file = found.unwrap_or_else(|| place_of_new(named.as_deref(), &environment));
     let asked = timeout(PATIENCE, async {
-        // Where the state folder can't be written there is no socket to ask at.
-        let address = match control::ask(&state, &Instruction::Listening).await {
-            Ok(Some(Outcome::Listening { address, .. })) => address.parse().unwrap_or(listen),
+        let reads_it = |read: &str| is_same_file(Path::new(read), &file);
+        let address = match (control::ask(&state, &Instruction::Listening).await, unusable) {
+            // What became of the file of a server that runs says nothing of that.
+            (Ok(Some(Outcome::Listening { address, file })), unusable)
+                if unusable.is_none() || reads_it(&file) =>
+            {
+                address.parse().unwrap_or(listen)
+            }
+            // Whoever is at the usual address may be anyone's.
+            (_, Some(why)) => return Err(Exit::Usage(why)),
+            // Where the state folder can't be written there is no socket to ask at.
             _ => listen,
         };
-        ask(&address).await.with_context(|| format!("keyward at {address} does not serve"))
+        Ok(ask(&address).await.with_context(|| format!("keyward at {address} does not serve"))?)
     });
     let told =
         || anyhow!("keyward with the state folder {} does not answer within {PATIENCE:?}", state.display());
-    Ok(asked.await.unwrap_or_else(|_| Err(told()))?)
+    asked.await.unwrap_or_else(|_| Err(told().into()))
 }
 
 async fn ask(address: &Address) -> anyhow::Result<()> {

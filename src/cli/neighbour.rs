@@ -1,6 +1,7 @@
 //! Who listens where keyward wants to.
 
 use std::io::ErrorKind;
+use std::path::Path;
 use std::time::Duration;
 
 use http::header::{self, HeaderName};
@@ -13,8 +14,9 @@ use crate::config::{Address, Location};
 use crate::gateway::front::METHODS;
 use crate::server::StartError;
 
-/// Somebody waits for the answer, and it comes from this machine.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Somebody waits for the answer, and it comes from this machine. Where the port is taken the process is to end within a
+/// second, its start included.
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why the server does not start. Where its port is taken: whether another keyward has it, and `how` this one gets
 /// another, given that.
@@ -39,6 +41,12 @@ pub(super) async fn is_at(address: &Address) -> bool {
     timeout(PATIENCE, is_keyward(address)).await.unwrap_or(false)
 }
 
+/// Whether two paths lead to one file, which need not be there any more.
+pub(super) fn is_same_file(one: &Path, other: &Path) -> bool {
+    let real = |file: &Path| file.canonicalize().or_else(|_| std::path::absolute(file)).ok();
+    real(one) == real(other)
+}
+
 /// The address beside this one.
 pub(super) fn next(address: &Address) -> Address {
     Address { port: address.port.checked_add(1).unwrap_or(8480), ..address.clone() }
@@ -53,4 +61,20 @@ async fn is_keyward(address: &Address) -> bool {
     // Who asks for a key says so in its own words.
     let is_refused = says(HeaderName::from_static("proxy-status"), "keyward;");
     is_refused || (answer.status() == StatusCode::NO_CONTENT && says(header::ALLOW, METHODS))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_listens_and_says_nothing_leaves_time_to_start_and_to_end_within_a_second() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string().parse().unwrap();
+        let asked = Instant::now();
+        assert!(!is_at(&address).await);
+        assert!(asked.elapsed() <= Duration::from_millis(700), "{:?}", asked.elapsed());
+    }
 }

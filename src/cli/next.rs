@@ -20,7 +20,9 @@ impl Writing<'_> {
         let place = whereabouts(Some(self.file), self.environment);
         let running = timeout(PATIENCE, control::ask(&place.state, &Instruction::Listening)).await;
         match running {
-            Ok(Ok(Some(Outcome::Listening { address, file }))) if self.is_this(Path::new(&file)) => {
+            Ok(Ok(Some(Outcome::Listening { address, file })))
+                if neighbour::is_same_file(Path::new(&file), self.file) =>
+            {
                 say("The running keyward takes it over by itself. Try it:");
                 address
             }
@@ -33,12 +35,6 @@ impl Writing<'_> {
                 stanza::called(&place.listen).to_string()
             }
         }
-    }
-
-    /// Whether that is another path to this file.
-    fn is_this(&self, file: &Path) -> bool {
-        let real = |file: &Path| file.canonicalize().or_else(|_| std::path::absolute(file)).ok();
-        real(file) == real(self.file)
     }
 
     async fn say_how_to_start(&self, listen: &Address) {

@@ -169,6 +169,7 @@ fn words(found: &Findings) -> String {
     said.extend(found.certificate.iter().map(|_| match found.pinned {
         Pinning::JustNow => "certificate pinned just now".to_owned(),
         Pinning::Before => "certificate as pinned".to_owned(),
+        Pinning::Unsaved => "certificate accepted, its pin can't be saved".to_owned(),
         Pinning::None => "certificate accepted".to_owned(),
     }));
     said.extend(found.session_until.iter().map(|until| format!("session until {until}")));

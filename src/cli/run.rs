@@ -26,10 +26,9 @@ pub(super) async fn run(
     handed: Vec<TcpListener>,
 ) -> Result<(), Exit> {
     let found = config::find(named.as_deref(), &environment)?;
-    // Before the file is read, so that no change after that is missed.
     let mut watch = Watching::new();
-    watch.cover(found.clone());
-    let config = found.map(|file| read(&file, &environment)).transpose()?;
+    let config =
+        found.map(|file| watch.cover_and_read(&file, |file| read(file, &environment))).transpose()?;
     let log_of = match &config {
         Some(config) => config.log.clone(),
         None => welcome::unwritten(&environment)?.log,
@@ -177,6 +176,12 @@ impl Watching {
         }
     }
 
+    /// Watches a file before it is read, so that no change after that is missed.
+    fn cover_and_read<T>(&mut self, file: &Path, read: impl FnOnce(&Path) -> T) -> T {
+        self.cover([file.to_owned()]);
+        read(file)
+    }
+
     /// Watches these files too.
     pub(super) fn cover(&mut self, files: impl IntoIterator<Item = PathBuf>) {
         if let Some(watch) = &mut self.watch {
@@ -189,5 +194,24 @@ impl Watching {
             Some(watch) => watch.changed().await,
             None => std::future::pending().await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_changes_while_it_is_read_for_the_first_time_is_seen_to_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("proxy.toml");
+        std::fs::write(&file, "").unwrap();
+        let mut watch = Watching::new();
+        watch.cover_and_read(&file, |file| std::fs::write(file, "listen = \"127.0.0.1:0\"\n").unwrap());
+        timeout(Duration::from_secs(20), watch.changed()).await.expect("a change");
     }
 }

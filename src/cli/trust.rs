@@ -80,7 +80,14 @@ pub(super) async fn trust(arguments: Arguments, environment: Environment) -> Res
         return Err(anyhow!("nothing is changed").into());
     }
     let sha256 = sha256.map_or(presented.sha256, |sha256| sha256.to_string());
-    match carry_out(Instruction::Trust { device, sha256 }).await? {
+    let outcome = carry_out(Instruction::Trust { device, sha256 }).await?;
+    // What a server could not save it has in memory. What this process has goes with it.
+    if house.devices.iter().any(|device| device.upstream.is_unsaved()) {
+        let [_, certs] = &house.folders;
+        let trouble = certs.trouble().unwrap_or_default();
+        return Err(anyhow!("nothing is changed: {trouble}").into());
+    }
+    match outcome {
         Outcome::Fine(detail) => say(&detail),
         Outcome::Failed(detail) => return Err(anyhow!(detail).into()),
         Outcome::Certificates { .. } | Outcome::Listening { .. } | Outcome::Examined(_) => {}

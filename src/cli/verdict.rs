@@ -57,8 +57,12 @@ pub(super) fn describe(found: &Findings) {
     for (what, value) in told.chain(session).chain(certificate) {
         say(&format!("  {what:13}  {value}"));
     }
-    if found.pinned == Pinning::JustNow {
-        say("                 It is pinned: from now on no other is accepted.");
+    match found.pinned {
+        Pinning::JustNow => say("                 It is pinned: from now on no other is accepted."),
+        Pinning::Unsaved => {
+            say("                 Its pin can't be saved: the next contact is the first again.");
+        }
+        Pinning::Before | Pinning::None => {}
     }
 }
 

@@ -12,6 +12,7 @@ use super::run::{Watching, how_to_choose};
 use super::{EXAMPLE, Exit, neighbour};
 use crate::clock::Clock;
 use crate::config::{self, Address, Config, Environment, Location, PLACES};
+use crate::disk::private_folder;
 use crate::gateway::{Gateway, House, Welcome};
 use crate::server::Server;
 use crate::vendor::{Driver, Registry};
@@ -35,8 +36,7 @@ pub(super) async fn welcome(
     stop: impl Future<Output = ()>,
 ) -> Result<Option<Config<Driver>>, Exit> {
     // Nothing is saved, and where the folders are to be is for the file to say.
-    let folder =
-        tempfile::Builder::new().prefix("keyward-welcome-").tempdir().map_err(anyhow::Error::from)?;
+    let folder = private_folder("keyward-welcome-").map_err(anyhow::Error::from)?;
     let [state, certs] = ["state", "certs"].map(|name| folder.path().join(name));
     let config = Config { state, certs, ..unwritten(environment)? };
     let sockets: io::Result<Vec<_>> = handed.iter().map(TcpListener::try_clone).collect();

@@ -1,5 +1,7 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use time::format_description::well_known::Rfc3339;
+
 use super::*;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -49,4 +51,24 @@ fn the_systems_clocks_agree_with_themselves() {
     assert!(
         tokios.saturating_duration_since(instant) < DAY && instant.saturating_duration_since(tokios) < DAY
     );
+}
+
+#[test]
+fn every_moment_is_told_as_rfc_3339_those_that_it_cannot_tell_too() {
+    for (milliseconds, text) in [
+        (0, "1970-01-01T00:00:00Z"),
+        (-1, "1969-12-31T23:59:59Z"),
+        (1_767_225_600_999, "2026-01-01T00:00:00Z"),
+        (-62_167_219_200_000, "0000-01-01T00:00:00Z"),
+        (-62_167_219_200_001, "0000-01-01T00:00:00Z"),
+        (i64::MIN, "0000-01-01T00:00:00Z"),
+        (253_402_300_799_999, "9999-12-31T23:59:59Z"),
+        (253_402_300_800_000, "9999-12-31T23:59:59Z"),
+        (i64::MAX, "9999-12-31T23:59:59Z"),
+    ] {
+        let moment = Timestamp::from_millis(milliseconds);
+        assert_eq!(moment.to_string(), text, "{milliseconds}");
+        assert_eq!(serde_json::to_value(moment).unwrap(), text);
+        assert!(OffsetDateTime::parse(text, &Rfc3339).is_ok(), "{text}");
+    }
 }

@@ -87,6 +87,11 @@ impl<'a> Lines<'a> {
         }
     }
 
+    /// Marks all as broken, and hides it.
+    pub(super) fn hide_all_as_broken(&mut self) {
+        self.lines.iter_mut().for_each(|line| (line.hidden, line.broken) = (true, true));
+    }
+
     /// Marks the section around a syntax error, and hides there what may be a secret: once quotes, brackets
     /// or names are lost, a value can end anywhere below its key, and stand behind anything that is no
     /// `known` key.

@@ -12,6 +12,9 @@ use super::Environment;
 use super::lines::Lines;
 use super::words::is_harmless;
 
+/// A text with more slips than these is hardly a configuration: nobody wants to read of them all, or to wait for it.
+const MANY: usize = 100;
+
 /// Everything that is wrong with a configuration, in the order of the file. There is at least one thing.
 #[derive(Debug)]
 pub struct Errors {
@@ -186,13 +189,18 @@ impl<'a> Report<'a> {
         let mut faults = self.faults.into_inner();
         // What is said of a section that could not be read would be noise, and might repeat a piece of a
         // secret.
-        for error in broken {
-            lines.hide_broken(syntax_position(error, self.text), &self.known.borrow());
+        let told = broken.get(..MANY).unwrap_or(broken);
+        if told.len() < broken.len() {
+            lines.hide_all_as_broken();
+        } else {
+            for error in broken {
+                lines.hide_broken(syntax_position(error, self.text), &self.known.borrow());
+            }
         }
         if !broken.is_empty() {
             faults.retain(|fault| fault.at.is_none_or(|at| !lines.is_broken(at)));
         }
-        faults.extend(broken.iter().map(|error| Fault {
+        faults.extend(told.iter().map(|error| Fault {
             at: Some(syntax_position(error, self.text)),
             key: String::new(),
             message: syntax_message(error).to_owned(),

@@ -244,4 +244,35 @@ fn a_file_that_cannot_be_read_is_told_like_any_other_fault() {
     assert!(said().contains("proxy.toml: is not there: put it back"), "{}", said());
     std::fs::write(&file, b"listen = \"a:1\"\nstate = \"\xff\"\n").unwrap();
     assert!(said().contains("proxy.toml:2:10: not UTF-8"), "{}", said());
+    std::fs::File::create(&file).unwrap().set_len(1 << 40).unwrap();
+    assert!(said().contains("proxy.toml: cannot be read: it is larger than"), "{}", said());
+    std::fs::remove_file(&file).unwrap();
+    std::fs::create_dir(&file).unwrap();
+    assert!(said().contains("proxy.toml: is a folder"), "{}", said());
+}
+
+#[test]
+fn a_file_that_cannot_say_where_its_keyward_is_is_known_and_none_that_nobody_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("proxy.toml");
+    let environment = Environment::default();
+    let by_variable = Environment::from_iter([("KEYWARD_CONFIG", &file)]);
+    let said = || {
+        let said = unusable(Some(&file), &environment);
+        assert_eq!(unusable(None, &by_variable).is_some(), said.is_some());
+        said.unwrap_or_default()
+    };
+    assert!(said().contains("there is no such file"), "{}", said());
+    for (text, expected) in [
+        ("listen = \"a:1\"\npassword = \"hunter2\n", "proxy.toml:2:"),
+        ("x = 1\nx = 2\n", "proxy.toml:2:1: this name is there already"),
+        ("surprise = 1\n", ""),
+        ("", ""),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        assert!(said().contains(expected) && said().is_empty() == expected.is_empty(), "{text}: {}", said());
+        assert!(!said().contains("hunter2"), "{}", said());
+    }
+    std::fs::write(&file, b"\xff").unwrap();
+    assert!(said().contains("not UTF-8"), "{}", said());
 }

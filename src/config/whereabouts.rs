@@ -4,11 +4,8 @@ use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
-use super::{Address, Environment, find};
-use crate::disk::{self, Links};
-
-/// Larger than any configuration.
-const LONGEST: u64 = 16 * 1024 * 1024;
+use super::report::Report;
+use super::{Address, Environment, file, find};
 
 /// Where a running keyward can be found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +45,7 @@ struct Keys {
 
 impl Keys {
     fn of(file: &Path) -> Self {
-        // Whoever looks for a server waits for no pipe that nobody writes to.
-        let bytes = disk::read(file, LONGEST, Links::Followed).unwrap_or_default();
+        let bytes = file::bytes(file).unwrap_or_default();
         let text = String::from_utf8_lossy(&bytes);
         let (table, _) = DeTable::parse_recoverable(&text);
         let key = |key: &str| table.get_ref().get(key)?.get_ref().as_str().map(str::to_owned);
@@ -73,6 +69,24 @@ pub fn whereabouts(named: Option<&Path>, environment: &Environment) -> Whereabou
         state: folder(environment, "KEYWARD_STATE", state, &file, "state"),
         listen: environment.listen().or(listen).unwrap_or_default(),
     }
+}
+
+/// Why the file can't say where its keyward is: it was named and is not there or can't be read, or it is no TOML. `None`
+/// where none was named and there is none either.
+pub fn unusable(named: Option<&Path>, environment: &Environment) -> Option<String> {
+    let file = match find(named, environment) {
+        Ok(found) => found?,
+        Err(missing) => return Some(missing.to_string()),
+    };
+    let is_named = named.is_some() || environment.path("KEYWARD_CONFIG").is_some();
+    let text = match file::text(&file) {
+        Ok(text) => text,
+        // What lies where the service has its file may be for the service alone.
+        Err(errors) => return is_named.then(|| errors.to_string()),
+    };
+    let (table, broken) = DeTable::parse_recoverable(&text);
+    let report = Report::new(&text, &file, environment);
+    report.close(table.get_ref(), &broken).err().map(|errors| errors.to_string())
 }
 
 /// A path as the file means it.

@@ -66,6 +66,8 @@ pub enum Pinning {
     Before,
     /// It is now, since none was.
     JustNow,
+    /// Its pin could not be saved, so that it goes with the process that has it.
+    Unsaved,
 }
 
 /// What works, in one line.
@@ -78,6 +80,7 @@ impl fmt::Display for Findings {
             let pinned = match self.pinned {
                 Pinning::JustNow => " pinned just now, on first contact",
                 Pinning::Before => " pinned",
+                Pinning::Unsaved => " accepted, and its pin can't be saved",
                 Pinning::None => "",
             };
             write!(f, ", certificate {certificate}{pinned}")?;
@@ -140,6 +143,7 @@ pub async fn check(device: &Arc<Device>) -> Result<Findings, Told> {
     let shown = device.upstream.certificate();
     let pinned = match (was_pinned, device.upstream.pinned().is_some()) {
         _ if shown.is_none() => Pinning::None,
+        _ if device.upstream.is_unsaved() => Pinning::Unsaved,
         (false, true) => Pinning::JustNow,
         (true, true) => Pinning::Before,
         (_, false) => Pinning::None,
@@ -218,5 +222,6 @@ pub async fn trust(device: &Arc<Device>, sha256: &str) -> Result<String, Fault> 
     pinned.map_err(|detail| Fault::new(Kind::CertificateChanged, detail))?;
     device.keeper.try_again();
     tracing::info!(device = device.name, sha256 = shown, "certificate accepted by the operator");
-    Ok(format!("{shown} is pinned now"))
+    let until = if device.upstream.is_unsaved() { ", until a restart: its pin can't be saved" } else { "" };
+    Ok(format!("{shown} is pinned now{until}"))
 }

@@ -299,8 +299,8 @@ pub fn folders(config: &Config<Driver>) -> [Arc<Folder>; 2] {
     let [state, certs] = unprepared(config);
     state.prepare();
     certs.prepare();
-    // What stands there may be no folder, and then it is none of ours.
-    if state.trouble().is_none()
+    // What stands there may be no folder, or one that is none of ours: there no file can be made. On a full disk it can.
+    if tempfile::tempfile_in(state.path()).is_ok()
         && let Err(error) = state.close_to_others()
     {
         tracing::warn!(folder = %state.path().display(), %error, "the state folder can't be closed to others");

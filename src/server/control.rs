@@ -85,7 +85,13 @@ async fn answer(stream: UnixStream, server: &Reloader) -> io::Result<()> {
 pub async fn ask(state: &Path, instruction: &Instruction) -> io::Result<Option<Outcome>> {
     let stream = match UnixStream::connect(socket(state)).await {
         Ok(stream) => stream,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+        // Where the folder belongs there may be a file.
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::ConnectionRefused
+            ) =>
+        {
             return Ok(None);
         }
         Err(error) => return Err(error),

@@ -10,6 +10,8 @@ mod report;
 mod run;
 mod service;
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use keyward::twin::generic::{Generic, Scheme};
 
 use crate::support::{Ask, Device, Line, Process, address_in};
@@ -34,7 +36,7 @@ async fn a_completion_script_is_printed_for_every_shell() {
 
 #[tokio::test]
 async fn the_demo_prints_what_to_try_and_leaves_nothing_behind() {
-    let process = Process::new(SECRETLESS);
+    let process = Process::new(SECRETLESS).after("umask 0");
     let demo = process.start(&["demo", "--listen", "127.0.0.1:0"]);
     let printed = demo.prints("Ctrl-C").await;
     let address = address_in(&printed, "http://");
@@ -55,7 +57,9 @@ async fn the_demo_prints_what_to_try_and_leaves_nothing_behind() {
     let ended = shell.args(["-c", &practice]).current_dir(home.path("")).output().await.unwrap();
     let told = String::from_utf8_lossy(&ended.stdout);
     assert!(ended.status.success() && told.contains("proxy.toml is written"), "{practice}: {ended:?}");
-    assert_eq!(std::fs::read_dir(process.path("tmp")).unwrap().count(), 1);
+    let made: Vec<_> = std::fs::read_dir(process.path("tmp")).unwrap().map(Result::unwrap).collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!(made[0].metadata().unwrap().permissions().mode() & 0o777, 0o700, "others see its secrets");
     demo.signal("TERM").await;
     assert_eq!(demo.ends().await.code, Some(0));
     assert_eq!(std::fs::read_dir(process.path("tmp")).unwrap().count(), 0);

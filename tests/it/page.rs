@@ -1,5 +1,6 @@
 //! The page, its stream, and its button.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use http::Method;
@@ -385,10 +386,13 @@ async fn without_a_file_a_page_says_what_to_write_until_there_is_one() {
 
 #[tokio::test]
 async fn a_welcome_ends_at_a_signal_and_leaves_nothing_behind() {
-    let process = Process::new("").with("KEYWARD_LISTEN", "127.0.0.1:0");
+    let process = Process::new("").with("KEYWARD_LISTEN", "127.0.0.1:0").after("umask 0");
     std::fs::remove_file(process.path("proxy.toml")).unwrap();
     let server = process.start(&["run"]);
     server.address().await;
+    let made: Vec<_> = std::fs::read_dir(process.path("tmp")).unwrap().map(Result::unwrap).collect();
+    assert_eq!(made.len(), 1, "{made:?}");
+    assert_eq!(made[0].metadata().unwrap().permissions().mode() & 0o777, 0o700, "it is for its owner alone");
     server.signal("TERM").await;
     assert_eq!(server.ends().await.code, Some(0));
     let left: Vec<_> =

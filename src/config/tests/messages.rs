@@ -108,6 +108,13 @@ fn a_device_named_twice_is_told_where_the_second_stands() {
 }
 
 #[test]
+fn of_a_text_that_is_no_configuration_no_more_is_told_than_somebody_reads_and_no_line_is_shown() {
+    let said = said(&"listen = 1\nfrom a log\nvendor = \"s3cret\"\n".repeat(10_000));
+    assert!(said.starts_with("proxy.toml:2:"), "{said}");
+    assert!(said.lines().count() <= 100 && !said.contains("s3cret") && !said.contains("a log"), "{said}");
+}
+
+#[test]
 fn without_a_device_the_error_says_what_to_write() {
     insta::assert_snapshot!(said("listen = \"localhost:0\"\n"), @r#"
     proxy.toml: there is no device yet; write one, with a vendor of `egauge`, `header`:

@@ -72,6 +72,31 @@ async fn a_missing_secret_is_told_with_its_line_and_exit_2() {
 }
 
 #[tokio::test]
+async fn what_is_no_file_of_a_configuration_holds_no_command_up() {
+    let process = Process::new("");
+    let made = std::process::Command::new("mkfifo").arg(process.path("pipe")).status().unwrap();
+    assert!(made.success());
+    std::fs::File::create(process.path("huge")).unwrap().set_len(1 << 40).unwrap();
+    for (file, words) in [
+        ("/dev/zero", "/dev/zero: cannot be read: it is not a regular file"),
+        ("pipe", "pipe: cannot be read: it is not a regular file"),
+        ("huge", "huge: cannot be read: it is larger than"),
+    ] {
+        for command in [
+            &["run"][..],
+            &["check"],
+            &["check", "--offline"],
+            &["trust", "meter", "--yes"],
+            &["health"],
+            &["add", "meter", "--vendor", "open", "--url", "http://127.0.0.1:9", "--yes"],
+        ] {
+            let ended = process.carry_out(&[command, &["--config", file]].concat()).await;
+            assert!(ended.code == Some(2) && ended.err.contains(words), "{command:?} {file}: {ended:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_folder_that_cannot_be_written_fails_the_check() {
     let device = Device::new(Generic::new(Scheme::Bearer));
     for (keys, folder) in [("", "state"), ("certs = \"file/certs/below\"\n", "certs")] {
@@ -83,6 +108,48 @@ async fn a_folder_that_cannot_be_written_fails_the_check() {
             assert!(ended.err.contains(folder) && ended.err.contains("can't be written"), "{}", ended.err);
         }
     }
+}
+
+#[tokio::test]
+async fn folders_that_cannot_be_written_are_all_named_and_the_devices_visited_all_the_same() {
+    let device = Device::new(Egauge::new(EgaugeSettings::default()));
+    let process =
+        Process::new(&format!("state = \"file/state\"\ncerts = \"certs\"\n{}", device.table("meter", "")));
+    for name in ["file", "certs"] {
+        std::fs::write(process.path(name), "no folder").unwrap();
+    }
+    for (nth, command) in
+        [&["check", "--offline"][..], &["check"], &["check", "--report"]].into_iter().enumerate()
+    {
+        let ended = process.carry_out(command).await;
+        assert_eq!(ended.code, Some(1), "{command:?}: {ended:?}");
+        for folder in ["file/state", "certs"] {
+            let told = format!("the folder {folder} can't be written");
+            assert_eq!(ended.err.matches(&told).count(), 1, "{command:?}: {ended:?}");
+        }
+        assert_eq!(device.twin.logins(), nth, "{ended:?}");
+        assert_eq!(ended.out.contains("meter"), nth > 0, "{ended:?}");
+        assert!(!ended.out.contains("FAIL"), "{ended:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_the_check_which_calls_nothing_pinned_that_is_not() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    // Whatever is written to a file fails, as if there were no room; what is written to a pipe does not.
+    let process = Process::new(&device.table("meter", "")).after("trap '' XFSZ; ulimit -f 0");
+    for command in [&["check", "--offline"][..], &["check"], &["check"]] {
+        let ended = process.carry_out(command).await;
+        assert_eq!(ended.code, Some(1), "{command:?}: {ended:?}");
+        assert_eq!(ended.err.matches("can't be written").count(), 2, "{command:?}: {ended:?}");
+        assert!(command.contains(&"--offline") || ended.out.starts_with("ok    meter"), "{ended:?}");
+        let is_told = ended.out.contains("its pin can't be saved") && !ended.out.contains("pinned");
+        assert_eq!(is_told, !command.contains(&"--offline"), "{ended:?}");
+    }
+    let ended = process.carry_out(&["trust", "meter", "--yes"]).await;
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(!ended.out.contains("pinned now") && ended.err.contains("nothing is changed"), "{ended:?}");
+    assert!(!process.path("certs/meter.pem").exists());
 }
 
 #[tokio::test]

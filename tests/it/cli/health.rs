@@ -58,3 +58,30 @@ async fn without_a_state_folder_it_is_found_by_its_address() {
     let process = process.with("KEYWARD_LISTEN", address.to_string());
     assert_eq!(process.carry_out(&["health"]).await.code, Some(0));
 }
+
+#[tokio::test]
+async fn a_file_that_was_named_and_is_of_no_use_is_told_with_exit_2_whoever_serves_at_the_address() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    let process = Process::new(&device.table("meter", ""));
+    let server = process.start(&["run"]);
+    let address = server.address().await.to_string();
+    let other = Process::new("").with("KEYWARD_LISTEN", &address);
+    std::fs::write(other.path("broken.toml"), "listen = \"127.0.0.1:9\"\nbroken[\n").unwrap();
+    std::fs::write(other.path("fine.toml"), "").unwrap();
+    std::fs::write(process.path("broken.toml"), "broken[\n").unwrap();
+    for (from, file, words) in [
+        (&other, "nowhere.toml", "there is no such file"),
+        (&other, "broken.toml", "broken.toml:2:"),
+        (&other, ".", "which is a folder"),
+        (&other, "/dev/zero", "not a regular file"),
+        // The state folder is that of the one that runs, and the file is not.
+        (&process, "nowhere.toml", "there is no such file"),
+        (&process, "broken.toml", "broken.toml:1:"),
+    ] {
+        let ended = from.carry_out(&["health", "--config", file]).await;
+        assert!(ended.code == Some(2) && ended.err.contains(words), "{file}: {ended:?}");
+    }
+    assert_eq!(other.carry_out(&["health", "--config", "fine.toml"]).await.code, Some(0));
+    std::fs::remove_file(other.path("proxy.toml")).unwrap();
+    assert_eq!(other.carry_out(&["health"]).await.code, Some(0), "no file is named, and none is there");
+}

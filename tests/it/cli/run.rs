@@ -1,6 +1,5 @@
 //! `keyward run`.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -139,26 +138,6 @@ async fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
     let metrics = get(address, "/metrics").await;
     assert!(metrics.text().contains("keyward_config_last_reload_successful 0"));
     assert_eq!(get(address, "/readyz").await.status, 200);
-}
-
-#[tokio::test]
-async fn a_file_that_changes_while_it_is_read_for_the_first_time_is_read_again() {
-    let device = device();
-    let process = Process::new(&device.table("first", ""));
-    let first = std::fs::read(process.path("proxy.toml")).unwrap();
-    // A pipe is read for as long as somebody holds its other end.
-    let (file, pipe) = (process.path("proxy.toml"), process.path("pipe"));
-    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    std::fs::rename(&pipe, &file).unwrap();
-    let server = process.start(&["run"]);
-    let opened = tokio::task::spawn_blocking(move || std::fs::File::options().write(true).open(file));
-    let mut read = opened.await.unwrap().unwrap();
-    process.write(&device.table("second", ""));
-    read.write_all(&first).unwrap();
-    drop(read);
-    assert!(server.logs("/first/ leads to").await.contains("listens on"));
-    server.logs("configuration taken over").await;
-    assert_eq!(get(server.address().await, "/second/twin/sample").await.status, 200);
 }
 
 #[tokio::test]
