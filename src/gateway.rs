@@ -40,16 +40,14 @@ use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
-use http::header::{self, HeaderValue};
-use http::{Method, StatusCode, request};
+use http::{Method, request};
 use http_body::Body as _;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use admit::Admitted;
 pub use admit::Arrival;
-use admit::{Admitted, Shown};
 use call::{Call, Fetch, Trip};
 use fault::{Fault, Kind};
 pub use house::{Device, House, Welcome};
@@ -67,7 +65,7 @@ use crate::clock::Clock;
 use crate::keeper::Finding;
 use crate::metrics::Metrics;
 use crate::upstream::Replay;
-use crate::vendor::{Asked, Verdict, retry_after};
+use crate::vendor::{Asked, Verdict};
 
 /// Bodies up to this many bytes are kept for a second attempt.
 const REPLAYED: usize = 64 * 1024;
@@ -117,7 +115,7 @@ impl Gateway {
         let caller = admit::caller(arrival, admitted);
         let hop = match self.find(house, &head, admitted) {
             Ok(Route::Hop(hop)) => hop,
-            Ok(Route::Slash { to, .. }) => return ours(redirect(&to)),
+            Ok(Route::Slash { to, .. }) => return ours(reply::redirect(&to)),
             Err(fault) => return ours(refuse(&fault, &head, arrival)),
         };
         let device = Arc::clone(&hop.device);
@@ -171,15 +169,7 @@ impl Gateway {
         }
         let route = route::find(house, asked, admitted)?;
         let (Route::Hop(Hop { device, .. }) | Route::Slash { device, .. }) = &route;
-        let permitted = admitted.shown.permit(&device.name, &asked.method);
-        let permitted = match &admitted.shown {
-            // What it opens, it opens in no other name.
-            Shown::Key(_) => {
-                permitted.and_then(|()| admitted.shown.permit(&device.name, &permit::meant(asked)))
-            }
-            _ => permitted,
-        };
-        permitted.map_err(|fault| fault.at(&device.name))?;
+        permit::by_key(&admitted.shown, &device.name, asked).map_err(|fault| fault.at(&device.name))?;
         Ok(route)
     }
 
@@ -254,8 +244,7 @@ impl Gateway {
                     own = Some(device.keeper.own(&lease, session));
                 }
                 Verdict::Starting(detail) => {
-                    device.respite.learn(head.status, &head.headers, self.clock);
-                    let wait = retry_after(&head.headers, self.clock.now());
+                    let wait = device.respite.learn(head.status, &head.headers, self.clock);
                     let fault = Fault::new(Kind::DeviceStarting, detail);
                     return Err(Fault { retry_after: wait.or(fault.retry_after), ..fault });
                 }
@@ -304,12 +293,5 @@ impl Gateway {
             replayed = true;
             device.figures.replayed();
         }
-    }
-}
-
-fn redirect(to: &str) -> Response {
-    match HeaderValue::from_str(to) {
-        Ok(to) => (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response(),
-        Err(_) => StatusCode::BAD_REQUEST.into_response(),
     }
 }

@@ -37,15 +37,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::metrics::DeviceFigures;
 use crate::upstream::Upstream;
 use crate::upstream::cloud::Cloud;
-use crate::vendor::{Session, Vendor, Visit};
-
-/// A login with all its round trips takes no longer, unless `timeout` is longer still.
-const BUDGET: Duration = Duration::from_secs(120);
-
-/// So long a device may take for an answer of a login, unless `timeout` is longer still. Callers are told at `timeout` that
-/// they have to ask again; a login that ended with them would never come to its end at a slow device, and leave a session
-/// there each time.
-const LOGIN_ANSWER: Duration = Duration::from_secs(45);
+use crate::vendor::{Session, Vendor};
 
 /// So long other requests wait for the one that tries a credential.
 const TRIAL: Duration = Duration::from_secs(1);
@@ -277,26 +269,6 @@ impl Keeper {
         if self.lock().unsaved {
             self.save().await;
         }
-    }
-
-    fn visit<'a>(&'a self, refused: Option<&'a Session>) -> Visit<'a> {
-        Visit {
-            device: &self.parts.upstream,
-            cloud: &self.parts.cloud,
-            now: self.parts.clock.now(),
-            refused,
-            within: self.parts.upstream.settings().timeout,
-            count: &*self.counts,
-        }
-    }
-
-    /// The same for a login, or for a question that may lead to one: it goes on though nobody may be left who waits.
-    fn long_visit<'a>(&'a self, refused: Option<&'a Session>) -> Visit<'a> {
-        Visit { within: self.or_timeout(LOGIN_ANSWER), ..self.visit(refused) }
-    }
-
-    fn or_timeout(&self, least: Duration) -> Duration {
-        least.max(self.parts.upstream.settings().timeout)
     }
 
     /// Writes down what is to outlive this process.

@@ -10,6 +10,8 @@ pub mod control;
 mod descriptors;
 mod doorman;
 pub mod doors;
+mod folders;
+mod guarded;
 pub mod operate;
 pub mod reload;
 mod saving;
@@ -30,10 +32,10 @@ use tokio_util::task::TaskTracker;
 
 use accept::Hall;
 use build::Builder;
-pub use build::{examine_folders, folders};
 use certificate::OwnCertificate;
 use doorman::Doorman;
 use doors::Doors;
+pub use folders::{examine_folders, folders};
 use reload::Reloader;
 
 use crate::clock::Clock;

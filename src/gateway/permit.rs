@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::{Method, header, request};
 
+use super::admit::Shown;
 use super::fault::{Fault, Kind, cut};
 use super::route::Hop;
 use super::{Device, admit, connection};
@@ -29,6 +30,15 @@ pub(super) fn meant(asked: &request::Parts) -> Cow<'_, Method> {
         (!READING.contains(&method)).then_some(method)
     });
     writing.map_or(Cow::Borrowed(&asked.method), Cow::Owned)
+}
+
+/// Whether the key that was shown opens this device to this method: what it opens, it opens in no other name.
+pub(super) fn by_key(shown: &Shown, device: &str, asked: &request::Parts) -> Result<(), Fault> {
+    shown.permit(device, &asked.method)?;
+    match shown {
+        Shown::Key(_) => shown.permit(device, &meant(asked)),
+        _ => Ok(()),
+    }
 }
 
 /// Lets a request through to its device.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use axum::response::{IntoResponse, Response};
+use http::header::{self, HeaderValue};
 use http::{StatusCode, request, response};
 use hyper::upgrade::OnUpgrade;
 use tokio_util::sync::CancellationToken;
@@ -98,4 +100,12 @@ fn switch(
     };
     forward::tunnel(caller_side, device_side, (body, writing), line.ending.clone());
     Ok(respond::switch(hop, asked, (head.status, head.headers)))
+}
+
+/// Sends a caller to the same with a slash at its end.
+pub(super) fn redirect(to: &str) -> Response {
+    match HeaderValue::from_str(to) {
+        Ok(to) => (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        Err(_) => StatusCode::BAD_REQUEST.into_response(),
+    }
 }

@@ -20,15 +20,14 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub struct Respite(Mutex<Option<(Instant, StatusCode)>>);
 
 impl Respite {
-    /// Takes the device's word: 429 or 503 with `Retry-After` (RFC 9110 section 10.2.3).
-    pub(super) fn learn(&self, status: StatusCode, headers: &HeaderMap, clock: Clock) {
+    /// Takes the device's word, and gives for how long: 429 or 503 with `Retry-After` (RFC 9110 section 10.2.3).
+    pub(super) fn learn(&self, status: StatusCode, headers: &HeaderMap, clock: Clock) -> Option<Duration> {
         if ![StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status) {
-            return;
+            return None;
         }
-        if let Some(wait) = retry_after(headers, clock.now()).filter(|wait| !wait.is_zero()) {
-            let until = clock.instant() + wait.min(LONGEST);
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((until, status));
-        }
+        let wait = retry_after(headers, clock.now()).filter(|wait| !wait.is_zero())?.min(LONGEST);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((clock.instant() + wait, status));
+        Some(wait)
     }
 
     /// Lets a request go on, unless it only reads and the device wants its peace.

@@ -10,8 +10,16 @@ use tokio::time::timeout;
 
 use super::lease::Held;
 use super::rest::Failure;
-use super::{BUDGET, Keeper, Landing, State};
-use crate::vendor::{Refusal, Session};
+use super::{Keeper, Landing, State};
+use crate::vendor::{Refusal, Session, Visit};
+
+/// A login with all its round trips takes no longer, unless `timeout` is longer still.
+pub(super) const BUDGET: Duration = Duration::from_secs(120);
+
+/// So long a device may take for an answer of a login, unless `timeout` is longer still. Callers are told at `timeout` that
+/// they have to ask again; a login that ended with them would never come to its end at a slow device, and leave a session
+/// there each time.
+const LOGIN_ANSWER: Duration = Duration::from_secs(45);
 
 /// So many ends of a login's channel are kept for those who join it.
 const KEPT: usize = 1;
@@ -124,5 +132,25 @@ impl Keeper {
         state.held = Some(Held::new(session, state.generation, now, uses, self.parts.clock));
         // A second login must not come to nothing because of what was refused long ago.
         state.refused = None;
+    }
+
+    pub(super) fn visit<'a>(&'a self, refused: Option<&'a Session>) -> Visit<'a> {
+        Visit {
+            device: &self.parts.upstream,
+            cloud: &self.parts.cloud,
+            now: self.parts.clock.now(),
+            refused,
+            within: self.parts.upstream.settings().timeout,
+            count: &*self.counts,
+        }
+    }
+
+    /// The same for a login, or for a question that may lead to one: it goes on though nobody may be left who waits.
+    pub(super) fn long_visit<'a>(&'a self, refused: Option<&'a Session>) -> Visit<'a> {
+        Visit { within: self.or_timeout(LOGIN_ANSWER), ..self.visit(refused) }
+    }
+
+    pub(super) fn or_timeout(&self, least: Duration) -> Duration {
+        least.max(self.parts.upstream.settings().timeout)
     }
 }

@@ -11,8 +11,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::check::TRIED_EVERY;
+use super::login::BUDGET;
 use super::rest::{Failure, as_asked};
-use super::{BUDGET, Keeper, Landing, Lease, land};
+use super::{Keeper, Landing, Lease, land};
 use crate::vendor::{Refusal, Verdict};
 
 /// What it means that a login yields nothing.

@@ -9,12 +9,11 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use axum::BoxError;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Version};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept::Entrance;
 use super::doorman::{Phase, Seat};
+use super::guarded::{Guarded, Occupied};
 use super::watched::{Watched, Wire};
 use crate::gateway::admit::{Arrival, Peer};
 use crate::gateway::front::Front;
@@ -236,69 +236,4 @@ fn malformed(request: &Request<Incoming>) -> Option<StatusCode> {
     // An authority alone is for CONNECT (RFC 9112 section 3.2.3), and has no path that could lead anywhere.
     let is_pathless = request.uri().path().is_empty() && request.method() != Method::CONNECT;
     (is_pathless || is_coded_oddly(request.headers())).then_some(StatusCode::BAD_REQUEST)
-}
-
-/// The connection is busy until this is dropped.
-struct Occupied {
-    seat: Arc<Seat>,
-    /// It speaks another protocol from now on: no request will follow.
-    for_good: bool,
-}
-
-impl Drop for Occupied {
-    fn drop(&mut self) {
-        if !self.for_good {
-            self.seat.enter(Phase::Waiting);
-        }
-    }
-}
-
-/// A response's body, for as long as which its connection is busy.
-struct Guarded {
-    body: Outgoing,
-    seat: Occupied,
-    /// Whether the caller can tell the end of a body of unknown length from the end of the connection.
-    knows_chunks: bool,
-    /// Why there is no more of it.
-    broken: Option<BoxError>,
-}
-
-impl Guarded {
-    fn new(body: Outgoing, seat: Occupied, knows_chunks: bool) -> Self {
-        Self { body, seat, knows_chunks, broken: None }
-    }
-}
-
-impl http_body::Body for Guarded {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Some(error) = self.broken.take() {
-            return Poll::Ready(Some(Err(error)));
-        }
-        match ready!(Pin::new(&mut self.body).poll_frame(context)) {
-            Some(Err(error)) => {
-                if !self.knows_chunks {
-                    self.seat.seat.torn.store(true, Ordering::Relaxed);
-                }
-                // hyper drops what it has not sent yet of an answer that breaks, its head too: first it gets to send that.
-                self.broken = Some(error);
-                context.waker().wake_by_ref();
-                Poll::Pending
-            }
-            frame => Poll::Ready(frame),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
