@@ -216,7 +216,10 @@ impl Builder {
         let upstream = Upstream::new(settings, pin, vendor.introduction())
             .map_err(|error| format!("devices.{}.trust: {error}", device.name))?;
         let figures = match former {
-            Some(former) => Arc::clone(&former.figures),
+            Some(former) => {
+                former.figures.forgot();
+                Arc::clone(&former.figures)
+            }
             None => self.metrics.device(&device.name, self.clock),
         };
         let parts = keeper::Parts {

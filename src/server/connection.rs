@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
@@ -73,7 +73,10 @@ pub(super) fn connection(
         let served = async {
             let stream = match tls {
                 None => Some(Either::Left(stream)),
-                Some(tls) => Box::pin(secure(stream, tls, &seat, remote)).await.map(Either::Right),
+                Some(tls) => tokio::select! {
+                    stream = Box::pin(secure(stream, tls, &seat, remote)) => stream.map(Either::Right),
+                    () = Box::pin(after_the_end(&ending)) => None,
+                },
             };
             if let Some(stream) = stream {
                 speak(stream, peer, seat, front, ending).await;
@@ -85,6 +88,12 @@ pub(super) fn connection(
             () = served => {}
         }
     }
+}
+
+/// When whoever has not asked for anything yet has to leave.
+async fn after_the_end(ending: &CancellationToken) {
+    ending.cancelled().await;
+    sleep(LAST_HEAD).await;
 }
 
 /// TLS, if there is a handshake in time.
@@ -128,12 +137,14 @@ async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: 
         let mut rest = Rest::default();
         let mut connection = http(is_late).serve_connection(TokioIo::new(stream), service).with_upgrades();
         let ended = tokio::select! {
-            ended = poll_fn(|context| until_rest(&mut connection, (&seat, &mut rest), context)) => ended,
-            () = ending.cancelled(), if !is_late => {
-                Pin::new(&mut connection).graceful_shutdown();
+            ended = poll_fn(|context| until_rest(&mut connection, (&seat, &mut rest), context)), if !is_late => ended,
+            () = ending.cancelled() => {
+                if !is_late {
+                    Pin::new(&mut connection).graceful_shutdown();
+                }
                 match timeout(LAST_HEAD, &mut connection).await {
                     Ok(ended) => Some(ended),
-                    Err(_) if seat.stage().phase == Phase::Head => return,
+                    Err(_) if !seat.is_served() => return,
                     Err(_) => Some((&mut connection).await),
                 }
             }

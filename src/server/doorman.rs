@@ -172,6 +172,11 @@ impl Seat {
         (phase == Phase::Waiting && is_over).then_some(since)
     }
 
+    /// Whether a request is being answered, or its answer is still on its way.
+    pub(super) fn is_served(&self) -> bool {
+        self.stage().phase == Phase::Serving || self.is_stalled.load(Ordering::Relaxed)
+    }
+
     pub(super) fn limits(&self) -> &Limits {
         &self.doorman.limits
     }

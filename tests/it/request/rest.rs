@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use http::Method;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::support::{Act, Ask, Door, Lab, Line, Scripted};
@@ -85,6 +87,19 @@ async fn what_never_becomes_a_request_holds_up_no_end() {
     assert_eq!(door.lab.get("/healthz").await.status, 200);
     timeout(Duration::from_secs(5), door.lab.stop()).await.unwrap();
     assert!(line.rest().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn who_has_said_nothing_behind_tls_holds_up_no_end() {
+    let device = Scripted::new(|_| Act::Answer(FINE.to_vec())).await;
+    let table = device.table("meter", "");
+    let mut lab =
+        Lab::new(&format!("{table}[[listeners]]\nlisten = \"127.0.0.1:0\"\ntls = \"self-signed\"\n")).await;
+    let mut silent = TcpStream::connect(lab.doors()[1]).await.unwrap();
+    // Whoever comes later is served later, so that this one has been let in.
+    assert_eq!(lab.get("/healthz").await.status, 200);
+    timeout(Duration::from_secs(5), lab.stop()).await.unwrap();
+    assert_eq!(silent.read(&mut [0]).await.unwrap(), 0);
 }
 
 #[tokio::test]
