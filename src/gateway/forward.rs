@@ -63,7 +63,7 @@ pub(super) async fn send(
     (deadline, caller): (Instant, Caller),
     (via, clock): (&Via, Clock),
 ) -> Result<Option<Response<Inbound>>, Fault> {
-    let repeatable = asked.method.is_safe() && !permit::is_acting_get(hop, asked);
+    let repeatable = !permit::may_act(hop, asked);
     let order = Order {
         deadline,
         within: hop.device.timeout,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{Method, header, request};
+use http::{HeaderName, Method, header, request};
 
 use super::admit::Shown;
 use super::fault::{Fault, Kind, cut};
@@ -17,18 +17,17 @@ const READING: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
 /// Headers by which many a web framework takes a request for one of another method than its own.
 const OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
+/// The methods that headers name in the place of a request's own.
+fn overriding(asked: &request::Parts) -> impl Iterator<Item = Method> {
+    let is_one = |name: &HeaderName| OVERRIDES.iter().any(|other| are_alike(name.as_str(), other));
+    let named = asked.headers.iter().filter(move |(name, _)| is_one(name)).map(|(_, value)| value.as_bytes());
+    // What is no method is none that a device may be asked by.
+    named.map(|name| Method::from_bytes(&name.trim_ascii().to_ascii_uppercase()).unwrap_or(Method::CONNECT))
+}
+
 /// The method that a device may take a request for: another than its own where a header names one that writes.
-pub(super) fn meant(asked: &request::Parts) -> Cow<'_, Method> {
-    let mut named = asked
-        .headers
-        .iter()
-        .filter(|(name, _)| OVERRIDES.iter().any(|other| are_alike(name.as_str(), other)));
-    let writing = named.find_map(|(_, value)| {
-        // What is no method is none that only reads.
-        let method =
-            Method::from_bytes(&value.as_bytes().trim_ascii().to_ascii_uppercase()).unwrap_or(Method::POST);
-        (!READING.contains(&method)).then_some(method)
-    });
+fn meant(asked: &request::Parts) -> Cow<'_, Method> {
+    let writing = overriding(asked).find(|method| !READING.contains(method));
     writing.map_or(Cow::Borrowed(&asked.method), Cow::Owned)
 }
 
@@ -36,7 +35,7 @@ pub(super) fn meant(asked: &request::Parts) -> Cow<'_, Method> {
 pub(super) fn by_key(shown: &Shown, device: &str, asked: &request::Parts) -> Result<(), Fault> {
     shown.permit(device, &asked.method)?;
     match shown {
-        Shown::Key(_) => shown.permit(device, &meant(asked)),
+        Shown::Key(_) => overriding(asked).try_for_each(|method| shown.permit(device, &method)),
         _ => Ok(()),
     }
 }

@@ -197,6 +197,10 @@ async fn a_request_that_names_another_method_is_one_of_that_method_too() {
             let ask = ask.with("X-API-Key", "a-key-of-twenty-signs");
             assert_eq!(holder.send(&ask).await.fault(), "key_not_allowed", "{name}: {method}");
         }
+        let ask = Ask::get("/meter/api/register?rate").with(name, "get").with("X-Method-Override", "PATCH");
+        assert_eq!(reader.send(&ask).await.fault(), "read_only", "{name} first");
+        let ask = ask.with("X-API-Key", "a-key-of-twenty-signs");
+        assert_eq!(holder.send(&ask).await.fault(), "key_not_allowed", "{name} first");
         let ask = Ask::get("/meter/api/register?rate").with(name, "get");
         assert_eq!(reader.send(&ask).await.status, 200, "{name}");
         assert_eq!(holder.send(&ask.with("X-API-Key", "a-key-of-twenty-signs")).await.status, 200, "{name}");
