@@ -74,7 +74,7 @@ pub(super) async fn check(arguments: Arguments, environment: Environment) -> Res
                 Ok(Some(outcome)) => outcome,
                 Ok(None) => carry_out(&house, instruction).await,
                 // Nothing can be written there either, which has been said: that is no reason not to visit.
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                Err(error) if error.kind() == ErrorKind::PermissionDenied && !troubles.is_empty() => {
                     carry_out(&house, instruction).await
                 }
                 Err(error) => {
@@ -108,9 +108,8 @@ pub(super) async fn check(arguments: Arguments, environment: Environment) -> Res
     }
     match (failed, names.len()) {
         (0, _) if troubles.is_empty() => Ok(()),
-        // Its line has said so.
-        (0, _) => Err(Exit::Told),
-        (_, 1) => Err(Exit::Told),
+        // Lines of their own have said so.
+        (0, _) | (_, 1) => Err(Exit::Told),
         (failed, visited) => Err(anyhow!("{failed} of {visited} devices can't be used").into()),
     }
 }

@@ -108,7 +108,7 @@ impl Document {
         new.as_file()
             .set_permissions(Permissions::from_mode(facts.mode() & 0o7777))
             .map_err(anyhow::Error::from)?;
-        if config::text(&self.place).is_ok_and(|now| now != self.text) {
+        if !config::text(&self.place).is_ok_and(|now| now == self.text) {
             return Err(anyhow!(
                 "{} was changed meanwhile: nothing is written; try again",
                 self.place.display()

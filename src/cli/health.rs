@@ -39,8 +39,11 @@ pub(super) async fn health(named: Option<PathBuf>, environment: Environment) -> 
             {
                 address.parse().unwrap_or(listen)
             }
-            // Whoever is at the usual address may be anyone's.
-            (_, Some(why)) => return Err(Exit::Usage(why)),
+            // Whoever is at the usual address may be anyone's. Where the environment says which it is, and nobody which file,
+            // a spoilt one is nothing that a container would be well without.
+            (_, Some(why)) if named.is_some() || environment.listen().is_none() => {
+                return Err(Exit::Usage(why));
+            }
             // Where the state folder can't be written there is no socket to ask at.
             _ => listen,
         };
