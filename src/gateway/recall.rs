@@ -129,9 +129,9 @@ impl Recall {
             return Ok(self.remembered(stored, None));
         }
         let why = found.why(&question, self.keeps(&question));
-        let former = found.stand_in(self.clock.instant());
-        let mut flight = self.board(question, found, fetch);
         let may_stand_in = |stored: &Arc<Stored>| stored.may_stand_in(self.clock.instant());
+        let former = found.former().filter(may_stand_in);
+        let mut flight = self.board(question, found, fetch);
         let got = match &former {
             None => ask(&mut flight, fetch, false).await,
             Some(stored) => {

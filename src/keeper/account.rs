@@ -53,10 +53,10 @@ impl Keeper {
     /// Goes on with a session that is not worth saving but is counted at the device, if it is of these credentials. Reads
     /// files.
     pub(super) fn go_on_from(&self, former: &Self) {
-        let (mut held, salt, credentials) = {
+        let (mut held, salt, credentials, proven) = {
             let theirs = former.lock();
             let Some(held) = theirs.held.clone().filter(|held| !held.session.lasts) else { return };
-            (held, theirs.salt.clone(), theirs.credentials.clone())
+            (held, theirs.salt.clone(), theirs.credentials.clone(), theirs.proven)
         };
         let vendor = &*self.parts.vendor;
         let is_ours =
@@ -69,6 +69,7 @@ impl Keeper {
             state.generation += 1;
             held.generation = state.generation;
             state.held = Some(held);
+            state.proven |= proven;
         }
     }
 

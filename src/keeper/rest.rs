@@ -110,10 +110,12 @@ impl Keeper {
     pub(super) async fn look_while_resting(&self) {
         {
             let mut state = self.lock();
+            if !state.rest.as_ref().is_some_and(Rest::is_final) {
+                return;
+            }
             let now = self.parts.clock.instant();
             // Files are read for this, so not for every request.
-            let is_due = state.looked_at.is_none_or(|looked_at| now.duration_since(looked_at) >= LOOK_EVERY);
-            if !is_due || !state.rest.as_ref().is_some_and(Rest::is_final) {
+            if state.looked_at.is_some_and(|looked_at| now.duration_since(looked_at) < LOOK_EVERY) {
                 return;
             }
             state.looked_at = Some(now);

@@ -144,7 +144,16 @@ impl DeviceFigures {
     pub fn stood_in(&self, fault: &'static str, detail: &str) {
         self.stale.store(true, Ordering::Relaxed);
         self.note_fault(fault, detail);
+        // Callers are not told, so the log is: once, however many they are.
+        if !matches!(self.last(), Last::Fault { fault: known, .. } if known == fault) {
+            tracing::warn!(device = self.name, fault, "answered from memory meanwhile: {detail}");
+        }
         self.set_last(Last::Fault { fault, detail: detail.to_owned() });
+    }
+
+    /// What was remembered has been let go of: nothing can stand in.
+    pub fn forgot(&self) {
+        self.stale.store(false, Ordering::Relaxed);
     }
 
     /// Whether callers get answers from before, since the device fails.

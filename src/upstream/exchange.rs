@@ -72,7 +72,6 @@ struct Expected {
 impl Expected {
     /// The answer to this, which is about to be sent.
     fn of(request: &Request<Outbound>, received: &Received) -> Self {
-        received.expect_answer();
         let protocol = fields::first(request.headers(), header::UPGRADE).cloned();
         Self { protocol, before: received.bytes() }
     }
@@ -140,6 +139,7 @@ impl Upstream {
             let sent = request.body().sent();
             *stage = Stage::Answer(sent.clone());
             let expected = Expected::of(&request, &connection.received);
+            connection.received.expect_answer();
             let answered = connection.send(request).await;
             match self.examine(answered, expected, &connection.received) {
                 Ok(response) => return Ok(self.receive(response, connection, slot, sent)?),

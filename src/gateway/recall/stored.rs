@@ -82,10 +82,10 @@ pub(super) enum Found {
 }
 
 impl Found {
-    /// What may stand in if the device fails.
-    pub(super) fn stand_in(&self, now: Instant) -> Option<Arc<Stored>> {
+    /// What was good once.
+    pub(super) fn former(&self) -> Option<Arc<Stored>> {
         match self {
-            Self::Stale(stored) if stored.may_stand_in(now) => Some(Arc::clone(stored)),
+            Self::Stale(stored) => Some(Arc::clone(stored)),
             _ => None,
         }
     }
