@@ -21,7 +21,11 @@ use crate::upstream::{Caller, Inbound, Order, Replay, Trouble, Urgency};
 /// # Errors
 /// [`Kind::LoginUnavailable`] when there is none at `deadline`; the login goes on without this caller.
 pub(super) async fn lease(hop: &Hop, deadline: Instant) -> Result<Lease, Fault> {
-    match timeout_at(deadline, hop.device.keeper.lease()).await {
+    let keeper = &hop.device.keeper;
+    if let Some(lease) = keeper.lease_at_once() {
+        return Ok(lease);
+    }
+    match timeout_at(deadline, keeper.lease()).await {
         Ok(lease) => Ok(lease?),
         Err(_) => Err(no_session_yet(hop)),
     }

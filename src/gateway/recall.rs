@@ -194,7 +194,7 @@ impl Recall {
         };
         let keeping = Keeping::of(self, question, &fetch.trip, found);
         let errand = fetch.with(keeping.conditions());
-        let listed = departure.as_ref().map(Departure::listed);
+        let listed = departure.as_ref().and_then(Departure::listed);
         // On the heap, since it may outlive its caller.
         let flying = Box::pin(async move {
             let reply = errand.run().await;

@@ -213,11 +213,14 @@ async fn a_caller_who_hangs_up_does_not_end_the_login() {
 async fn a_session_in_its_last_third_is_renewed_while_it_serves() {
     let make = Make::new(Some(HOUR));
     let keeper = House::new().keeper(&make);
+    assert!(keeper.lease_at_once().is_none(), "there is none yet");
     keeper.lease().await.unwrap();
     advance(HOUR / 2).await;
+    assert_eq!(stamp(&keeper.lease_at_once().unwrap()), "login 1");
     assert_eq!(stamp(&keeper.lease().await.unwrap()), "login 1");
     assert_eq!(make.logins(), 1, "half of its life is left");
     advance(HOUR / 4).await;
+    assert!(keeper.lease_at_once().is_none(), "a renewal is to be begun");
     assert_eq!(stamp(&keeper.lease().await.unwrap()), "login 1", "the old one serves meanwhile");
     sleep(Duration::from_secs(1)).await;
     assert_eq!(stamp(&keeper.lease().await.unwrap()), "login 2");

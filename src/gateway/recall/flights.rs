@@ -104,8 +104,8 @@ pub(super) enum Boarding {
     First(Departure),
 }
 
-/// One fetch on the board. It is taken off when it lands or is given up.
-pub(super) struct Departure(Listed);
+/// One fetch on the board, until it is taken off: when it lands or is given up.
+pub(super) struct Departure(Option<Listed>);
 
 impl Flights {
     /// Joins the fetch under way, or lists one that is about to begin.
@@ -122,7 +122,7 @@ impl Flights {
         let (number, key) = (board.count, key.clone());
         let (followers, recording, is_seen_through) = (None, None, false);
         board.aloft.push(Aloft { number, key, begun, epoch, followers, recording, is_seen_through });
-        Boarding::First(Departure(Listed { board: Arc::clone(&self.0), number }))
+        Boarding::First(Departure(Some(Listed { board: Arc::clone(&self.0), number })))
     }
 }
 
@@ -225,29 +225,34 @@ async fn go_on(
 
 impl Departure {
     /// Where others find it.
-    pub(super) fn listed(&self) -> Listed {
+    pub(super) fn listed(&self) -> Option<Listed> {
         self.0.clone()
     }
 
     /// Its answer is there and will be in memory. Until this is dropped, who asks the same waits for that. Those who have
     /// waited so far are to be told.
     pub(super) fn is_recorded(&self, recording: &Arc<Recording>) -> Option<Followers> {
-        let mut board = lock(&self.0.board);
-        let aloft = board.get(self.0.number)?;
+        let Listed { board, number } = self.0.as_ref()?;
+        let mut board = lock(board);
+        let aloft = board.get(*number)?;
         aloft.recording = Some(Arc::downgrade(recording));
         aloft.followers.take()
     }
 
     /// From now on nobody joins. Those who have, and still wait, are to be told.
-    pub(super) fn land(self) -> Option<Followers> {
-        let followers = lock(&self.0.board).strike(self.0.number);
-        followers.filter(|followers| followers.receiver_count() > 0)
+    pub(super) fn land(mut self) -> Option<Followers> {
+        self.strike().filter(|followers| followers.receiver_count() > 0)
+    }
+
+    fn strike(&mut self) -> Option<Followers> {
+        let Listed { board, number } = self.0.take()?;
+        lock(&board).strike(number)
     }
 }
 
 impl Drop for Departure {
     fn drop(&mut self) {
-        drop(lock(&self.0.board).strike(self.0.number));
+        drop(self.strike());
     }
 }
 
