@@ -6,8 +6,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use tempfile::TempDir;
@@ -142,7 +142,7 @@ impl Folder {
 
     /// Why nothing can be written there, as far as was last seen, and what that means.
     pub fn trouble(&self) -> Option<String> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trouble.lock().clone()
     }
 
     /// Makes the folder for its owner alone, and finds out whether it can be written.
@@ -270,7 +270,7 @@ impl Folder {
             .err()
             .map(|error| format!("the folder {place} can't be written ({}): {}", plain(&error), self.loss));
         let fine = trouble.is_none();
-        let mut noted = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.trouble.lock();
         match (&*noted, &trouble) {
             (None, Some(trouble)) => tracing::warn!("{trouble}"),
             (Some(_), None) => tracing::info!("the folder {place} can be written again"),

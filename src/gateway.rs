@@ -129,7 +129,7 @@ impl Gateway {
             verdict = Some(patient.verdict());
             Replay::hold(Body::new(patient), REPLAYED)
         };
-        let trip = Arc::new(Trip { head, hop });
+        let trip = Arc::new(Trip::new(head, hop));
         let (head, hop) = (&trip.head, &trip.hop);
         let call = Call { trip: Arc::clone(&trip), body, begun, deadline: begun + device.timeout, caller };
         let line = Line { upgrade, ending: &arrival.peer.ending };
@@ -175,7 +175,7 @@ impl Gateway {
 
     /// One request on one screen.
     async fn pass(self: &Arc<Self>, call: &Call, line: Line<'_>) -> Result<Answer, Fault> {
-        let Trip { head: asked, hop } = &*call.trip;
+        let Trip { head: asked, hop, acts, is_websocket } = &*call.trip;
         let device = &hop.device;
         for path in hop.paths() {
             let asked = Asked { method: &asked.method, path, headers: &asked.headers };
@@ -183,9 +183,8 @@ impl Gateway {
                 return Ok(ours(answer.map(Body::from)));
             }
         }
-        permit::permit(hop, asked)?;
-        let acts = permit::may_act(hop, asked) || connection::becomes_websocket(asked);
-        let writing = acts.then(|| device.recall.write());
+        permit::permit(&call.trip)?;
+        let writing = (*acts || *is_websocket).then(|| device.recall.write());
         let answered = match recall::question(hop, asked) {
             Some(question) => device.recall.answer(question, &Fetch::new(self, call)).await?,
             None => {
@@ -198,10 +197,10 @@ impl Gateway {
 
     /// Takes a request to its device, with a session that is good if there is any.
     async fn carry(&self, call: &Call) -> Result<Reply, Fault> {
-        let Trip { head, hop } = &*call.trip;
+        let Trip { head, hop, .. } = &*call.trip;
         let device = &hop.device;
         let asked = Asked { method: &head.method, path: hop.path(), headers: &head.headers };
-        device.respite.respect(hop, head, self.clock)?;
+        device.respite.respect(&call.trip, self.clock)?;
         let (mut replayed, mut challenges, mut superseded, mut signed_anew) = (false, 0, false, false);
         let mut own = None;
         loop {
@@ -210,8 +209,7 @@ impl Gateway {
                 None => forward::lease(hop, call.deadline).await?,
             };
             let sent = forward::send(
-                hop,
-                head,
+                &call.trip,
                 &call.body,
                 &lease,
                 (call.deadline, call.caller),

@@ -15,10 +15,11 @@ pub mod store;
 mod tests;
 mod verify;
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
@@ -190,7 +191,7 @@ impl Keeper {
         loop {
             self.look_while_resting().await;
             let landing = {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 let now = self.parts.clock.instant();
                 if let Some(rest) = &state.rest
                     && rest.is_over(now)
@@ -212,7 +213,7 @@ impl Keeper {
             };
             let outcome = land(landing).await.unwrap_or_else(|| Err(Failure::internal()));
             // Time is a hint: a session that should be over serves until the device says so.
-            match (&self.lock().held, outcome) {
+            match (&self.state.lock().held, outcome) {
                 (Some(held), _) => return Ok(self.hand_out(held)),
                 (None, Err(failure)) => return Err(failure),
                 // It was refused to somebody else in the meantime.
@@ -223,12 +224,12 @@ impl Keeper {
 
     /// Whether nothing has ever succeeded with this credential, which no login has proven.
     fn is_on_trial(&self, lease: &Lease) -> bool {
-        !lease.session.lasts && !self.lock().proven && !self.parts.vendor.account().proofs.is_empty()
+        !lease.session.lasts && !self.state.lock().proven && !self.parts.vendor.account().proofs.is_empty()
     }
 
     /// The session of this lease is void. Nobody gets it again; one got since is not touched.
     pub fn expire(&self, lease: &Lease) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.held_by(lease).is_some() {
             state.refused = state.give_up();
             // A renewal that could wait has failed for now; what is needed now is another matter.
@@ -238,7 +239,7 @@ impl Keeper {
 
     /// The device handed out what the session looks like from now on.
     pub fn rotate(&self, lease: &Lease, session: Session) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let generation = state.generation + 1;
         if let Some(held) = state.held.as_mut().filter(|held| held.generation == lease.generation) {
             let uses = self.uses(&session);
@@ -249,7 +250,7 @@ impl Keeper {
 
     /// What the status page says.
     pub fn snapshot(&self) -> Snapshot {
-        let (state, now) = (self.lock(), self.parts.clock.instant());
+        let (state, now) = (self.state.lock(), self.parts.clock.instant());
         Snapshot {
             expires_at: state.held.as_ref().and_then(|held| held.session.expires_at),
             renewed_at: state.held.as_ref().filter(|held| held.session.lasts).map(|held| held.renewed_at),
@@ -266,7 +267,7 @@ impl Keeper {
 
     /// Saves what could not be saved before.
     pub async fn save_again(&self) {
-        if self.lock().unsaved {
+        if self.state.lock().unsaved {
             self.save().await;
         }
     }
@@ -274,18 +275,14 @@ impl Keeper {
     /// Writes down what is to outlive this process.
     async fn save(&self) {
         let _turn = self.saving.lock().await;
-        if self.lock().is_done {
+        if self.state.lock().is_done {
             return;
         }
         let record = self.record();
         let (store, name) = (Arc::clone(&self.parts.store), self.parts.name.clone());
         let saved = tokio::task::spawn_blocking(move || store.save(&name, &record)).await;
         let saved = saved.is_ok_and(|saved| saved);
-        self.lock().unsaved = !saved;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unsaved = !saved;
     }
 }
 

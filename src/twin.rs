@@ -26,7 +26,7 @@ pub mod yombo;
 mod tests;
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 
@@ -110,11 +110,6 @@ pub async fn every() -> io::Result<Vec<Arc<dyn Twin>>> {
         digest::Digest::new(digest::DigestSettings::default()),
         Generic::new(Scheme::Open),
     ])
-}
-
-/// A twin's state, also after a panic of somebody who held it: each change to it is whole.
-fn hold<T>(state: &Mutex<T>) -> MutexGuard<'_, T> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A line of TOML. JSON's escapes are a subset of what a TOML basic string may hold.

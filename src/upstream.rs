@@ -22,12 +22,13 @@ mod resolve;
 pub(crate) mod tls;
 mod trouble;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri, header};
 use http_body_util::{BodyExt, Limited};
+use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use tokio::time::{Instant, timeout_at};
 
@@ -155,7 +156,7 @@ impl Upstream {
 
     /// The certificate that the device showed last.
     pub fn certificate(&self) -> Option<Certificate> {
-        self.connector.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.connector.seen.lock().clone()
     }
 
     /// What is pinned, where pinning is how this device is trusted, as of the last look at its file.
@@ -211,7 +212,14 @@ impl Upstream {
         let (mut head, body) = question.into_parts();
         let target = head.uri.clone();
         let repeatable = head.method.is_safe();
-        let order = Order { deadline, within, urgency: Urgency::Visit, repeatable, path: target.path() };
+        let order = Order {
+            deadline,
+            within,
+            urgency: Urgency::Visit,
+            repeatable,
+            upgrades: false,
+            path: target.path(),
+        };
         if !head.headers.contains_key(header::HOST)
             && let Ok(host) = self.settings.url.authority().parse()
         {

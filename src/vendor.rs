@@ -68,7 +68,7 @@ pub trait Vendor: Send + Sync + 'static {
     ///
     /// # Errors
     /// When a credential can't be written into a header.
-    fn sign(&self, held: &Session, moment: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
+    fn sign(&self, held: &Session, moment: Moment<'_>, head: &mut request::Parts) -> Result<(), Refusal> {
         let _ = moment;
         held.stamp(head)
     }
@@ -140,13 +140,13 @@ pub struct Asked<'a> {
 }
 
 /// What is particular to one request among those of a session.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
+#[derive(Clone, Copy)]
+pub struct Moment<'a> {
     /// Counts from 1 the requests that are [counted together](Vendor::counted_by), else those of this session; one that
     /// was rotated counts anew.
     pub nth: u64,
-    /// The device's time as far as it is known; later than that of every earlier request.
-    pub time: Timestamp,
+    /// The device's time as far as it is known; later than that of every earlier request. Few makes ask for it.
+    pub time: &'a dyn Fn() -> Timestamp,
 }
 
 /// Whose session it is, and what proves it.

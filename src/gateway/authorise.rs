@@ -8,7 +8,8 @@ use http::{Version, request};
 use http_body::{Body, Frame};
 
 use super::admit;
-use super::connection::{becomes_websocket, nominated};
+use super::call::Trip;
+use super::connection::nominated;
 use super::fault::Fault;
 use super::route::{self, Hop};
 use super::via::Via;
@@ -41,8 +42,7 @@ const NOT_FORWARDED_FAMILIES: [&str; 2] = ["proxy-", "x-forwarded-"];
 
 /// Dresses a caller's request with a session.
 pub(super) fn dress(
-    hop: &Hop,
-    asked: &request::Parts,
+    Trip { head: asked, hop, is_websocket, .. }: &Trip,
     lease: &Lease,
     via: &Via,
 ) -> Result<request::Parts, Fault> {
@@ -59,7 +59,7 @@ pub(super) fn dress(
         keep_cookies(&carriers.cookies, &asked.headers, &mut head.headers);
     }
     relocate(hop, &asked.headers, &mut head.headers);
-    keep_connection_wishes(asked, &mut head.headers);
+    keep_connection_wishes(asked, *is_websocket, &mut head.headers);
     head.headers.insert(header::HOST, hop.device.host.clone());
     append_via(asked, via, &mut head.headers);
     hop.device.keeper.sign(lease, &mut head)?;
@@ -164,7 +164,7 @@ fn relocate(hop: &Hop, asked: &HeaderMap, headers: &mut HeaderMap) {
 }
 
 /// Trailers and WebSocket (RFC 6455) are wishes for every connection on the way.
-fn keep_connection_wishes(asked: &request::Parts, headers: &mut HeaderMap) {
+fn keep_connection_wishes(asked: &request::Parts, is_websocket: bool, headers: &mut HeaderMap) {
     let takes_trailers = fields::all(&asked.headers, header::TE).any(|value| {
         value
             .to_str()
@@ -174,7 +174,7 @@ fn keep_connection_wishes(asked: &request::Parts, headers: &mut HeaderMap) {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
         headers.append(header::CONNECTION, HeaderValue::from_static("te"));
     }
-    if becomes_websocket(asked) {
+    if is_websocket {
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.append(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use http::{HeaderMap, request};
 use tokio::time::Instant;
 
-use super::Gateway;
+use super::connection::becomes_websocket;
 use super::fault::Fault;
 use super::reply::Reply;
 use super::route::Hop;
+use super::{Gateway, permit};
 use crate::upstream::{Caller, Replay};
 
 /// What a caller asks for, and where that is.
@@ -16,6 +17,18 @@ use crate::upstream::{Caller, Replay};
 pub(super) struct Trip {
     pub(super) head: request::Parts,
     pub(super) hop: Hop,
+    /// Whether it may change something at the device.
+    pub(super) acts: bool,
+    /// Whether it [asks for a WebSocket](becomes_websocket).
+    pub(super) is_websocket: bool,
+}
+
+impl Trip {
+    /// What is asked at every stage is found out once.
+    pub(super) fn new(head: request::Parts, hop: Hop) -> Self {
+        let (acts, is_websocket) = (permit::may_act(&hop, &head), becomes_websocket(&head));
+        Self { head, hop, acts, is_websocket }
+    }
 }
 
 /// One request on its way.

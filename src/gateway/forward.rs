@@ -1,17 +1,18 @@
 //! Sending a dressed request, and the tunnel that an upgraded connection becomes.
 
-use http::{Request, Response, request};
+use http::{Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
+use super::authorise;
+use super::call::Trip;
 use super::fault::{Fault, Kind};
 use super::recall::Writing;
 use super::route::Hop;
 use super::via::Via;
-use super::{authorise, permit};
 use crate::clock::Clock;
 use crate::keeper::{Finding, Lease};
 use crate::upstream::{Caller, Inbound, Order, Replay, Trouble, Urgency};
@@ -60,19 +61,19 @@ impl From<Trouble> for Unsent {
 /// Sends the request with this session and waits for the head of the response. `None`: when its turn came the
 /// session was no longer in force, and nothing was sent.
 pub(super) async fn send(
-    hop: &Hop,
-    asked: &request::Parts,
+    trip: &Trip,
     body: &Replay,
     lease: &Lease,
     (deadline, caller): (Instant, Caller),
     (via, clock): (&Via, Clock),
 ) -> Result<Option<Response<Inbound>>, Fault> {
-    let repeatable = !permit::may_act(hop, asked);
+    let Trip { head: asked, hop, .. } = trip;
     let order = Order {
         deadline,
         within: hop.device.timeout,
         urgency: Urgency::Request(caller),
-        repeatable,
+        repeatable: !trip.acts,
+        upgrades: trip.is_websocket,
         path: hop.target.path(),
     };
     let begun = Instant::now();
@@ -84,8 +85,8 @@ pub(super) async fn send(
                 return Err(Unsent::Superseded);
             }
             // While it waited, the device may have asked for its peace.
-            hop.device.respite.respect(hop, asked, clock).map_err(Unsent::Failed)?;
-            let mut head = authorise::dress(hop, asked, lease, via).map_err(Unsent::Failed)?;
+            hop.device.respite.respect(trip, clock).map_err(Unsent::Failed)?;
+            let mut head = authorise::dress(trip, lease, via).map_err(Unsent::Failed)?;
             let body = body.copy().ok_or_else(|| Unsent::Failed(not_replayed(hop)))?;
             authorise::frame(asked, &body, &mut head.headers);
             Ok(Request::from_parts(head, body))

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use http::{HeaderName, Method, header, request};
 
 use super::admit::Shown;
+use super::call::Trip;
 use super::fault::{Fault, Kind, cut};
 use super::route::Hop;
-use super::{Device, admit, connection};
+use super::{Device, admit};
 use crate::config::{PathPattern, Rights};
 use crate::fields::{self, are_alike};
 
@@ -41,13 +42,14 @@ pub(super) fn by_key(shown: &Shown, device: &str, asked: &request::Parts) -> Res
 }
 
 /// Lets a request through to its device.
-pub(super) fn permit(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
+pub(super) fn permit(trip: &Trip) -> Result<(), Fault> {
+    let Trip { head: asked, hop, .. } = trip;
     let device = &hop.device;
     if let Some((_, why)) = device.never.iter().find(|(pattern, _)| hop.falls_under(pattern)) {
         return Err(Fault::new(Kind::ReadOnly, *why));
     }
     if device.rights == Rights::Read {
-        permit_reading(hop, asked)?;
+        permit_reading(trip)?;
     }
     if is_acting_get(hop, asked) {
         let is_known = device.make.acts_on_get.is_some();
@@ -87,7 +89,7 @@ pub(super) fn too_large(device: &str, most: u64) -> Fault {
     Fault::new(Kind::BodyTooLarge, detail)
 }
 
-fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
+fn permit_reading(Trip { head: asked, hop, is_websocket, .. }: &Trip) -> Result<(), Fault> {
     let name = &hop.device.name;
     let allow = format!("to allow it, set access = \"full\" under [devices.{name}] in proxy.toml");
     let method = meant(asked);
@@ -97,7 +99,7 @@ fn permit_reading(hop: &Hop, asked: &request::Parts) -> Result<(), Fault> {
             format!("{name} may only be read, and {} writes: {allow}", cut(method.as_str())),
         ));
     }
-    if connection::becomes_websocket(asked) {
+    if *is_websocket {
         let why = format!("{name} may only be read, and a WebSocket can write: {allow}");
         return Err(Fault::new(Kind::ReadOnly, why));
     }

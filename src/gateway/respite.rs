@@ -1,14 +1,13 @@
 //! A device that asks to be left alone is.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, request};
+use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
+use super::call::Trip;
 use super::fault::{Fault, Kind};
-use super::permit;
-use super::route::Hop;
 use crate::clock::Clock;
 use crate::vendor::retry_after;
 
@@ -26,20 +25,20 @@ impl Respite {
             return None;
         }
         let wait = retry_after(headers, clock.now()).filter(|wait| !wait.is_zero())?.min(LONGEST);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((clock.instant() + wait, status));
+        *self.0.lock() = Some((clock.instant() + wait, status));
         Some(wait)
     }
 
     /// Lets a request go on, unless it only reads and the device wants its peace.
-    pub(super) fn respect(&self, hop: &Hop, asked: &request::Parts, clock: Clock) -> Result<(), Fault> {
-        let mut respite = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn respect(&self, Trip { hop, acts, .. }: &Trip, clock: Clock) -> Result<(), Fault> {
+        let mut respite = self.0.lock();
         let Some((until, status)) = *respite else { return Ok(()) };
         let left = until.saturating_duration_since(clock.instant());
         if left.is_zero() {
             *respite = None;
             return Ok(());
         }
-        if permit::may_act(hop, asked) {
+        if *acts {
             return Ok(());
         }
         let detail = format!(

@@ -9,6 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, request, response};
+use http_body::Body as _;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
@@ -32,14 +33,13 @@ const MAX_REFUSAL: usize = 64 * 1024;
 
 /// What concerns one connection, what carries the device's credentials, and what a device would have browsers
 /// do with an address that is not its own.
-const NOT_PASSED: [&str; 22] = [
+const NOT_PASSED: [&str; 21] = [
     "access-control-allow-credentials",
     "alt-svc",
     "authentication-info",
     "clear-site-data",
     "close",
     "connection",
-    "content-length",
     "keep-alive",
     "nel",
     "proxy-authenticate",
@@ -92,7 +92,7 @@ pub(super) fn pass(
     let nominated = nominated(&told);
     let is_of_unknown_length = asked.method == Method::HEAD && !fields::has(&told, header::CONTENT_LENGTH);
     let is_endless = is_event_stream(&told);
-    let told = headers(hop, asked, status, told, &nominated);
+    let told = headers(hop, asked, status, (told, body.size_hint().exact()), &nominated);
     let mut passed = Answer::new(Outgoing::Device(Passing {
         // hyper would say that it is of no bytes, which is not what a GET would get.
         is_of_unknown_length: is_of_unknown_length && !matches!(body, Source::Whole(_)),
@@ -121,7 +121,7 @@ pub(super) fn switch(hop: &Hop, asked: &request::Parts, (status, told): (StatusC
     let mut passed = ours(Response::new(Body::empty()));
     *passed.status_mut() = status;
     let nominated = nominated(&told);
-    *passed.headers_mut() = headers(hop, asked, status, told, &nominated);
+    *passed.headers_mut() = headers(hop, asked, status, (told, None), &nominated);
     passed
 }
 
@@ -138,7 +138,8 @@ pub(super) async fn take_in((head, body): (response::Parts, Inbound), deadline: 
 pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Answer {
     let mut response = ours(Response::new(Body::empty()));
     let nominated = nominated(&refused.head.headers);
-    *response.headers_mut() = headers(hop, asked, refused.head.status, refused.head.headers, &nominated);
+    *response.headers_mut() =
+        headers(hop, asked, refused.head.status, (refused.head.headers, None), &nominated);
     response.headers_mut().remove(header::WWW_AUTHENTICATE);
     match refused.body {
         Some(body) => *response.body_mut() = Outgoing::Ours(Body::from(body)),
@@ -152,16 +153,23 @@ pub(super) fn rights(hop: &Hop, asked: &request::Parts, refused: Refused) -> Ans
     response
 }
 
-/// What a device told, as far as the caller may have it: what stays is not copied.
+/// What a device told, as far as the caller may have it, with a body of `length` bytes where that is known: what stays is
+/// not copied.
 fn headers(
     hop: &Hop,
     asked: &request::Parts,
     status: StatusCode,
-    mut told: HeaderMap,
+    (mut told, length): (HeaderMap, Option<u64>),
     nominated: &[HeaderName],
 ) -> HeaderMap {
     let protocol = fields::first(&told, header::UPGRADE).cloned();
-    let length = told.remove(header::CONTENT_LENGTH);
+    if !is_length(&told, length) {
+        let length = told.remove(header::CONTENT_LENGTH);
+        if asked.method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
+            // It tells of a body that does not follow; else hyper frames what does.
+            told.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
+        }
+    }
     let is_going = |name: &&HeaderName| nominated.contains(name) || !is_for_caller(hop, name);
     let going: Vec<_> = told.keys().filter(is_going).cloned().collect();
     for name in going.into_iter().chain(location::quoting(hop, &told)) {
@@ -178,10 +186,6 @@ fn headers(
         told.remove(header::SET_COOKIE);
         told.extend(cookies.into_iter().flatten().map(|cookie| (header::SET_COOKIE, cookie)));
     }
-    if asked.method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
-        // It tells of a body that does not follow; else hyper frames what does.
-        told.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
-    }
     if status == StatusCode::SWITCHING_PROTOCOLS
         && let Some(protocol) = protocol
     {
@@ -195,6 +199,17 @@ fn headers(
     told
 }
 
+/// Whether `Content-Length` says so, as hyper would.
+fn is_length(told: &HeaderMap, length: Option<u64>) -> bool {
+    let mut lines = fields::all(told, header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    let (Some(line), None) = (lines.next(), lines.next()) else { return false };
+    let says: Option<u64> = str::from_utf8(line).ok().and_then(|line| line.parse().ok());
+    says.is_some()
+        && says == length
+        && line.first().is_some_and(u8::is_ascii_digit)
+        && !line.starts_with(b"0")
+}
+
 fn is_for_caller(hop: &Hop, name: &HeaderName) -> bool {
     let name = name.as_str();
     let is_challenge = name == header::WWW_AUTHENTICATE.as_str() && hop.device.make.challenges;
@@ -204,8 +219,8 @@ fn is_for_caller(hop: &Hop, name: &HeaderName) -> bool {
 
 /// Whether a field may stand behind a body: what is looked at before it passes may not.
 fn is_for_trailers(name: &HeaderName) -> bool {
-    let is_reference = location::REWRITTEN.contains(name);
-    !is_reference && !NOT_PASSED.contains(&name.as_str()) && !name.as_str().starts_with(NOT_PASSED_FAMILY)
+    let is_of_head = location::REWRITTEN.contains(name) || name == header::CONTENT_LENGTH;
+    !is_of_head && !NOT_PASSED.contains(&name.as_str()) && !name.as_str().starts_with(NOT_PASSED_FAMILY)
 }
 
 /// A cookie that a device sets where it is a site of its own: for the host that the browser knows it by, and unless

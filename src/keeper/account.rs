@@ -16,7 +16,7 @@ use crate::vendor::{Refusal, Vendor};
 impl Keeper {
     /// Takes over what was saved, as far as it belongs to this account.
     pub(super) fn restore(&self, record: Record) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.salt =
             if record.salt.is_empty() { hex::encode(rand::random::<[u8; 16]>()) } else { record.salt };
         let clock = self.parts.clock;
@@ -54,7 +54,7 @@ impl Keeper {
     /// files.
     pub(super) fn go_on_from(&self, former: &Self) {
         let (mut held, salt, credentials, proven) = {
-            let theirs = former.lock();
+            let theirs = former.state.lock();
             let Some(held) = theirs.held.clone().filter(|held| !held.session.lasts) else { return };
             (held, theirs.salt.clone(), theirs.credentials.clone(), theirs.proven)
         };
@@ -64,7 +64,7 @@ impl Keeper {
         if !is_ours || vendor.counted_by(&held.session).is_none() {
             return;
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.held.is_none() && state.rest.is_none() {
             state.generation += 1;
             held.generation = state.generation;
@@ -75,7 +75,7 @@ impl Keeper {
 
     /// What is to be saved.
     pub(super) fn record(&self) -> Record {
-        let state = self.lock();
+        let state = self.state.lock();
         let clock = self.parts.clock;
         let rest = state.rest.as_ref().and_then(|rest| {
             Some(SavedRest {
@@ -111,7 +111,7 @@ impl Keeper {
 
     /// Hash of the credentials as they are now; `None` where they can't be read.
     pub(super) async fn credentials(&self) -> Option<String> {
-        let (vendor, salt) = (Arc::clone(&self.parts.vendor), self.lock().salt.clone());
+        let (vendor, salt) = (Arc::clone(&self.parts.vendor), self.state.lock().salt.clone());
         // A disk may keep who reads from it waiting, but not who serves.
         tokio::task::spawn_blocking(move || hash(&*vendor, &salt)).await.ok().flatten()
     }
@@ -125,9 +125,9 @@ impl Keeper {
     /// The configuration was read again: other credentials than those used last are tried at the next request.
     /// Reads files.
     pub fn look_again(&self) {
-        let salt = self.lock().salt.clone();
+        let salt = self.state.lock().salt.clone();
         let credentials = hash(&*self.parts.vendor, &salt);
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if credentials.is_none_or(|now| now == state.credentials) {
             return;
         }
@@ -142,7 +142,7 @@ impl Keeper {
     /// Whether the credentials are others than those used last.
     pub(super) async fn credentials_changed(&self) -> bool {
         let now = self.credentials().await;
-        now.is_some_and(|now| now != self.lock().credentials)
+        now.is_some_and(|now| now != self.state.lock().credentials)
     }
 }
 

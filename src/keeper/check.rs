@@ -24,7 +24,7 @@ impl Keeper {
     pub async fn check(self: &Arc<Self>) -> Result<Answer, Failure> {
         let credentials = self.credentials().await;
         let is_unasked = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             let just_begun =
                 state.rest.as_ref().is_some_and(|rest| rest.has_just_begun(self.parts.clock.instant()));
             if !just_begun {

@@ -1,8 +1,10 @@
 //! How often what devices count was used.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use super::Keeper;
 use crate::vendor::{Count, Session};
@@ -19,7 +21,7 @@ pub(super) struct Counts(Mutex<VecDeque<(String, Arc<AtomicU64>)>>);
 impl Counts {
     /// The count of this name: the one there is, or a new one.
     fn of(&self, name: &str) -> Arc<AtomicU64> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         if let Some((_, count)) = counts.iter().find(|(known, _)| known == name) {
             return Arc::clone(count);
         }
@@ -65,6 +67,6 @@ mod tests {
         (0..10 * REMEMBERED).for_each(|nth| assert_eq!(counts.next(&format!("{nth}")), 1));
         assert_eq!(counts.next("held"), 3);
         assert_eq!(counts.next(&format!("{}", 10 * REMEMBERED - 1)), 2, "it was the last one");
-        assert_eq!(counts.0.lock().unwrap().len(), REMEMBERED, "what devices ask for fills no memory");
+        assert_eq!(counts.0.lock().len(), REMEMBERED, "what devices ask for fills no memory");
     }
 }

@@ -16,13 +16,13 @@ impl Keeper {
 
     /// The device is configured otherwise from now on, or no longer: this keeper saves nothing any more.
     pub fn step_down(&self) {
-        self.lock().is_done = true;
+        self.state.lock().is_done = true;
     }
 
     /// Ends the session after the last request with it, unless the keeper that has taken over goes on with it.
     pub async fn retire(&self, heir: Option<&Self>) {
         // It would be one more session that nobody knows of.
-        let login = self.lock().login.clone();
+        let login = self.state.lock().login.clone();
         if let Some(landing) = login {
             land(landing).await;
         }
@@ -30,13 +30,13 @@ impl Keeper {
     }
 
     async fn log_out(&self, heir: Option<&Self>) {
-        let session = |keeper: &Self| keeper.lock().held.as_ref().map(|held| Arc::clone(&held.session));
+        let session = |keeper: &Self| keeper.state.lock().held.as_ref().map(|held| Arc::clone(&held.session));
         let Some(session_here) = session(self) else { return };
         if heir.and_then(session).is_some_and(|other| other.stamps == session_here.stamps) {
             return;
         }
         if self.parts.vendor.logout(&self.visit(None), &session_here).await {
-            self.lock().give_up();
+            self.state.lock().give_up();
         }
     }
 }

@@ -133,7 +133,7 @@ impl Keeper {
 
     /// A lease of what is held, where there is nothing to wait for or to begin: most requests find it so.
     pub fn lease_at_once(&self) -> Option<Lease> {
-        let (state, now) = (self.lock(), self.parts.clock.instant());
+        let (state, now) = (self.state.lock(), self.parts.clock.instant());
         let held = state.held.as_ref().filter(|held| !held.is_over(now) && !held.is_due(now))?;
         // Whether a credential is right is for one request to find out.
         let is_proven = held.session.lasts || state.proven;
@@ -153,7 +153,7 @@ impl Keeper {
         if !lease.is_own {
             return;
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let generation = state.generation + 1;
         if let Some(held) = state.held.as_mut().filter(|held| held.generation == lease.generation) {
             let session = lease.session.as_ref().clone();
@@ -164,7 +164,7 @@ impl Keeper {
 
     /// Whether nobody has found this session void: who waited long may be left with one that was refused to others.
     pub fn is_in_force(&self, lease: &Lease) -> bool {
-        lease.is_own || lease.generation > self.lock().void
+        lease.is_own || lease.generation > self.state.lock().void
     }
 
     /// Dresses one request with the session of a lease.
@@ -172,7 +172,7 @@ impl Keeper {
     /// # Errors
     /// When a credential can't stand in a request.
     pub fn sign(&self, lease: &Lease, head: &mut request::Parts) -> Result<(), Refusal> {
-        let moment = Moment { nth: next(&lease.uses), time: self.moment() };
+        let moment = Moment { nth: next(&lease.uses), time: &|| self.moment() };
         self.parts.vendor.sign(&lease.session, moment, head)
     }
 

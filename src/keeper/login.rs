@@ -60,7 +60,7 @@ impl Keeper {
 
     async fn obtain(&self) -> Result<Session, Refusal> {
         let (old, refused) = {
-            let state = self.lock();
+            let state = self.state.lock();
             (state.held.as_ref().map(|held| Arc::clone(&held.session)), state.refused.clone())
         };
         let visit = self.long_visit(refused.as_deref());
@@ -82,7 +82,7 @@ impl Keeper {
     ) -> Result<(), Failure> {
         let lasts = outcome.as_ref().is_ok_and(|session| session.lasts);
         let (result, is_held) = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if let Some(credentials) = credentials.filter(|now| *now != state.credentials) {
                 state.rejections = 0;
                 state.proven = false;

@@ -103,13 +103,13 @@ impl Keeper {
 
     /// What was in the way of a login may be gone.
     pub fn try_again(&self) {
-        self.lock().try_again();
+        self.state.lock().try_again();
     }
 
     /// Other credentials than those refused end a rest.
     pub(super) async fn look_while_resting(&self) {
         {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if !state.rest.as_ref().is_some_and(Rest::is_final) {
                 return;
             }
@@ -121,7 +121,7 @@ impl Keeper {
             state.looked_at = Some(now);
         }
         if let Some(credentials) = self.credentials().await {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.credentials != credentials {
                 state.rest = None;
             }

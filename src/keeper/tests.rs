@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use http::response;
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{advance, sleep};
 
@@ -45,14 +45,14 @@ struct Make {
 impl Vendor for Arc<Make> {
     fn account(&self) -> Account<'_> {
         // The password is leaked so that a test can change it under the keeper.
-        let password: &'static SecretSource = Box::leak(Box::new(self.password.lock().unwrap().clone()));
+        let password: &'static SecretSource = Box::leak(Box::new(self.password.lock().clone()));
         Account { who: vec!["owner"], proofs: vec![password] }
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {
         let nth = self.logins.fetch_add(1, Ordering::SeqCst) + 1;
         self.permits.acquire().await.unwrap().forget();
-        match self.outcomes.lock().unwrap().pop_front() {
+        match self.outcomes.lock().pop_front() {
             Some(refusal) => Err(refusal),
             None => Ok(Session {
                 stamps: vec![Stamp::Header(http::header::AUTHORIZATION, format!("login {nth}").into())],
@@ -74,11 +74,11 @@ impl Vendor for Arc<Make> {
 
     async fn verify(&self, _: &Visit<'_>, _: &Session) -> Result<Verdict, Refusal> {
         self.verifications.fetch_add(1, Ordering::SeqCst);
-        let busy = *self.busy.lock().unwrap();
+        let busy = *self.busy.lock();
         if let Some(wait) = busy {
             return Err(Refusal::Unavailable { detail: "busy".to_owned(), retry_after: Some(wait) });
         }
-        Ok((self.verdict.lock().unwrap())())
+        Ok((self.verdict.lock())())
     }
 }
 
@@ -103,7 +103,7 @@ impl Make {
     }
 
     fn fails_with(&self, refusals: impl IntoIterator<Item = Refusal>) {
-        self.outcomes.lock().unwrap().extend(refusals);
+        self.outcomes.lock().extend(refusals);
     }
 
     fn logins(&self) -> usize {
@@ -115,11 +115,11 @@ impl Make {
     }
 
     fn is_busy_for(&self, wait: Option<Duration>) {
-        *self.busy.lock().unwrap() = wait;
+        *self.busy.lock() = wait;
     }
 
     fn says(&self, verdict: fn() -> Verdict) {
-        *self.verdict.lock().unwrap() = verdict;
+        *self.verdict.lock() = verdict;
     }
 }
 
@@ -298,7 +298,7 @@ async fn another_password_ends_the_rest() {
     make.fails_with([rejected()]);
     let keeper = house.keeper(&make);
     refusal(&keeper).await;
-    *make.password.lock().unwrap() = SecretSource::Plain("another".into());
+    *make.password.lock() = SecretSource::Plain("another".into());
     keeper.lease().await.unwrap();
     assert_eq!(make.logins(), 2);
 }
@@ -438,7 +438,7 @@ async fn a_saved_session_of_other_credentials_serves_only_if_theirs_fail() {
     let keeper = house.keeper(&make);
     keeper.lease().await.unwrap();
     keeper.close().await;
-    *make.password.lock().unwrap() = SecretSource::Plain("another".into());
+    *make.password.lock() = SecretSource::Plain("another".into());
     make.fails_with([Refusal::Unavailable { detail: "down".to_owned(), retry_after: None }]);
     let keeper = house.keeper(&make);
     assert_eq!(stamp(&keeper.lease().await.unwrap()), "login 1");
@@ -491,7 +491,7 @@ async fn a_check_tries_a_refused_credential_that_was_fine_before_once_in_five_mi
     assert!(matches!(failure.refusal, Refusal::Unreachable(_)), "{failure:?}");
     let lease = keeper.lease().await.unwrap();
     keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
-    *make.password.lock().unwrap() = SecretSource::Plain("another".into());
+    *make.password.lock() = SecretSource::Plain("another".into());
     let failure = house.keeper(&make).check().await.unwrap_err();
     assert!(matches!(failure.refusal, Refusal::Unreachable(_)), "{failure:?}");
 }

@@ -1,6 +1,6 @@
 //! What a refused request means: a void session, or a matter of rights.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ pub(super) struct Rights {
     good_until: Option<Instant>,
     /// Until when the device, when asked, wants to be left alone, and why.
     pub(super) busy: Option<(Instant, Refusal)>,
-    open: HashSet<u64>,
+    open: BTreeSet<u64>,
     hasher: RandomState,
 }
 
@@ -54,7 +54,7 @@ impl Keeper {
     /// When the device can't be asked.
     pub async fn doubt(self: &Arc<Self>, lease: &Lease, path: &str) -> Result<Finding, Failure> {
         let (path, landing) = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.held_by(lease).is_none() {
                 return Ok(Finding::Superseded);
             }
@@ -71,7 +71,7 @@ impl Keeper {
         };
         let finding = land(landing).await.unwrap_or_else(|| Err(Failure::internal()));
         if finding == Ok(Finding::Rights) {
-            self.lock().rights.open.remove(&path);
+            self.state.lock().rights.open.remove(&path);
         }
         finding
     }
@@ -79,7 +79,7 @@ impl Keeper {
     /// The device answered a request as it answers who is logged in.
     pub fn accepted(self: &Arc<Self>, lease: &Lease, path: &str) {
         let is_news = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             // Who waited long may have succeeded with credentials that are no longer these.
             if state.held_by(lease).is_none() {
                 return;
@@ -109,7 +109,7 @@ impl Keeper {
     pub async fn refused(&self, lease: &Lease, detail: String) -> Result<(), Failure> {
         let changed = self.credentials_changed().await;
         let (failure, is_news) = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.held_by(lease).is_none() {
                 return Ok(());
             }
@@ -165,7 +165,7 @@ impl Keeper {
 
     async fn conclude(&self, lease: &Lease, verdict: Result<Verdict, Refusal>) -> Result<Finding, Failure> {
         let failure = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.verification = None;
             let Some(held) = state.held_by(lease) else { return Ok(Finding::Void) };
             let is_untried = held.is_untried(self.parts.clock.instant());

@@ -1,9 +1,10 @@
 //! What is counted of one device.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
@@ -103,7 +104,7 @@ impl DeviceFigures {
 
     /// The counter of one method and status. They are few, and looked up for every request.
     fn of(&self, method: &'static str, code: u16) -> Counter {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut answers = self.answers.lock();
         if let Some((_, counter)) = answers.iter().find(|(known, _)| *known == (method, code)) {
             return counter.clone();
         }
@@ -217,17 +218,17 @@ impl DeviceFigures {
 
     /// How the last exchange ended.
     pub fn last(&self) -> Last {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last.lock().clone()
     }
 
     /// The last fault of any request or check, and when it was.
     pub fn last_fault(&self) -> Option<LastFault> {
-        self.last_fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last_fault.lock().clone()
     }
 
     fn note_fault(&self, fault: &'static str, detail: &str) {
         let noted = LastFault { fault, detail: detail.to_owned(), at: self.clock.now() };
-        *self.last_fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(noted);
+        *self.last_fault.lock() = Some(noted);
     }
 
     /// Requests, errors and logins so far.
@@ -237,7 +238,7 @@ impl DeviceFigures {
     }
 
     fn set_last(&self, last: Last) {
-        let mut held = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.last.lock();
         if *held != last {
             if matches!((&*held, &last), (Last::Fault { .. }, Last::Fine)) {
                 tracing::info!(device = self.name, "answers again");

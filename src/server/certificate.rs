@@ -1,9 +1,10 @@
 //! The certificates that our own doors show.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, SanType};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -110,7 +111,7 @@ impl OwnCertificate {
         {
             return Ok(Arc::clone(identity));
         }
-        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsaved = self.unsaved.lock();
         let made = match &*unsaved {
             Some(made) => Arc::clone(made),
             None => {

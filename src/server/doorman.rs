@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -98,7 +99,7 @@ impl Doorman {
 
     fn free_seat(self: &Arc<Self>) -> Option<Arc<Seat>> {
         let now = Instant::now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.seats.len() >= self.limits.connections {
             return None;
         }
@@ -127,7 +128,7 @@ impl Doorman {
     }
 
     fn give_way(&self) {
-        let seats: Vec<_> = self.lock().seats.values().filter_map(Weak::upgrade).collect();
+        let seats: Vec<_> = self.state.lock().seats.values().filter_map(Weak::upgrade).collect();
         // One at a time: who has been asked to is about to leave.
         if seats.iter().any(|seat| seat.leave.is_cancelled()) {
             return;
@@ -140,16 +141,12 @@ impl Doorman {
             slowest.leave.cancel();
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Seat {
     /// The connection goes on to another phase.
     pub(super) fn enter(&self, phase: Phase) {
-        let mut stage = self.stage.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stage = self.stage.lock();
         // How long somebody is served is nothing to look at a clock for.
         let since = if phase == Phase::Serving { stage.since } else { Instant::now() };
         let waiting_since = if phase == Phase::Waiting { since } else { stage.waiting_since };
@@ -162,7 +159,7 @@ impl Seat {
 
     /// What the connection is doing, and since when.
     pub(super) fn stage(&self) -> Stage {
-        *self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.stage.lock()
     }
 
     /// Since when there is nothing to do before the caller asks anew.
@@ -184,7 +181,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.doorman.lock().seats.remove(&self.number);
+        self.doorman.state.lock().seats.remove(&self.number);
         self.doorman.metrics.connection(-1);
         self.doorman.left.notify_waiters();
     }

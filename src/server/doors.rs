@@ -2,9 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -65,7 +66,7 @@ impl Doors {
             let secure = door.tls.load().is_some();
             door.addresses.iter().map(move |address| (*address, secure)).collect::<Vec<_>>()
         };
-        self.lock().iter().flat_map(each).collect()
+        self.open.lock().iter().flat_map(each).collect()
     }
 
     /// What each of these doors needs to speak TLS. Reads files.
@@ -96,7 +97,7 @@ impl Doors {
             let has_v4 =
                 |other: &Listener| other.listen.port == door.listen.port && other.listen.host == EVERY_V4;
             let only_v6 = door.listen.host == EVERY_ADDRESS && wanted.iter().any(has_v4);
-            let is_open = self.lock().iter().any(|open| open.is(&id, only_v6) && open.listens());
+            let is_open = self.open.lock().iter().any(|open| open.is(&id, only_v6) && open.listens());
             let (at, device) = (door.listen_at.clone(), door.device.clone());
             Planned { id, at, only_v6, device, ingress: door.ingress, tls, is_open, bound: Vec::new() }
         });
@@ -114,7 +115,7 @@ impl Doors {
 
     /// Opens the doors of a plan and closes all others. Connections by the latter end when what is under way has.
     pub(super) fn open(&self, plan: Plan) {
-        let mut former = std::mem::take(&mut *self.lock());
+        let mut former = std::mem::take(&mut *self.open.lock());
         let doors = plan.0.into_iter().map(|planned| {
             let kept =
                 former.iter().position(|open| planned.is_open && open.is(&planned.id, planned.only_v6));
@@ -136,7 +137,7 @@ impl Doors {
             tracing::info!("keyward no longer listens on {}", gone.id.listen);
             gone.ending.cancel();
         }
-        *self.lock() = doors;
+        *self.open.lock() = doors;
     }
 
     /// Closes doors that a plan has no use for and whose port one of its new doors wants.
@@ -149,7 +150,7 @@ impl Doors {
                     .any(|door| !door.is_open && door.bound.is_empty() && door.id.listen.port == port)
         };
         let accepting: Vec<_> = {
-            let mut doors = self.lock();
+            let mut doors = self.open.lock();
             doors
                 .iter_mut()
                 .filter(|open| is_wanted(open))
@@ -166,14 +167,14 @@ impl Doors {
     /// Opens again what was closed to make way.
     async fn restore(&self) {
         let closed: Vec<_> = {
-            let doors = self.lock();
+            let doors = self.open.lock();
             let closed = doors.iter().filter(|open| !open.listens());
             closed.map(|open| (Arc::clone(&open.id), open.only_v6)).collect()
         };
         for (id, only_v6) in closed {
             match bind(&id.listen, only_v6).await {
                 Ok(bound) => {
-                    if let Some(open) = self.lock().iter_mut().find(|open| open.id == id) {
+                    if let Some(open) = self.open.lock().iter_mut().find(|open| open.id == id) {
                         open.listen(bound, &self.hall);
                     }
                 }
@@ -188,7 +189,8 @@ impl Doors {
 
     /// Closes what is still open: its ports are free then.
     pub(super) async fn close(&self) {
-        let accepting: Vec<_> = self.lock().iter_mut().flat_map(|open| open.accepting.drain(..)).collect();
+        let accepting: Vec<_> =
+            self.open.lock().iter_mut().flat_map(|open| open.accepting.drain(..)).collect();
         for task in accepting {
             task.abort();
             drop(task.await);
@@ -197,11 +199,7 @@ impl Doors {
 
     /// Whether every door is open.
     pub(super) fn all_listen(&self) -> bool {
-        self.lock().iter().all(Open::listens)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Vec<Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().iter().all(Open::listens)
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::interval;
 
@@ -130,7 +131,7 @@ impl Watch {
         let (notify, watched) = (Arc::clone(&changed), Arc::clone(&files));
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
             let Ok(event) = event else { return };
-            let watched = watched.lock().unwrap_or_else(PoisonError::into_inner);
+            let watched = watched.lock();
             // Kubernetes and Docker swap a link beside the file instead of the file.
             let is_ours = event
                 .paths
@@ -152,7 +153,7 @@ impl Watch {
         for file in files {
             let file = std::path::absolute(file)?;
             let Some(folder) = file.parent().map(Path::to_path_buf) else { continue };
-            if self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(file) {
+            if self.files.lock().insert(file) {
                 self.watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(io::Error::other)?;
             }
         }

@@ -5,15 +5,16 @@ mod form;
 mod trouble;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use http::StatusCode;
+use parking_lot::Mutex;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{Arrival, Journal, hold, token};
+use super::{Arrival, Journal, token};
 use crate::clock::Clock;
 use crate::secret::Secret;
 
@@ -132,7 +133,7 @@ impl Cloud {
 
     /// From now on this goes wrong there, or nothing does.
     pub fn set(&self, stage: Stage, trouble: Option<Trouble>) {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         match trouble {
             Some(trouble) => state.troubles.insert(stage, trouble),
             None => state.troubles.remove(&stage),
@@ -149,7 +150,7 @@ impl Cloud {
 
     /// Nothing goes wrong any more.
     pub fn clear(&self) {
-        hold(&self.state).troubles.clear();
+        self.state.lock().troubles.clear();
     }
 
     /// A token that nobody asked for, as a person would fetch one from the web page; `None`: as the settings have it.
@@ -160,34 +161,34 @@ impl Cloud {
     /// Every token that was shown to this gateway is refused from now on, whatever its `exp`. One that is still on its
     /// way there is not.
     pub fn void(&self, serial: &str) {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         let shown = state.minted.values_mut().filter(|known| known.shown && known.serial == serial);
         shown.for_each(|known| known.void = true);
     }
 
     /// The password is another one.
     pub fn lock_out(&self) {
-        hold(&self.state).password = token::password();
+        self.state.lock().password = token::password();
     }
 
     /// The password is what it was.
     pub fn readmit(&self) {
-        hold(&self.state).password = self.settings.password.clone();
+        self.state.lock().password = self.settings.password.clone();
     }
 
     /// How often somebody tried to log in.
     pub fn logins(&self) -> usize {
-        hold(&self.state).logins
+        self.state.lock().logins
     }
 
     /// How often somebody asked for a token, either way.
     pub fn fetches(&self) -> usize {
-        hold(&self.state).fetches
+        self.state.lock().fetches
     }
 
     /// The password, and every session, cookie and token that was handed out.
     pub fn secrets(&self) -> Vec<Secret> {
-        let state = hold(&self.state);
+        let state = self.state.lock();
         std::iter::once(&self.settings.password).chain(&state.handed).cloned().collect()
     }
 
@@ -207,7 +208,7 @@ impl Cloud {
 
     /// What the holder of this token may do at this gateway; `None`: it is no good there.
     pub(super) fn judge(&self, token: &str, serial: &str) -> Option<Role> {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         let known = state.minted.get_mut(token)?;
         known.shown = true;
         let good = !known.void && known.serial == serial && Instant::now() < known.ends;
@@ -231,7 +232,7 @@ impl Cloud {
         let token = token::jwt("ES256", &claims);
         let ends = Instant::now() + lifetime;
         let known = Minted { serial: serial.to_owned(), role, ends, shown: false, void: expired };
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         state.minted.insert(token.clone(), known);
         state.handed.push(Secret::new(token.clone()));
         token

@@ -1,16 +1,17 @@
 //! A device that asks for HTTP Digest and has nothing but the common routes.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
 use http::HeaderMap;
 use http::request::Parts;
+use parking_lot::Mutex;
 
 use super::desk::Desk;
 use super::gate::{Gate, Refusal, guard};
-use super::{Journal, Twin, answer, hold, line, token};
+use super::{Journal, Twin, answer, line, token};
 use crate::secret::Secret;
 
 pub use super::desk::Algorithm;
@@ -72,13 +73,13 @@ impl Digest {
 
     /// How often a count came again with its nonce, which is somebody's replay.
     pub fn repeats(&self) -> usize {
-        hold(&self.state).desk.repeats()
+        self.state.lock().desk.repeats()
     }
 }
 
 impl Gate for Digest {
     fn admit(&self, head: &Parts) -> Result<HeaderMap, Refusal> {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         let password = state.password.clone();
         state.desk.check(head, &self.settings.username, &password)?;
         Ok(HeaderMap::new())
@@ -107,24 +108,24 @@ impl Twin for Digest {
     }
 
     fn lapse(&self) {
-        hold(&self.state).desk.lapse();
+        self.state.lock().desk.lapse();
     }
 
     fn reboot(&self) {
-        hold(&self.state).desk.forget();
+        self.state.lock().desk.forget();
     }
 
     fn lock_out(&self) {
-        hold(&self.state).password = token::password();
+        self.state.lock().password = token::password();
     }
 
     fn readmit(&self) {
-        hold(&self.state).password = self.settings.password.clone();
+        self.state.lock().password = self.settings.password.clone();
     }
 
     /// Challenges: a digest login is asking for one.
     fn logins(&self) -> usize {
-        hold(&self.state).desk.challenges()
+        self.state.lock().desk.challenges()
     }
 
     fn renewable(&self) -> bool {

@@ -3,7 +3,7 @@
 mod face;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,13 +12,14 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use md5::{Digest as _, Md5};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::desk::Desk;
 use super::gate::{Gate, Refusal, guard, sole};
-use super::{Journal, Twin, answer, hold, line, token};
+use super::{Journal, Twin, answer, line, token};
 use crate::clock::{Clock, Timestamp};
 use crate::secret::Secret;
 
@@ -128,7 +129,7 @@ impl Egauge {
     /// How many tokens are good now.
     pub fn live_tokens(&self) -> usize {
         let now = Instant::now();
-        hold(&self.state).tokens.values().filter(|ends| now < **ends).count()
+        self.state.lock().tokens.values().filter(|ends| now < **ends).count()
     }
 
     fn now(&self) -> Timestamp {
@@ -138,7 +139,7 @@ impl Egauge {
 
     /// The 401 of every occasion: it always brings a nonce, and never says what was wrong.
     fn challenge(&self) -> Response {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         let claims = json!({ "beg": self.now().as_seconds(), "ltm": NONCE_LIFETIME.as_secs(), "gen": state.generation });
         let nonce = token::jwt("HS256", &claims);
         let now = Instant::now();
@@ -150,7 +151,7 @@ impl Egauge {
 
     /// The token, or why there is none.
     fn login(&self, login: &Login) -> Result<String, &'static str> {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         state.logins += 1;
         let now = Instant::now();
         // It is spent now, whatever comes of it.
@@ -186,7 +187,7 @@ impl Egauge {
     /// The good token that a request shows.
     fn shown<'a>(&self, headers: &'a HeaderMap) -> Result<Option<&'a str>, Refusal> {
         let shown = sole(headers, AUTHORIZATION.as_str())?.and_then(|value| value.strip_prefix("Bearer "));
-        let state = hold(&self.state);
+        let state = self.state.lock();
         Ok(shown.filter(|token| state.tokens.get(*token).is_some_and(|ends| Instant::now() < *ends)))
     }
 
@@ -218,7 +219,7 @@ impl Gate for Egauge {
             return Ok(HeaderMap::new());
         }
         if path.starts_with("/cgi-bin/") {
-            let mut state = hold(&self.state);
+            let mut state = self.state.lock();
             let password = state.password.clone();
             state.legacy.check(head, &self.settings.username, &password)?;
             return Ok(HeaderMap::new());
@@ -250,20 +251,20 @@ impl Twin for Egauge {
     }
 
     fn lapse(&self) {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         state.tokens.clear();
         state.legacy.lapse();
     }
 
     fn reboot(&self) {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         state.tokens.clear();
         state.nonces.clear();
         state.legacy.forget();
     }
 
     fn lock_out(&self) {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         state.password = token::password();
         state.generation += 1;
         state.tokens.clear();
@@ -271,13 +272,13 @@ impl Twin for Egauge {
     }
 
     fn readmit(&self) {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         state.password = self.settings.password.clone();
         state.generation += 1;
     }
 
     fn logins(&self) -> usize {
-        hold(&self.state).logins
+        self.state.lock().logins
     }
 
     fn renewable(&self) -> bool {
@@ -285,7 +286,7 @@ impl Twin for Egauge {
     }
 
     fn secrets(&self) -> Vec<Secret> {
-        let state = hold(&self.state);
+        let state = self.state.lock();
         std::iter::once(&self.settings.password).chain(&state.handed).cloned().collect()
     }
 

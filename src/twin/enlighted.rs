@@ -3,7 +3,7 @@
 mod face;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -11,11 +11,12 @@ use axum::response::Response;
 use http::header::{AUTHORIZATION, DATE, SET_COOKIE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use parking_lot::Mutex;
 use serde_json::json;
 use sha1::{Digest as _, Sha1};
 
 use super::gate::{Gate, Refusal, guard, sole};
-use super::{Journal, Twin, answer, hold, line, token};
+use super::{Journal, Twin, answer, line, token};
 use crate::clock::{Clock, Timestamp};
 use crate::secret::Secret;
 
@@ -111,7 +112,7 @@ impl Enlighted {
 
     /// Whether the request is signed with the key; with it the time that it was signed at, if it needs one.
     fn signed(&self, headers: &HeaderMap) -> Result<Option<Option<i64>>, Refusal> {
-        let key = hold(&self.state).api_key.clone();
+        let key = self.state.lock().api_key.clone();
         let (key, name) = (key.expose(), &self.settings.username);
         let authorization = sole(headers, AUTHORIZATION.as_str())?;
         let stamp = sole(headers, "ts")?.unwrap_or_default();
@@ -143,7 +144,7 @@ impl Enlighted {
         if now.abs_diff(signed) > window.unsigned_abs() {
             return refuse("Request received after time expired");
         }
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         let calls = state.calls.entry(path.to_owned()).or_default();
         if signed.saturating_add(self.settings.replay_grace) <= calls.last || calls.signed.contains(&signed) {
             return refuse("Replay Attack Error");
@@ -191,7 +192,7 @@ impl Gate for Enlighted {
         let headers = response.headers_mut();
         headers.extend(HeaderValue::from_str(&cookie).map(|cookie| (SET_COOKIE, cookie)));
         headers.extend(HeaderValue::from_str(&date).map(|date| (DATE, date)));
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         if state.cookies.len() < REMEMBERED {
             state.cookies.push(Secret::new(session));
         }
@@ -231,15 +232,15 @@ impl Twin for Enlighted {
     fn lapse(&self) {}
 
     fn reboot(&self) {
-        hold(&self.state).calls.clear();
+        self.state.lock().calls.clear();
     }
 
     fn lock_out(&self) {
-        hold(&self.state).api_key = Secret::new(token::random::<32>());
+        self.state.lock().api_key = Secret::new(token::random::<32>());
     }
 
     fn readmit(&self) {
-        hold(&self.state).api_key = self.settings.api_key.clone();
+        self.state.lock().api_key = self.settings.api_key.clone();
     }
 
     fn logins(&self) -> usize {
@@ -251,7 +252,7 @@ impl Twin for Enlighted {
     }
 
     fn secrets(&self) -> Vec<Secret> {
-        let state = hold(&self.state);
+        let state = self.state.lock();
         std::iter::once(&self.settings.api_key).chain(&state.cookies).cloned().collect()
     }
 

@@ -7,7 +7,7 @@ mod settings;
 use std::collections::HashSet;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Response;
@@ -15,12 +15,13 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, SERVER, SET_COOKIE, STRICT_TRANSPORT_SECURITY, X_FRAME_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode};
+use parking_lot::Mutex;
 
 use super::cloud::{Cloud, CloudSettings, Role};
 use super::desk::Desk;
 use super::gate::{Gate, Refusal, cookie, guard, sole};
 use super::serve::Connection;
-use super::{Journal, Served, Twin, answer, hold, line, serve};
+use super::{Journal, Served, Twin, answer, line, serve};
 use crate::clock::Clock;
 use crate::secret::Secret;
 use seats::Seats;
@@ -110,34 +111,34 @@ impl Enphase {
 
     /// Another device answers here from now on: `/info` shows this serial, and only its tokens are good.
     pub fn become_serial(&self, serial: &str) {
-        hold(&self.state).serial = serial.to_owned();
+        self.state.lock().serial = serial.to_owned();
     }
 
     /// Whether it refuses every token from now on, fresh ones too.
     pub fn refuse_tokens(&self, refusing: bool) {
-        hold(&self.state).refusing = refusing;
+        self.state.lock().refusing = refusing;
     }
 
     /// Its tokens are refused before their `exp`; fresh ones are good.
     pub fn void_tokens(&self) {
-        self.cloud.void(&hold(&self.state).serial);
+        self.cloud.void(&self.state.lock().serial);
     }
 
     /// How many sessions it holds now.
     pub fn sessions(&self) -> usize {
-        hold(&self.state).seats.taken()
+        self.state.lock().seats.taken()
     }
 
     /// Who shows a good token.
     fn bearer(&self, headers: &HeaderMap) -> Result<Option<Role>, Refusal> {
         let shown = sole(headers, AUTHORIZATION.as_str())?.and_then(|value| value.strip_prefix("Bearer "));
-        let state = hold(&self.state);
+        let state = self.state.lock();
         Ok(shown.filter(|_| !state.refusing).and_then(|token| self.cloud.judge(token, &state.serial)))
     }
 
     /// A new session's cookie, or 503 when there is no seat.
     fn seat(&self) -> Result<HeaderMap, Refusal> {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         let session = state.seats.open().ok_or_else(|| {
             Box::new(answer::html(StatusCode::SERVICE_UNAVAILABLE, "503 Service Temporarily Unavailable"))
         })?;
@@ -147,7 +148,7 @@ impl Enphase {
 
     /// Uses a session: `None` when it is unknown, else its new name if it got one.
     fn resume(&self, session: &str) -> Option<Option<String>> {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         let fresh = state.seats.touch(session)?;
         state.handed.extend(fresh.as_deref().map(Secret::from));
         Some(fresh)
@@ -155,7 +156,7 @@ impl Enphase {
 
     /// Firmware below 7.
     fn admit_digest(&self, head: &Parts) -> Result<HeaderMap, Refusal> {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         if let Some(connection) = head.extensions.get::<Connection>() {
             let fresh = state.used.insert(connection.number());
             if self.settings.resets_reused && !fresh && head.headers.contains_key(AUTHORIZATION) {
@@ -249,14 +250,14 @@ impl Twin for Enphase {
     /// The tokens end, and with them the sessions.
     fn lapse(&self) {
         self.void_tokens();
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         state.seats.clear();
         state.desk.lapse();
     }
 
     /// The sessions are gone; tokens are still good.
     fn reboot(&self) {
-        let mut state = hold(&self.state);
+        let mut state = self.state.lock();
         state.seats.clear();
         state.desk.forget();
     }
@@ -265,17 +266,17 @@ impl Twin for Enphase {
     fn lock_out(&self) {
         self.cloud.lock_out();
         self.lapse();
-        hold(&self.state).desk_open = false;
+        self.state.lock().desk_open = false;
     }
 
     fn readmit(&self) {
         self.cloud.readmit();
-        hold(&self.state).desk_open = true;
+        self.state.lock().desk_open = true;
     }
 
     fn logins(&self) -> usize {
         if self.settings.firmware == Firmware::Five {
-            return hold(&self.state).desk.challenges();
+            return self.state.lock().desk.challenges();
         }
         self.cloud.logins()
     }
@@ -286,7 +287,7 @@ impl Twin for Enphase {
 
     fn secrets(&self) -> Vec<Secret> {
         let mut secrets = self.cloud.secrets();
-        secrets.extend(hold(&self.state).handed.iter().cloned());
+        secrets.extend(self.state.lock().handed.iter().cloned());
         secrets
     }
 

@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt as _;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use super::hold;
 use super::serve::Connection;
 
 /// How many arrivals are remembered.
@@ -53,7 +53,7 @@ pub struct Journal {
 impl Journal {
     /// What arrived and is still remembered.
     pub fn arrivals(&self) -> Vec<Arrival> {
-        hold(&self.kept).iter().map(Entry::arrival).collect()
+        self.kept.lock().iter().map(Entry::arrival).collect()
     }
 
     /// How many requests ever arrived.
@@ -77,7 +77,7 @@ impl Journal {
             progress: progress.clone(),
         };
         {
-            let mut kept = hold(&self.kept);
+            let mut kept = self.kept.lock();
             if kept.len() >= KEPT {
                 kept.pop_front();
             }

@@ -6,8 +6,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use axum::body::Body;
 use bytes::{Buf as _, Bytes};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
@@ -24,7 +25,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
-use super::{Certificate, hold};
+use super::Certificate;
 
 /// How long the accept loop rests when the system has no descriptor for it.
 const REST: Duration = Duration::from_millis(20);
@@ -112,7 +113,7 @@ impl Connection {
 
     /// Instead of the answer to this request these bytes go out as they are, then the connection closes.
     pub fn answer_raw(&self, bytes: Bytes) {
-        *hold(&self.raw) = Some(bytes);
+        *self.raw.lock() = Some(bytes);
     }
 
     /// Runs a task that outlives the request, as an upgraded connection does, and ends with the port.
@@ -232,7 +233,7 @@ impl<S: AsyncWrite + Unpin> Line<S> {
 
     /// Sends the raw bytes, if there are any; what follows them finds the line broken.
     fn poll_raw(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut raw = hold(&self.raw);
+        let mut raw = self.raw.lock();
         let Some(raw) = raw.as_mut() else { return Poll::Ready(Ok(())) };
         while raw.has_remaining() {
             let sent = ready!(Pin::new(&mut self.stream).poll_write(context, raw))?;

@@ -2,17 +2,18 @@
 
 mod face;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::response::Response;
 use http::header::{ACCEPT, SERVER};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use parking_lot::Mutex;
 use serde_json::json;
 
 use super::gate::{Gate, Refusal, cookie, guard, sole};
-use super::{Journal, Twin, answer, hold, line, token};
+use super::{Journal, Twin, answer, line, token};
 use crate::clock::Clock;
 use crate::secret::Secret;
 
@@ -75,12 +76,12 @@ impl Yombo {
 
     /// From now on it is starting in this way, or has started.
     pub fn start(&self, starting: Option<Starting>) {
-        hold(&self.state).starting = starting;
+        self.state.lock().starting = starting;
     }
 
     /// The commands that arrived, `device/command` each, in order.
     pub fn commands(&self) -> Vec<String> {
-        hold(&self.state).commands.clone()
+        self.state.lock().commands.clone()
     }
 
     /// Whether the credential that the gateway looks at is right: the first of the places that has one.
@@ -90,7 +91,7 @@ impl Yombo {
         let pair = |name: &str| {
             form_urlencoded::parse(query.as_bytes()).find(|(shown, _)| shown == name).map(|(_, value)| value)
         };
-        let state = hold(&self.state);
+        let state = self.state.lock();
         let (key, session) = (state.auth_key.expose(), state.session.expose());
         // Each is looked at, so that a doubled one is refused wherever it stands.
         let named = (sole(headers, "x-auth-key")?, sole(headers, "x-api-auth")?);
@@ -128,7 +129,7 @@ fn form(asked: &HeaderMap) -> Form {
 impl Gate for Yombo {
     fn admit(&self, head: &Parts) -> Result<HeaderMap, Refusal> {
         let path = head.uri.path();
-        let starting = hold(&self.state).starting;
+        let starting = self.state.lock().starting;
         match starting {
             Some(Starting::Html) => {
                 return Err(Box::new(answer::html(StatusCode::OK, "The gateway is starting")));
@@ -184,7 +185,7 @@ impl Twin for Yombo {
 
     /// The page's sessions; a key does not lapse.
     fn lapse(&self) {
-        hold(&self.state).session = Secret::new(token::random::<16>());
+        self.state.lock().session = Secret::new(token::random::<16>());
     }
 
     fn reboot(&self) {
@@ -192,11 +193,11 @@ impl Twin for Yombo {
     }
 
     fn lock_out(&self) {
-        hold(&self.state).auth_key = Secret::new(token::random::<20>());
+        self.state.lock().auth_key = Secret::new(token::random::<20>());
     }
 
     fn readmit(&self) {
-        hold(&self.state).auth_key = self.settings.auth_key.clone();
+        self.state.lock().auth_key = self.settings.auth_key.clone();
     }
 
     fn logins(&self) -> usize {
@@ -208,7 +209,7 @@ impl Twin for Yombo {
     }
 
     fn secrets(&self) -> Vec<Secret> {
-        let state = hold(&self.state);
+        let state = self.state.lock();
         let fixed = [&self.settings.auth_key, &state.session];
         fixed.into_iter().chain(&state.handed).cloned().collect()
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use http::{Request, Response, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use parking_lot::Mutex;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
@@ -139,7 +140,7 @@ impl Connector {
             }
         }
         self.met.note(&shown);
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+        *self.seen.lock() = Some(shown);
         Ok(())
     }
 
@@ -231,11 +232,11 @@ pub(super) struct Met(Mutex<HashSet<Vec<u8>>>);
 
 impl Met {
     fn has(&self, shown: &Certificate) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(&shown.spki)
+        self.0.lock().contains(&shown.spki)
     }
 
     fn note(&self, shown: &Certificate) {
-        let mut met = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut met = self.0.lock();
         // Where any certificate will do, somebody may show another each time: those of before are asked who they are
         // once more.
         if met.len() >= MOST_MET && !met.contains(&shown.spki) {
@@ -268,7 +269,7 @@ mod tests {
             met.note(&shown);
             met.note(&shown);
             assert!(met.has(&shown));
-            assert!(met.0.lock().unwrap().len() <= MOST_MET);
+            assert!(met.0.lock().len() <= MOST_MET);
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct Order<'a> {
     pub urgency: Urgency,
     /// Whether it may be sent again when a kept connection died before a byte of the response came.
     pub repeatable: bool,
+    /// Whether it asks to go on with another protocol, which its `Upgrade` names.
+    pub upgrades: bool,
     /// What it is for, as the device gets it.
     pub path: &'a str,
 }
@@ -71,8 +73,8 @@ struct Expected {
 
 impl Expected {
     /// The answer to this, which is about to be sent.
-    fn of(request: &Request<Outbound>, received: &Received) -> Self {
-        let protocol = fields::first(request.headers(), header::UPGRADE).cloned();
+    fn of(request: &Request<Outbound>, upgrades: bool, received: &Received) -> Self {
+        let protocol = upgrades.then(|| fields::first(request.headers(), header::UPGRADE).cloned()).flatten();
         Self { protocol, before: received.bytes() }
     }
 }
@@ -138,7 +140,7 @@ impl Upstream {
             [path_turn, turn].into_iter().flatten().for_each(Turn::take);
             let sent = request.body().sent();
             *stage = Stage::Answer(sent.clone());
-            let expected = Expected::of(&request, &connection.received);
+            let expected = Expected::of(&request, order.upgrades, &connection.received);
             connection.received.expect_answer();
             let answered = connection.send(request).await;
             match self.examine(answered, expected, &connection.received) {

@@ -5,8 +5,9 @@ mod tests;
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 /// Whose turn comes first.
@@ -65,7 +66,7 @@ impl Gate {
     /// Waits for a slot. Leaving the wait (dropping the future) leaves the queue.
     pub(super) async fn enter(self: &Arc<Self>, urgency: Urgency) -> Result<Slot, Full> {
         let turn = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             if state.free > 0 {
                 state.free -= 1;
                 return Ok(Slot(Arc::clone(self)));
@@ -88,13 +89,9 @@ impl Gate {
 
     /// A slot if one is free now.
     pub(super) fn try_enter(self: &Arc<Self>) -> Option<Slot> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.free = state.free.checked_sub(1)?;
         Some(Slot(Arc::clone(self)))
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,7 +134,7 @@ impl Lines {
 impl Drop for Slot {
     fn drop(&mut self) {
         let next = {
-            let mut state = self.0.lock();
+            let mut state = self.0.state.lock();
             let next = state.visits.pop_front().or_else(|| state.requests.pop());
             if next.is_none() {
                 state.free += 1;

@@ -1,10 +1,11 @@
 //! Connections that nobody uses now, until the device would close them.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
+use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
@@ -67,7 +68,7 @@ impl Idle {
     pub(super) async fn take(&self) -> Option<Box<Connection>> {
         loop {
             let (since, mut connection, kept) = {
-                let mut state = self.lock();
+                let mut state = self.state.lock();
                 let (since, connection) = state.connections.pop()?;
                 (since, connection, state.kept())
             };
@@ -79,7 +80,7 @@ impl Idle {
 
     /// What a connection that is opened now belongs to.
     pub(super) fn epoch(&self) -> u64 {
-        self.lock().epoch
+        self.state.lock().epoch
     }
 
     /// Puts one back, unless those of its time were given up while it was in use.
@@ -87,7 +88,7 @@ impl Idle {
         if !self.keeps || !connection.is_good(&self.resting) {
             return;
         }
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if connection.epoch != state.epoch {
             return;
         }
@@ -104,19 +105,15 @@ impl Idle {
         };
         let seconds = value.split(',').find_map(|part| part.trim().strip_prefix("timeout="));
         if let Some(seconds) = seconds.and_then(|seconds| seconds.trim().parse().ok()) {
-            self.lock().kept = Some(Duration::from_secs(seconds));
+            self.state.lock().kept = Some(Duration::from_secs(seconds));
         }
     }
 
     /// Closes them all, and those in use as soon as they are not.
     pub(super) fn clear(&self) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.epoch += 1;
         state.connections.clear();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -130,13 +127,13 @@ impl State {
 async fn reap(idle: Weak<Idle>) {
     let Some(stirred) = idle.upgrade().map(|idle| Arc::clone(&idle.stirred)) else { return };
     loop {
-        let Some(wait) = idle.upgrade().map(|idle| idle.lock().kept()) else { return };
+        let Some(wait) = idle.upgrade().map(|idle| idle.state.lock().kept()) else { return };
         tokio::select! {
             () = sleep(wait.max(MARGIN)) => {}
             () = stirred.0.notified() => {}
         }
         let Some(idle) = idle.upgrade() else { return };
-        let mut state = idle.lock();
+        let mut state = idle.state.lock();
         let (kept, now) = (state.kept(), idle.clock.instant());
         state.connections.retain_mut(|(since, connection)| {
             now.saturating_duration_since(*since) < kept && connection.is_good(&idle.resting)

@@ -1,10 +1,11 @@
 //! The least time between two requests to a device, and between two for the same path.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex as StdMutex;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -64,7 +65,7 @@ impl Pace {
     }
 
     fn path(&self, path: &str) -> Last {
-        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut paths = self.paths.lock();
         if paths.len() >= MAX_PATHS {
             paths.retain(|_, last| Arc::strong_count(last) > 1 || self.is_recent(last));
         }

@@ -1,10 +1,11 @@
 //! The pinned certificate of one device: `certs/<device>.pem`.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use parking_lot::{Mutex, MutexGuard};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -70,22 +71,22 @@ impl Pin {
 
     /// What was pinned when it was last looked at.
     pub fn remembered(&self) -> Option<Pinned> {
-        lock(&self.memory).pinned.clone()
+        self.memory.lock().pinned.clone()
     }
 
     /// What the device showed last, if it was refused since something else is pinned. Its key need not be proven.
     pub fn refused(&self) -> Option<Certificate> {
-        lock(&self.memory).refused.clone()
+        self.memory.lock().refused.clone()
     }
 
     /// The device has shown this, which is not what is pinned; or nothing of the kind any more.
     pub(super) fn note_refused(&self, shown: Option<&Certificate>) {
-        lock(&self.memory).refused = shown.cloned();
+        self.memory.lock().refused = shown.cloned();
     }
 
     /// Whether a restart forgets what is pinned.
     pub(super) fn is_unsaved(&self) -> bool {
-        let memory = lock(&self.memory);
+        let memory = self.memory.lock();
         memory.pinned.is_some() && memory.pinned != memory.on_disk
     }
 
@@ -94,7 +95,7 @@ impl Pin {
     /// # Errors
     /// When there is a file and no certificate in it: what was pinned is not known, so nothing may be accepted.
     pub(super) fn current(&self) -> Result<Option<Pinned>, String> {
-        let turn = lock(&self.turn);
+        let turn = self.turn.lock();
         self.look(&turn)
     }
 
@@ -119,7 +120,7 @@ impl Pin {
                 self.device
             )
         })?;
-        let mut memory = lock(&self.memory);
+        let mut memory = self.memory.lock();
         // A file that was removed is a pin that was withdrawn. One that could not be written is not.
         if found != memory.on_disk {
             *memory = Memory { pinned: found.clone(), on_disk: found, refused: None };
@@ -129,7 +130,7 @@ impl Pin {
 
     /// Pins the first certificate seen. Of two that are seen at once the second is held against the first.
     pub(super) fn pin_first(&self, certificate: &Certificate) -> Result<Pinned, String> {
-        let turn = lock(&self.turn);
+        let turn = self.turn.lock();
         if let Some(pinned) = self.look(&turn)? {
             return Ok(pinned);
         }
@@ -143,17 +144,17 @@ impl Pin {
 
     /// Pins a certificate by a person's word.
     pub(super) fn set(&self, certificate: &Certificate) {
-        self.keep(&lock(&self.turn), certificate, None);
+        self.keep(&self.turn.lock(), certificate, None);
     }
 
     /// Lets a re-issued certificate take over.
     pub(super) fn take_over(&self, certificate: &Certificate) {
-        self.keep(&lock(&self.turn), certificate, Some(self.clock.now()));
+        self.keep(&self.turn.lock(), certificate, Some(self.clock.now()));
     }
 
     /// Saves what could not be saved before.
     pub(super) fn save_again(&self) {
-        let turn = lock(&self.turn);
+        let turn = self.turn.lock();
         // Somebody may have changed the file in the meantime: then that counts.
         if self.look(&turn).is_ok()
             && self.is_unsaved()
@@ -184,7 +185,7 @@ impl Pin {
     ) -> Pinned {
         let pinned = Pinned { certificate: certificate.clone(), pinned_at: self.clock.now(), taken_over_at };
         {
-            let mut memory = lock(&self.memory);
+            let mut memory = self.memory.lock();
             memory.pinned = Some(pinned.clone());
             memory.refused = None;
         }
@@ -194,7 +195,7 @@ impl Pin {
 
     fn save(&self, _turn: &MutexGuard<'_, ()>, pinned: Pinned) {
         if self.folder.write(&self.name(), self.text(&pinned).as_bytes()) {
-            lock(&self.memory).on_disk = Some(pinned);
+            self.memory.lock().on_disk = Some(pinned);
         }
     }
 
@@ -237,10 +238,6 @@ impl Pin {
             taken_over_at: note(text, "taken-over-at"),
         }))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn note(text: &str, name: &str) -> Option<Timestamp> {

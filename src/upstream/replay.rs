@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use parking_lot::Mutex;
 
 /// The caller's body as it comes in, whatever kind it is.
 type Incoming = axum::body::Body;
@@ -91,7 +92,7 @@ impl Replay {
     /// error when they are read: two readers would tear the body apart.
     pub fn copy(&self) -> Option<Outbound> {
         let Some(held) = &self.0 else { return Some(Outbound::from(Bytes::new())) };
-        let mut state = lock(held);
+        let mut state = held.lock();
         state.read.as_ref()?;
         state.turn += 1;
         if state.length == 0 && state.rest.is_end_stream() {
@@ -112,7 +113,7 @@ impl Outbound {
         match &mut self.source {
             Source::Known(bytes) if bytes.is_empty() => Poll::Ready(None),
             Source::Known(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Source::Replay { state, next, turn } => lock(state).poll_frame(next, *turn, context),
+            Source::Replay { state, next, turn } => state.lock().poll_frame(next, *turn, context),
         }
     }
 }
@@ -144,7 +145,7 @@ impl Body for Outbound {
         match &self.source {
             Source::Known(bytes) => bytes.is_empty(),
             Source::Replay { state, next, .. } => {
-                let state = lock(state);
+                let state = state.lock();
                 state.rest.is_end_stream() && state.read.as_ref().is_none_or(|read| *next >= read.len())
             }
         }
@@ -154,7 +155,7 @@ impl Body for Outbound {
         match &self.source {
             Source::Known(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Replay { state, next, .. } => {
-                let state = lock(state);
+                let state = state.lock();
                 let known =
                     state.read.iter().flatten().skip(*next).map(|bytes| bytes.len() as u64).sum::<u64>();
                 match state.rest.size_hint().exact() {
@@ -210,7 +211,3 @@ impl State {
 #[derive(Debug, thiserror::Error)]
 #[error("the request goes out again on another connection")]
 struct Superseded;
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}

@@ -6,10 +6,11 @@ mod tests;
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mdns_sd::{HostnameResolutionEvent, ServiceDaemon};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -64,7 +65,7 @@ impl Place {
             return Ok(vec![SocketAddr::new(address, self.port)]);
         }
         let (known, mut landing) = {
-            let mut state = lock(&self.state);
+            let mut state = self.state.lock();
             let known = state.known.clone();
             if let Some((since, addresses)) = &known
                 && since.elapsed() < FRESH
@@ -99,7 +100,7 @@ impl Place {
         tokio::spawn(async move {
             let found = look_up.await;
             if let Ok(addresses) = &found {
-                lock(&shared).known = Some((Instant::now(), addresses.clone()));
+                shared.lock().known = Some((Instant::now(), addresses.clone()));
             }
             sender.send_replace(Some(found));
         });
@@ -115,16 +116,12 @@ impl Place {
 
     /// Nobody answered at the known address: ask for the name again next time.
     pub(super) fn doubt(&self) {
-        if let Some((since, _)) = lock(&self.state).known.as_mut()
+        if let Some((since, _)) = self.state.lock().known.as_mut()
             && let Some(earlier) = since.checked_sub(FRESH)
         {
             *since = earlier;
         }
     }
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn look_up(host: &str, port: u16) -> Found {

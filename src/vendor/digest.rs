@@ -64,7 +64,7 @@ impl Vendor for Digest {
         }
     }
 
-    fn sign(&self, held: &Session, moment: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
+    fn sign(&self, held: &Session, moment: Moment<'_>, head: &mut request::Parts) -> Result<(), Refusal> {
         let Some(challenge) = challenge(held) else { return Ok(()) };
         let cnonce = held.memo.get(CNONCE).map_or("", Secret::expose);
         let password = held.memo.get(PASSWORD).cloned().unwrap_or_default();
@@ -105,7 +105,7 @@ impl Vendor for Digest {
         let (mut head, body) = Request::new(Bytes::new()).into_parts();
         // What is proven covers the target as it goes out.
         head.uri = visit.device.locate(self.probe())?;
-        self.sign(&fresh, Moment { nth: visit.count.next(&nonce), time: visit.now }, &mut head)?;
+        self.sign(&fresh, Moment { nth: visit.count.next(&nonce), time: &|| visit.now }, &mut head)?;
         let status = visit.device.ask(Request::from_parts(head, body), visit.within).await?.status();
         if status == StatusCode::UNAUTHORIZED {
             let wrong = "wrong username or password: set the device's as `username` and `password`";

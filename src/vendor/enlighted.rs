@@ -90,9 +90,9 @@ impl Vendor for Enlighted {
         Ok(Session { memo: [(API_KEY.to_owned(), key)].into(), ..Session::default() })
     }
 
-    fn sign(&self, held: &Session, moment: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
+    fn sign(&self, held: &Session, moment: Moment<'_>, head: &mut request::Parts) -> Result<(), Refusal> {
         let key = held.memo.get(API_KEY).map_or("", Secret::expose);
-        let (name, time) = (self.username.as_str(), moment.time.as_millis().to_string());
+        let (name, time) = (self.username.as_str(), (moment.time)().as_millis().to_string());
         let header =
             |name: &'static str, value: &str| Stamp::Header(HeaderName::from_static(name), value.into());
         let stamps = match self.api {

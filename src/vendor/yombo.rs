@@ -77,7 +77,7 @@ impl Vendor for Yombo {
         Ok(Session::fixed(vec![Stamp::Header(self.header.clone(), key)]))
     }
 
-    fn sign(&self, held: &Session, _: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
+    fn sign(&self, held: &Session, _: Moment<'_>, head: &mut request::Parts) -> Result<(), Refusal> {
         held.stamp(head)?;
         // The URI has the base path in front of the gateway's own.
         if head.uri.path().contains("/api/") && takes_anything(&head.headers) {

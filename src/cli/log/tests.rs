@@ -1,10 +1,10 @@
 //! What is in the log, and what never is.
 
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use http::{request, response};
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +47,7 @@ fn a_line_is_cut_between_two_letters_and_says_so() {
 
 #[test]
 fn a_panic_is_counted_in_whatever_thread() {
-    let _alone = HOOK.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = HOOK.lock();
     let panics = count_panics();
     std::thread::spawn(|| panic!("as a test wants it")).join().unwrap_err();
     drop(std::panic::take_hook());
@@ -68,7 +68,7 @@ impl Vendor for Indiscreet {
         self.0.login(visit).await
     }
 
-    fn sign(&self, held: &Session, moment: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
+    fn sign(&self, held: &Session, moment: Moment<'_>, head: &mut request::Parts) -> Result<(), Refusal> {
         self.0.sign(held, moment, head)?;
         let path = head.uri.path();
         assert!(path.ends_with("/sample"), "{:?}", secret(&self.account()));
@@ -94,7 +94,7 @@ struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Write for Lines {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
+        self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -122,7 +122,7 @@ async fn get(address: SocketAddr, target: &str) -> String {
 
 #[test]
 fn a_request_that_panics_is_counted_and_told_of_without_what_the_panic_says() {
-    let _alone = HOOK.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = HOOK.lock();
     let lines = Lines::default();
     let subscriber =
         fmt().with_max_level(LevelFilter::TRACE).with_ansi(false).with_writer(lines.clone()).finish();
@@ -131,7 +131,7 @@ fn a_request_that_panics_is_counted_and_told_of_without_what_the_panic_says() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (leaked, left) = runtime.block_on(provoke());
     drop(std::panic::take_hook());
-    let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let log = String::from_utf8(lines.0.lock().clone()).unwrap();
     let told =
         log.lines().filter(|line| line.contains("an error of keyward's own") && line.contains(file!()));
     assert_eq!(told.count(), 1, "{log}");

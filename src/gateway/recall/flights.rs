@@ -1,9 +1,10 @@
 //! What is being asked for right now, so that whoever asks the same waits for the same answer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use futures_util::future::BoxFuture;
 use http::StatusCode;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -110,7 +111,7 @@ pub(super) struct Departure(Option<Listed>);
 impl Flights {
     /// Joins the fetch under way, or lists one that is about to begin.
     pub(super) fn board(&self, key: &Key, epoch: u64, begun: Instant) -> Boarding {
-        let mut board = lock(&self.0);
+        let mut board = self.0.lock();
         let aloft = board.aloft.iter_mut().find(|aloft| aloft.epoch == epoch && aloft.key == *key);
         if let Some(aloft) = aloft
             && let Some(course) = aloft.join()
@@ -188,7 +189,7 @@ impl Flight {
             return false;
         }
         let Some(Listed { board, number }) = &self.listed else { return true };
-        let mut board = lock(board);
+        let mut board = board.lock();
         board.get(*number).is_some_and(|aloft| !std::mem::replace(&mut aloft.is_seen_through, true))
     }
 }
@@ -197,7 +198,7 @@ impl Drop for Flight {
     fn drop(&mut self) {
         let Course::Driven(flying) = std::mem::replace(&mut self.course, Course::Over) else { return };
         let Some(Listed { board, number }) = self.listed.take() else { return };
-        let Some(followers) = lock(&board).wanted(number) else { return };
+        let Some(followers) = board.lock().wanted(number) else { return };
         // Without a runtime everything ends.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(go_on(flying, followers, board, number));
@@ -217,7 +218,7 @@ async fn go_on(
             _ = &mut flying => return,
             () = followers.closed() => {}
         }
-        if lock(&board).wanted(number).is_none() {
+        if board.lock().wanted(number).is_none() {
             return;
         }
     }
@@ -233,7 +234,7 @@ impl Departure {
     /// waited so far are to be told.
     pub(super) fn is_recorded(&self, recording: &Arc<Recording>) -> Option<Followers> {
         let Listed { board, number } = self.0.as_ref()?;
-        let mut board = lock(board);
+        let mut board = board.lock();
         let aloft = board.get(*number)?;
         aloft.recording = Some(Arc::downgrade(recording));
         aloft.followers.take()
@@ -246,7 +247,7 @@ impl Departure {
 
     fn strike(&mut self) -> Option<Followers> {
         let Listed { board, number } = self.0.take()?;
-        lock(&board).strike(number)
+        board.lock().strike(number)
     }
 }
 
@@ -258,8 +259,4 @@ impl Drop for Departure {
 
 pub(super) fn internal() -> Fault {
     Fault::new(Kind::Internal, "an error of keyward's own; the log says where")
-}
-
-fn lock(board: &Mutex<Board>) -> MutexGuard<'_, Board> {
-    board.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -57,7 +57,7 @@ impl Recall {
     }
 
     /// What memory has on this.
-    pub(super) fn find(&self, question: &Question, Trip { head, hop }: &Trip) -> Found {
+    pub(super) fn find(&self, question: &Question, Trip { head, hop, .. }: &Trip) -> Found {
         let Some(store) = self.store.as_ref().filter(|_| question.shares) else { return Found::Nothing };
         let (epoch, now) = (self.epoch.load(Ordering::Relaxed), self.clock.instant());
         let Some(stored) = store.get(&question.key).filter(|stored| stored.epoch == epoch) else {

@@ -2,13 +2,14 @@
 
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
+use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::semantics::{Varied, length};
@@ -92,7 +93,7 @@ impl Recording {
     /// Waits for the end of it, or until it turns out too long.
     pub(super) async fn settled(&self) -> Settled {
         poll_fn(|context| {
-            let mut tape = lock(&self.tape);
+            let mut tape = self.tape.lock();
             match &tape.course {
                 Course::Running => tape.wait(context),
                 Course::Whole(body, is_stored) => Poll::Ready(Settled::Whole(body.clone(), *is_stored)),
@@ -122,7 +123,7 @@ struct Reading<'a>(&'a Mutex<Tape>);
 
 impl Drop for Reading<'_> {
     fn drop(&mut self) {
-        let mut tape = lock(self.0);
+        let mut tape = self.0.lock();
         if matches!(tape.course, Course::Running) {
             tape.course = Course::Broken(Trouble::BrokeOff("the answer was not read to its end".to_owned()));
             tape.wake();
@@ -137,7 +138,7 @@ async fn read(tape: &Mutex<Tape>, mut body: Inbound, keep: Option<impl FnOnce(&B
             Some(Ok(frame)) => {
                 // Who takes part in this has not asked for trailers.
                 let Ok(piece) = frame.into_data() else { continue };
-                let mut tape = lock(tape);
+                let mut tape = tape.lock();
                 tape.length += piece.len();
                 tape.pieces.push(piece);
                 if tape.length > MOST {
@@ -147,13 +148,13 @@ async fn read(tape: &Mutex<Tape>, mut body: Inbound, keep: Option<impl FnOnce(&B
             }
             Some(Err(trouble)) => break Course::Broken(trouble),
             None => {
-                let whole = joined(&lock(tape).pieces);
+                let whole = joined(&tape.lock().pieces);
                 let is_stored = keep.is_some_and(|keep| keep(&whole));
                 break Course::Whole(whole, is_stored);
             }
         }
     };
-    let mut tape = lock(tape);
+    let mut tape = tape.lock();
     tape.course = course;
     tape.wake();
 }
@@ -199,7 +200,7 @@ impl Body for Playback {
         if let Some(rest) = &mut this.rest {
             return Pin::new(rest).poll_frame(context);
         }
-        let mut tape = lock(&this.recording.tape);
+        let mut tape = this.recording.tape.lock();
         if let Some(piece) = tape.pieces.get(this.next) {
             this.next += 1;
             return Poll::Ready(Some(Ok(Frame::data(piece.clone()))));
@@ -221,8 +222,4 @@ impl Body for Playback {
     fn size_hint(&self) -> SizeHint {
         length(&self.recording.told.headers).map_or_else(SizeHint::default, SizeHint::with_exact)
     }
-}
-
-fn lock(tape: &Mutex<Tape>) -> MutexGuard<'_, Tape> {
-    tape.lock().unwrap_or_else(PoisonError::into_inner)
 }

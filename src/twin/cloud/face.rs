@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::{Cloud, Stage, Trouble, form};
 use crate::secret::Secret;
 use crate::twin::gate::cookie;
-use crate::twin::{answer, hold, token};
+use crate::twin::{answer, token};
 
 /// The cookie that the second way to a token asks for.
 const SESSION: &str = "_enlighten_4_session";
@@ -49,20 +49,20 @@ fn kind(headers: &HeaderMap) -> &str {
 }
 
 async fn login(State(cloud): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    hold(&cloud.state).logins += 1;
+    cloud.state.lock().logins += 1;
     tokio::time::sleep(cloud.settings.login_delay).await;
     if let Some(response) = troubled(&cloud, Stage::Login).await {
         return response;
     }
     let fields = form::fields(kind(&headers), &body);
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
-    let password = hold(&cloud.state).password.clone();
+    let password = cloud.state.lock().password.clone();
     if field("user[email]") != cloud.settings.username || field("user[password]") != password.expose() {
         return answer::json(StatusCode::UNAUTHORIZED, &json!({ "message": "Invalid" }));
     }
     let (session, crumb) = (token::random::<16>(), token::random::<24>());
     {
-        let mut state = hold(&cloud.state);
+        let mut state = cloud.state.lock();
         state.handed.extend([Secret::new(session.clone()), Secret::new(crumb.clone())]);
         state.sessions.push((session.clone(), crumb.clone()));
     }
@@ -85,7 +85,7 @@ struct Wanted {
 
 /// The first way: the bare token as text.
 async fn tokens(State(cloud): Shared, headers: HeaderMap, body: Bytes) -> Response {
-    hold(&cloud.state).fetches += 1;
+    cloud.state.lock().fetches += 1;
     if let Some(response) = troubled(&cloud, Stage::Tokens).await {
         return response;
     }
@@ -93,7 +93,7 @@ async fn tokens(State(cloud): Shared, headers: HeaderMap, body: Bytes) -> Respon
     let Some(wanted) = wanted.filter(|_| kind(&headers).starts_with("application/json")) else {
         return answer::json(StatusCode::BAD_REQUEST, &json!({ "message": "Bad Request" }));
     };
-    let known = hold(&cloud.state).sessions.iter().any(|(session, _)| *session == wanted.session_id);
+    let known = cloud.state.lock().sessions.iter().any(|(session, _)| *session == wanted.session_id);
     if !known || wanted.username != cloud.settings.username {
         return answer::json(StatusCode::UNAUTHORIZED, &json!({ "message": "Invalid session" }));
     }
@@ -110,7 +110,7 @@ struct Serial {
 
 /// The second way: the token within JSON, for a cookie.
 async fn entrez(State(cloud): Shared, Query(asked): Query<Serial>, headers: HeaderMap) -> Response {
-    hold(&cloud.state).fetches += 1;
+    cloud.state.lock().fetches += 1;
     if let Some(response) = troubled(&cloud, Stage::Entrez).await {
         return response;
     }
@@ -118,7 +118,7 @@ async fn entrez(State(cloud): Shared, Query(asked): Query<Serial>, headers: Head
         Ok(crumb) => crumb,
         Err(refusal) => return *refusal,
     };
-    let known = hold(&cloud.state).sessions.iter().any(|(_, known)| Some(known.as_str()) == crumb);
+    let known = cloud.state.lock().sessions.iter().any(|(_, known)| Some(known.as_str()) == crumb);
     if !known {
         return answer::redirect(StatusCode::FOUND, "/login");
     }
@@ -143,7 +143,7 @@ fn fetched(cloud: &Cloud, stage: Stage, serial: &str) -> Result<String, Box<Resp
     if !serials.is_empty() && !serials.iter().any(|known| known == serial) {
         return Err(Box::new(answer::html(StatusCode::FORBIDDEN, "Not your gateway")));
     }
-    let trouble = hold(&cloud.state).troubles.get(&stage).copied();
+    let trouble = cloud.state.lock().troubles.get(&stage).copied();
     Ok(match trouble {
         Some(Trouble::TokenError) => "Error in generating Token".to_owned(),
         Some(Trouble::TokenEmpty) => String::new(),
@@ -159,7 +159,7 @@ fn fetched(cloud: &Cloud, stage: Stage, serial: &str) -> Result<String, Box<Resp
 
 /// What goes wrong before anything is looked at.
 async fn troubled(cloud: &Cloud, stage: Stage) -> Option<Response> {
-    let trouble = hold(&cloud.state).troubles.get(&stage).copied()?;
+    let trouble = cloud.state.lock().troubles.get(&stage).copied()?;
     let later = [(RETRY_AFTER, cloud.settings.retry_after.as_secs().to_string())];
     let ok = |body: Value| answer::json(StatusCode::OK, &body);
     Some(match trouble {

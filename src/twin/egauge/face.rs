@@ -14,10 +14,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Egauge, Login};
+use crate::twin::answer;
 use crate::twin::gate::asks;
 use crate::twin::readings::{Readings, whole};
 use crate::twin::serve::Connection;
-use crate::twin::{answer, hold};
 
 /// What a meter sends when it is told to leave HTTP out: the body alone.
 const HEADLESS: &[u8] = b"{\"ts\":\"0\",\"registers\":[]}\n";
@@ -86,7 +86,7 @@ async fn login(State(meter): State<Arc<Egauge>>, headers: HeaderMap, body: Bytes
 async fn logout(State(meter): State<Arc<Egauge>>, headers: HeaderMap) -> Response {
     match meter.shown(&headers) {
         Ok(Some(token)) => {
-            hold(&meter.state).tokens.remove(token);
+            meter.state.lock().tokens.remove(token);
             ok(&json!({ "status": "OK" }))
         }
         Ok(None) => meter.challenge(),
@@ -161,14 +161,14 @@ async fn configure(
         // A mistake is a 200 with an error here as everywhere.
         return ok(&json!({ "error": format!("Invalid {method} body.") }));
     };
-    hold(&meter.state).config.insert(path, (version + 1, value));
+    meter.state.lock().config.insert(path, (version + 1, value));
     let mut response = ok(&json!({ "status": "OK" }));
     response.headers_mut().insert(ETAG, tag(version + 1));
     response
 }
 
 fn kept(meter: &Egauge, path: &str) -> (u64, Value) {
-    hold(&meter.state).config.get(path).cloned().unwrap_or_else(|| (1, json!({ "name": path })))
+    meter.state.lock().config.get(path).cloned().unwrap_or_else(|| (1, json!({ "name": path })))
 }
 
 fn tag(version: u64) -> HeaderValue {

@@ -15,9 +15,9 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Enphase, Firmware, SESSION, set_cookie, unauthorized};
+use crate::twin::answer;
 use crate::twin::gate::cookie;
 use crate::twin::readings::{Readings, whole};
-use crate::twin::{answer, hold};
 
 /// Where a token is shown to get a session.
 pub(super) const CHECK: &str = "/auth/check_jwt";
@@ -87,7 +87,7 @@ async fn check(State(gateway): Shared, method: http::Method, headers: HeaderMap)
 }
 
 async fn info(State(gateway): Shared) -> Response {
-    let serial = hold(&gateway.state).serial.clone();
+    let serial = gateway.state.lock().serial.clone();
     let (software, tokens) = match gateway.settings.firmware {
         Firmware::Five => ("D5.0.62", false),
         Firmware::Seven => ("D7.0.88", true),

@@ -15,7 +15,7 @@ use super::{Form, Yombo, form};
 use crate::secret::Secret;
 use crate::twin::gate::Refusal;
 use crate::twin::readings::{Readings, whole};
-use crate::twin::{answer, hold, noise, token};
+use crate::twin::{answer, noise, token};
 
 /// Where people log in.
 pub(super) const LOGIN: &str = "/user/login";
@@ -87,7 +87,7 @@ async fn command(
     State(gateway): State<Arc<Yombo>>,
     Path((device, command)): Path<(String, String)>,
 ) -> Response {
-    hold(&gateway.state).commands.push(format!("{device}/{command}"));
+    gateway.state.lock().commands.push(format!("{device}/{command}"));
     let id = token::random::<8>();
     ok("device_commands", &json!({ "type": "device_commands", "id": id, "attributes": { "status": "sent" } }))
 }
@@ -99,7 +99,7 @@ async fn keys() -> Response {
 /// Replaces the key, whoever uses it.
 async fn rotate(State(gateway): State<Arc<Yombo>>, Path(key): Path<String>) -> Response {
     let fresh = token::random::<20>();
-    let mut state = hold(&gateway.state);
+    let mut state = gateway.state.lock();
     state.auth_key = Secret::new(fresh.clone());
     state.handed.push(Secret::new(fresh.clone()));
     ok("auth_keys", &json!({ "type": "auth_keys", "id": key, "attributes": { "auth_id": fresh } }))

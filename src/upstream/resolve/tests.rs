@@ -35,7 +35,7 @@ impl Bench {
         let (hears, counts) = (Arc::clone(&says), Arc::clone(&asked));
         let look_up = move || -> Pin<Box<dyn Future<Output = Found> + Send>> {
             counts.fetch_add(1, Ordering::Relaxed);
-            let says = *hears.lock().unwrap();
+            let says = *hears.lock();
             Box::pin(async move {
                 match says {
                     Says::Is(last) => Ok(vec![address(last)]),
@@ -52,7 +52,7 @@ impl Bench {
     }
 
     fn now_says(&self, says: Says) {
-        *self.says.lock().unwrap() = says;
+        *self.says.lock() = says;
     }
 
     fn asked(&self) -> usize {

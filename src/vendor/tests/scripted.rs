@@ -1,7 +1,8 @@
 //! A device, or a cloud, that says what it is told to say and remembers what it was asked.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -29,7 +30,7 @@ impl Scripted {
                     assert!(read > 0, "the request broke off");
                     request.extend_from_slice(&bytes[..read]);
                 }
-                log.lock().unwrap().push(String::from_utf8(request).unwrap());
+                log.lock().push(String::from_utf8(request).unwrap());
                 let (head, body) = answer.split_once("\n\n").unwrap_or((answer.as_str(), ""));
                 let head = head.replace('\n', "\r\n");
                 let length = body.len();
@@ -43,7 +44,7 @@ impl Scripted {
 
     /// Every request so far, head and body.
     pub(super) fn asked(&self) -> Vec<String> {
-        self.asked.lock().unwrap().clone()
+        self.asked.lock().clone()
     }
 }
 

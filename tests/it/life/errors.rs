@@ -26,7 +26,7 @@ impl Vendor for Mistaken {
         self.0.login(visit).await
     }
 
-    fn sign(&self, held: &Session, moment: Moment, head: &mut request::Parts) -> Result<(), Refusal> {
+    fn sign(&self, held: &Session, moment: Moment<'_>, head: &mut request::Parts) -> Result<(), Refusal> {
         assert!(!head.uri.path().ends_with("/sign"), "as a test wants it");
         self.0.sign(held, moment, head)
     }
