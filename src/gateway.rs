@@ -118,19 +118,19 @@ impl Gateway {
             Ok(Route::Slash { to, .. }) => return ours(reply::redirect(&to)),
             Err(fault) => return ours(refuse(&fault, &head, arrival)),
         };
-        let device = Arc::clone(&hop.device);
+        let trip = Arc::new(Trip::new(head, hop));
+        let Trip { head, hop, .. } = &*trip;
+        let device = &hop.device;
         let _waiting = device.figures.begun();
         let mut verdict = None;
         let body = if body.is_end_stream() {
             Replay::empty()
         } else {
-            let bare = authorise::bare_trailers(&hop, &head);
+            let bare = authorise::bare_trailers(hop, head);
             let patient = Patient::new(body, bare, house.caller_idle, device.max_body);
             verdict = Some(patient.verdict());
             Replay::hold(Body::new(patient), REPLAYED)
         };
-        let trip = Arc::new(Trip::new(head, hop));
-        let (head, hop) = (&trip.head, &trip.hop);
         let call = Call { trip: Arc::clone(&trip), body, begun, deadline: begun + device.timeout, caller };
         let line = Line { upgrade, ending: &arrival.peer.ending };
         let outcome = self.pass(&call, line).await;
@@ -186,7 +186,7 @@ impl Gateway {
         permit::permit(&call.trip)?;
         let writing = (*acts || *is_websocket).then(|| device.recall.write());
         let answered = match recall::question(hop, asked) {
-            Some(question) => device.recall.answer(question, &Fetch::new(self, call)).await?,
+            Some(question) => device.recall.answer(question, &Fetch { gateway: self, call }).await?,
             None => {
                 let reply = Box::pin(self.carry(call)).await?;
                 Answered { reply, status: device.recall.bypassed(asked.method == Method::GET) }

@@ -86,7 +86,7 @@ type Landing<T> = watch::Receiver<Option<T>>;
 
 #[derive(Default)]
 struct State {
-    held: Option<Held>,
+    held: Option<Arc<Held>>,
     generation: u64,
     /// The last generation that is void. A later one is in force, or was only replaced by another form of itself.
     void: u64,
@@ -121,12 +121,12 @@ impl State {
     fn give_up(&mut self) -> Option<Arc<Session>> {
         let held = self.held.take()?;
         self.void = held.generation;
-        Some(held.session)
+        Some(Arc::clone(&held.session))
     }
 
     /// The session in force, if it is the one of this lease.
-    fn held_by(&self, lease: &Lease) -> Option<&Held> {
-        self.held.as_ref().filter(|held| held.generation == lease.generation)
+    fn held_by(&self, lease: &Lease) -> Option<&Arc<Held>> {
+        self.held.as_ref().filter(|held| held.generation == lease.held.generation)
     }
 }
 
@@ -201,7 +201,7 @@ impl Keeper {
                 let resting = state.rest.as_ref().map(|rest| rest.failure(now));
                 match (&state.held, resting) {
                     (Some(held), resting) if !held.is_over(now) || resting.is_some() => {
-                        let lease = self.hand_out(held);
+                        let lease = Lease::of(held);
                         if held.is_due(now) && resting.is_none() {
                             self.start_login(&mut state);
                         }
@@ -214,7 +214,7 @@ impl Keeper {
             let outcome = land(landing).await.unwrap_or_else(|| Err(Failure::internal()));
             // Time is a hint: a session that should be over serves until the device says so.
             match (&self.state.lock().held, outcome) {
-                (Some(held), _) => return Ok(self.hand_out(held)),
+                (Some(held), _) => return Ok(Lease::of(held)),
                 (None, Err(failure)) => return Err(failure),
                 // It was refused to somebody else in the meantime.
                 (None, Ok(())) => {}
@@ -224,7 +224,7 @@ impl Keeper {
 
     /// Whether nothing has ever succeeded with this credential, which no login has proven.
     fn is_on_trial(&self, lease: &Lease) -> bool {
-        !lease.session.lasts && !self.state.lock().proven && !self.parts.vendor.account().proofs.is_empty()
+        !lease.session().lasts && !self.state.lock().proven && !self.parts.vendor.account().proofs.is_empty()
     }
 
     /// The session of this lease is void. Nobody gets it again; one got since is not touched.
@@ -241,9 +241,10 @@ impl Keeper {
     pub fn rotate(&self, lease: &Lease, session: Session) {
         let mut state = self.state.lock();
         let generation = state.generation + 1;
-        if let Some(held) = state.held.as_mut().filter(|held| held.generation == lease.generation) {
+        if let Some(held) = state.held_by(lease) {
             let uses = self.uses(&session);
-            *held = held.followed_by(session, generation, uses, self.parts.clock);
+            let held = held.followed_by(session, generation, uses, self.parts.clock);
+            state.held = Some(Arc::new(held));
             state.generation = generation;
         }
     }

@@ -41,29 +41,21 @@ pub(super) struct Call {
 }
 
 /// Asks for what a call asks for, as often as need be and whether its caller waits or not.
-pub(super) struct Fetch {
-    gateway: Arc<Gateway>,
-    pub(super) trip: Arc<Trip>,
-    pub(super) begun: Instant,
-    deadline: Instant,
-    caller: Caller,
+pub(super) struct Fetch<'a> {
+    pub(super) gateway: &'a Arc<Gateway>,
+    pub(super) call: &'a Call,
 }
 
-impl Fetch {
-    pub(super) fn new(gateway: &Arc<Gateway>, call: &Call) -> Self {
-        let (gateway, trip) = (Arc::clone(gateway), Arc::clone(&call.trip));
-        Self { gateway, trip, begun: call.begun, deadline: call.deadline, caller: call.caller }
-    }
-
+impl Fetch<'_> {
     /// To ask the device as the caller did, but for these headers more.
     pub(super) fn with(&self, conditions: HeaderMap) -> Errand {
-        let mut trip = Arc::clone(&self.trip);
+        let mut trip = Arc::clone(&self.call.trip);
         if !conditions.is_empty() {
             Arc::make_mut(&mut trip).head.headers.extend(conditions);
         }
-        let (begun, deadline, caller) = (self.begun, self.deadline, self.caller);
+        let Call { begun, deadline, caller, .. } = *self.call;
         let call = Call { trip, body: Replay::empty(), begun, deadline, caller };
-        Errand { gateway: Arc::clone(&self.gateway), call }
+        Errand { gateway: Arc::clone(self.gateway), call }
     }
 }
 

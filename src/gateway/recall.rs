@@ -122,9 +122,9 @@ impl Recall {
     pub(super) async fn answer(
         self: &Arc<Self>,
         question: Question,
-        fetch: &Fetch,
+        fetch: &Fetch<'_>,
     ) -> Result<Answered, Fault> {
-        let found = self.find(&question, &fetch.trip);
+        let found = self.find(&question, &fetch.call.trip);
         if let Found::Fresh(stored) = &found {
             return Ok(self.remembered(stored, None));
         }
@@ -181,18 +181,18 @@ impl Recall {
     }
 
     /// Joins the fetch under way, or begins one.
-    fn board(self: &Arc<Self>, question: Question, found: Found, fetch: &Fetch) -> Flight {
+    fn board(self: &Arc<Self>, question: Question, found: Found, fetch: &Fetch<'_>) -> Flight {
         let departure = match question.shares {
             true => {
                 let epoch = self.epoch.load(Ordering::Relaxed);
-                match self.flights.board(&question.key, epoch, fetch.begun) {
+                match self.flights.board(&question.key, epoch, fetch.call.begun) {
                     Boarding::Joined(flight) => return flight,
                     Boarding::First(departure) => Some(departure),
                 }
             }
             false => None,
         };
-        let keeping = Keeping::of(self, question, &fetch.trip, found);
+        let keeping = Keeping::of(self, question, &fetch.call.trip, found);
         let errand = fetch.with(keeping.conditions());
         let listed = departure.as_ref().and_then(Departure::listed);
         // On the heap, since it may outlive its caller.
@@ -200,7 +200,7 @@ impl Recall {
             let reply = errand.run().await;
             keeping.landed(reply, departure)
         });
-        Flight::begin(fetch.begun, listed, flying)
+        Flight::begin(fetch.call.begun, listed, flying)
     }
 
     /// A fetch that its caller no longer waits for goes on, so that memory has its answer.

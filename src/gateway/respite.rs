@@ -1,5 +1,6 @@
 //! A device that asks to be left alone is.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -16,7 +17,11 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Until when a device is not to be read, by its own word.
 #[derive(Debug, Default)]
-pub struct Respite(Mutex<Option<(Instant, StatusCode)>>);
+pub struct Respite {
+    until: Mutex<Option<(Instant, StatusCode)>>,
+    /// Whether that is anything: every request looks, and nearly none finds it so.
+    is_wanted: AtomicBool,
+}
 
 impl Respite {
     /// Takes the device's word, and gives for how long: 429 or 503 with `Retry-After` (RFC 9110 section 10.2.3).
@@ -25,17 +30,23 @@ impl Respite {
             return None;
         }
         let wait = retry_after(headers, clock.now()).filter(|wait| !wait.is_zero())?.min(LONGEST);
-        *self.0.lock() = Some((clock.instant() + wait, status));
+        let mut until = self.until.lock();
+        *until = Some((clock.instant() + wait, status));
+        self.is_wanted.store(true, Ordering::Relaxed);
         Some(wait)
     }
 
     /// Lets a request go on, unless it only reads and the device wants its peace.
     pub(super) fn respect(&self, Trip { hop, acts, .. }: &Trip, clock: Clock) -> Result<(), Fault> {
-        let mut respite = self.0.lock();
+        if !self.is_wanted.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let mut respite = self.until.lock();
         let Some((until, status)) = *respite else { return Ok(()) };
         let left = until.saturating_duration_since(clock.instant());
         if left.is_zero() {
             *respite = None;
+            self.is_wanted.store(false, Ordering::Relaxed);
             return Ok(());
         }
         if *acts {

@@ -46,7 +46,7 @@ impl Keeper {
                 // New credentials are tried at once; the old session serves if that fails.
                 held.end_now(clock.instant());
             }
-            state.held = Some(held);
+            state.held = Some(Arc::new(held));
         }
     }
 
@@ -55,7 +55,8 @@ impl Keeper {
     pub(super) fn go_on_from(&self, former: &Self) {
         let (mut held, salt, credentials, proven) = {
             let theirs = former.state.lock();
-            let Some(held) = theirs.held.clone().filter(|held| !held.session.lasts) else { return };
+            let held = theirs.held.as_deref().filter(|held| !held.session.lasts).cloned();
+            let Some(held) = held else { return };
             (held, theirs.salt.clone(), theirs.credentials.clone(), theirs.proven)
         };
         let vendor = &*self.parts.vendor;
@@ -68,7 +69,7 @@ impl Keeper {
         if state.held.is_none() && state.rest.is_none() {
             state.generation += 1;
             held.generation = state.generation;
-            state.held = Some(held);
+            state.held = Some(Arc::new(held));
             state.proven |= proven;
         }
     }
@@ -134,7 +135,7 @@ impl Keeper {
         state.rest = None;
         match &mut state.held {
             // The old session serves as long as the new credentials come to nothing.
-            Some(held) if held.session.lasts => held.end_now(self.parts.clock.instant()),
+            Some(held) if held.session.lasts => Arc::make_mut(held).end_now(self.parts.clock.instant()),
             _ => drop(state.give_up()),
         }
     }

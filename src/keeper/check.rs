@@ -80,7 +80,7 @@ impl Keeper {
     /// What the device says of itself, with the session there is.
     pub async fn describe(self: &Arc<Self>) -> Vec<(&'static str, String)> {
         let Ok(lease) = self.lease().await else { return Vec::new() };
-        self.parts.vendor.describe(&self.visit(None), &lease.session).await
+        self.parts.vendor.describe(&self.visit(None), lease.session()).await
     }
 
     async fn probe(&self, lease: &Lease) -> Result<Answer, Failure> {
@@ -104,7 +104,7 @@ impl Keeper {
         let mut head = http::Response::new(()).into_parts().0;
         head.status = answer.status();
         head.headers.clone_from(answer.headers());
-        self.parts.vendor.judge(&lease.session, &asked, &head)
+        self.parts.vendor.judge(lease.session(), &asked, &head)
     }
 }
 

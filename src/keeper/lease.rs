@@ -98,10 +98,7 @@ impl Held {
 /// A session on loan for one request.
 #[derive(Clone, Debug)]
 pub struct Lease {
-    pub(super) session: Arc<Session>,
-    pub(super) generation: u64,
-    pub(super) accepted: Arc<AtomicBool>,
-    uses: Arc<AtomicU64>,
+    pub(super) held: Arc<Held>,
     /// Whether the device handed this to one request, which nobody else's can overtake.
     is_own: bool,
     /// Held while this is the one request that tries a credential.
@@ -111,7 +108,11 @@ pub struct Lease {
 impl Lease {
     /// The session.
     pub fn session(&self) -> &Session {
-        &self.session
+        &self.held.session
+    }
+
+    pub(super) fn of(held: &Arc<Held>) -> Self {
+        Self { held: Arc::clone(held), is_own: false, _turn: None }
     }
 
     pub(super) fn on_trial(self, turn: OwnedSemaphorePermit) -> Self {
@@ -120,24 +121,13 @@ impl Lease {
 }
 
 impl Keeper {
-    pub(super) fn hand_out(&self, held: &Held) -> Lease {
-        Lease {
-            session: Arc::clone(&held.session),
-            generation: held.generation,
-            accepted: Arc::clone(&held.accepted),
-            uses: Arc::clone(&held.uses),
-            is_own: false,
-            _turn: None,
-        }
-    }
-
     /// A lease of what is held, where there is nothing to wait for or to begin: most requests find it so.
     pub fn lease_at_once(&self) -> Option<Lease> {
         let (state, now) = (self.state.lock(), self.parts.clock.instant());
         let held = state.held.as_ref().filter(|held| !held.is_over(now) && !held.is_due(now))?;
         // Whether a credential is right is for one request to find out.
         let is_proven = held.session.lasts || state.proven;
-        (is_proven && state.rest.is_none()).then(|| self.hand_out(held))
+        (is_proven && state.rest.is_none()).then(|| Lease::of(held))
     }
 
     /// A lease of what the device handed out in answer to one request, for that request alone until it is
@@ -145,7 +135,8 @@ impl Keeper {
     /// were handed the same, they count together, since no number may come twice.
     pub fn own(&self, lease: &Lease, session: Session) -> Lease {
         let uses = self.uses(&session);
-        Lease { session: Arc::new(session), uses, is_own: true, ..lease.clone() }
+        let held = Held { session: Arc::new(session), uses, ..Held::clone(&lease.held) };
+        Lease { held: Arc::new(held), is_own: true, ..lease.clone() }
     }
 
     /// What one request had alone has served it, and serves all from now on.
@@ -155,16 +146,17 @@ impl Keeper {
         }
         let mut state = self.state.lock();
         let generation = state.generation + 1;
-        if let Some(held) = state.held.as_mut().filter(|held| held.generation == lease.generation) {
-            let session = lease.session.as_ref().clone();
-            *held = held.followed_by(session, generation, Arc::clone(&lease.uses), self.parts.clock);
+        if let Some(held) = state.held_by(lease) {
+            let (session, uses) = (lease.session().clone(), Arc::clone(&lease.held.uses));
+            let held = held.followed_by(session, generation, uses, self.parts.clock);
+            state.held = Some(Arc::new(held));
             state.generation = generation;
         }
     }
 
     /// Whether nobody has found this session void: who waited long may be left with one that was refused to others.
     pub fn is_in_force(&self, lease: &Lease) -> bool {
-        lease.is_own || lease.generation > self.state.lock().void
+        lease.is_own || lease.held.generation > self.state.lock().void
     }
 
     /// Dresses one request with the session of a lease.
@@ -172,8 +164,8 @@ impl Keeper {
     /// # Errors
     /// When a credential can't stand in a request.
     pub fn sign(&self, lease: &Lease, head: &mut request::Parts) -> Result<(), Refusal> {
-        let moment = Moment { nth: next(&lease.uses), time: &|| self.moment() };
-        self.parts.vendor.sign(&lease.session, moment, head)
+        let moment = Moment { nth: next(&lease.held.uses), time: &|| self.moment() };
+        self.parts.vendor.sign(lease.session(), moment, head)
     }
 
     /// The device showed its clock.

@@ -129,7 +129,8 @@ impl Keeper {
         state.generation += 1;
         let now = self.parts.clock.now();
         let uses = self.uses(&session);
-        state.held = Some(Held::new(session, state.generation, now, uses, self.parts.clock));
+        let held = Held::new(session, state.generation, now, uses, self.parts.clock);
+        state.held = Some(Arc::new(held));
         // A second login must not come to nothing because of what was refused long ago.
         state.refused = None;
     }

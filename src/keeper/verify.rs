@@ -89,9 +89,11 @@ impl Keeper {
                 rights.open.insert(rights.hasher.hash_one(path));
             }
             let was_refused = state.refused_at.take().is_some();
-            if lease.accepted.swap(true, Ordering::Relaxed) && !was_refused {
+            let accepted = &lease.held.accepted;
+            if accepted.load(Ordering::Relaxed) && !was_refused {
                 return;
             }
+            accepted.store(true, Ordering::Relaxed);
             state.rejections = 0;
             !std::mem::replace(&mut state.proven, true) || was_refused
         };
@@ -150,7 +152,7 @@ impl Keeper {
         tokio::spawn(async move {
             let visit = keeper.long_visit(None);
             let verdict =
-                timeout(keeper.or_timeout(BUDGET), keeper.parts.vendor.verify(&visit, &lease.session))
+                timeout(keeper.or_timeout(BUDGET), keeper.parts.vendor.verify(&visit, lease.session()))
                     .await
                     .unwrap_or_else(|_| {
                         Err(Refusal::Odd(
@@ -184,7 +186,7 @@ impl Keeper {
                 Ok(Verdict::Rotated(session)) => {
                     state.rights.good_until = good_until;
                     drop(state);
-                    lease.accepted.store(true, Ordering::Relaxed);
+                    lease.held.accepted.store(true, Ordering::Relaxed);
                     self.rotate(lease, session);
                     return Ok(Finding::Void);
                 }

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use crossbeam_utils::atomic::AtomicCell;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -58,7 +59,8 @@ pub(super) struct Stage {
 pub(super) struct Seat {
     doorman: Arc<Doorman>,
     number: u64,
-    stage: Mutex<Stage>,
+    /// Its own connection alone writes it, and reads it several times for each request.
+    stage: AtomicCell<Stage>,
     /// Cancelled when this connection has to give way, or all have.
     pub(super) leave: CancellationToken,
     /// Set when an answer broke off that only the end of the connection would end.
@@ -107,7 +109,7 @@ impl Doorman {
         let seat = Arc::new(Seat {
             doorman: Arc::clone(self),
             number: state.next,
-            stage: Mutex::new(Stage { phase: Phase::Waiting, turn: 0, waiting_since: now, since: now }),
+            stage: AtomicCell::new(Stage { phase: Phase::Waiting, turn: 0, waiting_since: now, since: now }),
             leave: self.gone.child_token(),
             torn: AtomicBool::new(false),
             is_read: AtomicBool::new(false),
@@ -146,12 +148,11 @@ impl Doorman {
 impl Seat {
     /// The connection goes on to another phase.
     pub(super) fn enter(&self, phase: Phase) {
-        let mut stage = self.stage.lock();
+        let stage = self.stage.load();
         // How long somebody is served is nothing to look at a clock for.
         let since = if phase == Phase::Serving { stage.since } else { Instant::now() };
         let waiting_since = if phase == Phase::Waiting { since } else { stage.waiting_since };
-        *stage = Stage { phase, turn: stage.turn + 1, waiting_since, since };
-        drop(stage);
+        self.stage.store(Stage { phase, turn: stage.turn + 1, waiting_since, since });
         if phase == Phase::Waiting && self.doorman.was_full.load(Ordering::SeqCst) {
             self.doorman.left.notify_waiters();
         }
@@ -159,7 +160,7 @@ impl Seat {
 
     /// What the connection is doing, and since when.
     pub(super) fn stage(&self) -> Stage {
-        *self.stage.lock()
+        self.stage.load()
     }
 
     /// Since when there is nothing to do before the caller asks anew.

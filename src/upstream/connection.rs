@@ -7,8 +7,10 @@
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -99,9 +101,9 @@ impl Connection {
 
     /// Waits until the last response is over, and says whether another request may follow it.
     pub(super) async fn is_free(&mut self) -> bool {
-        poll_fn(|context| match self.is_good(context.waker()) {
+        poll_fn(|context| match self.is_quiet() || self.is_good(context.waker()) {
             true if !self.sender.is_ready() => Poll::Pending,
-            is_good => Poll::Ready(is_good),
+            _ => Poll::Ready(self.is_usable()),
         })
         .await
     }
@@ -110,9 +112,18 @@ impl Connection {
     pub(super) fn is_good(&mut self, waker: &Waker) -> bool {
         // In this order: what rings in between is seen or heard.
         self.bell.wakes(waker);
-        if self.bell.has_rung() || !self.sender.is_ready() {
-            self.drive(waker);
+        if !self.is_quiet() {
+            self.go_on(waker);
         }
+        self.is_usable()
+    }
+
+    /// Whether there is nothing to look after.
+    fn is_quiet(&self) -> bool {
+        !self.bell.has_rung() && self.sender.is_ready()
+    }
+
+    fn is_usable(&self) -> bool {
         !self.is_over && !self.is_apart
     }
 
@@ -133,11 +144,16 @@ impl Connection {
     /// Goes on with it as far as it gets now. When there is more, `waker` is woken.
     fn drive(&mut self, waker: &Waker) {
         self.bell.wakes(waker);
+        self.go_on(waker);
+    }
+
+    /// The same for whoever is woken already.
+    fn go_on(&mut self, waker: &Waker) {
         for _ in 0..MOST_POLLS {
             if self.is_over {
                 return;
             }
-            self.bell.rung.store(false, Ordering::SeqCst);
+            self.bell.acknowledge();
             self.received.look();
             let context = &mut Context::from_waker(&self.waker);
             self.is_over = self.bell.unheard(|| self.line.as_mut().poll(context)).is_ready();
@@ -188,14 +204,29 @@ impl Body for OnConnection<'_> {
     }
 }
 
-/// Wakes whoever polls a connection, but not for what they do themselves.
+thread_local! {
+    /// The bell of the connection that this thread polls right now.
+    static ATTENDED: Cell<*const Bell> = const { Cell::new(ptr::null()) };
+}
+
+/// Wakes whoever polls a connection, but not for what they do themselves. Whether it is they who ring is told by the thread:
+/// a flag that all threads see would cost each request a dozen locked instructions.
 #[derive(Default)]
 struct Bell {
     who: AtomicWaker,
     /// Whether it was rung since the connection was polled last.
     rung: AtomicBool,
-    /// Whether nobody need be woken: who looks after the connection does so right now.
-    is_attended: AtomicBool,
+}
+
+/// As long as this is there, what this thread rings wakes nobody.
+struct Attendance {
+    before: *const Bell,
+}
+
+impl Drop for Attendance {
+    fn drop(&mut self) {
+        ATTENDED.set(self.before);
+    }
 }
 
 impl Bell {
@@ -203,16 +234,19 @@ impl Bell {
         self.who.register(waker);
     }
 
-    /// Whoever rings meanwhile wakes nobody: it has to be asked afterwards whether it [rang](Self::has_rung).
+    /// What rings in here wakes nobody: it has to be asked afterwards whether it [rang](Self::has_rung).
     fn unheard<T>(&self, attended: impl FnOnce() -> T) -> T {
-        self.is_attended.store(true, Ordering::SeqCst);
-        let outcome = attended();
-        self.is_attended.store(false, Ordering::SeqCst);
-        outcome
+        let _attendance = Attendance { before: ATTENDED.replace(ptr::from_ref(self)) };
+        attended()
     }
 
     fn has_rung(&self) -> bool {
-        self.rung.load(Ordering::SeqCst)
+        self.rung.load(Ordering::Acquire)
+    }
+
+    /// What has rung so far is about to be seen.
+    fn acknowledge(&self) {
+        self.rung.swap(false, Ordering::AcqRel);
     }
 }
 
@@ -222,9 +256,9 @@ impl Wake for Bell {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        // In this order, and seen so by all: either this sees that nobody attends, or they see that it rang.
-        self.rung.store(true, Ordering::SeqCst);
-        if !self.is_attended.load(Ordering::SeqCst) {
+        // In this order: whoever is woken sees that it rang.
+        self.rung.store(true, Ordering::Release);
+        if !ptr::eq(ATTENDED.get(), Arc::as_ptr(self)) {
             self.who.wake();
         }
     }

@@ -113,13 +113,12 @@ impl Upstream {
         let mut repeatable = order.repeatable;
         loop {
             *stage = Stage::Connection;
-            let epoch = self.idle.epoch();
             let kept = self.idle.take().await;
-            let is_kept = kept.is_some();
+            let is_kept = kept.is_ok();
             let mut connection = match kept {
-                Some(connection) => connection,
+                Ok(connection) => connection,
                 // On the heap, since it is rare and takes more room than all the rest.
-                None => Box::pin(self.connector.open(epoch)).await?,
+                Err(epoch) => Box::pin(self.connector.open(epoch)).await?,
             };
             *stage = Stage::Pace;
             let path_turn = match path_turn.take() {

@@ -64,23 +64,19 @@ impl Idle {
         Self { state: Mutex::default(), keeps, clock, resting, stirred }
     }
 
-    /// A connection that is still good, as far as can be told without using it.
-    pub(super) async fn take(&self) -> Option<Box<Connection>> {
+    /// A connection that is still good, as far as can be told without using it; where there is none, the time that one
+    /// belongs to which is opened now.
+    pub(super) async fn take(&self) -> Result<Box<Connection>, u64> {
         loop {
             let (since, mut connection, kept) = {
                 let mut state = self.state.lock();
-                let (since, connection) = state.connections.pop()?;
+                let (since, connection) = state.connections.pop().ok_or(state.epoch)?;
                 (since, connection, state.kept())
             };
             if self.clock.instant().saturating_duration_since(since) < kept && connection.is_free().await {
-                return Some(connection);
+                return Ok(connection);
             }
         }
-    }
-
-    /// What a connection that is opened now belongs to.
-    pub(super) fn epoch(&self) -> u64 {
-        self.state.lock().epoch
     }
 
     /// Puts one back, unless those of its time were given up while it was in use.

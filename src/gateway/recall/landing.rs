@@ -32,8 +32,8 @@ fn fails(status: StatusCode) -> Fault {
 
 /// What one caller gets, of the fetch or alone; a failing answer is a fault where another can stand in for it. Nothing
 /// of the fetch is held while one asks alone: it may have the only connection.
-pub(super) async fn ask(flight: &mut Flight, fetch: &Fetch, can_stand_in: bool) -> Result<Got, Fault> {
-    let got = match land(flight, &fetch.trip.head, can_stand_in).await? {
+pub(super) async fn ask(flight: &mut Flight, fetch: &Fetch<'_>, can_stand_in: bool) -> Result<Got, Fault> {
+    let got = match land(flight, &fetch.call.trip.head, can_stand_in).await? {
         Some(got) => got,
         None => {
             // On the heap, as whatever may not be needed.
