@@ -11,6 +11,7 @@ mod lease;
 mod login;
 mod rest;
 pub mod store;
+mod succession;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -31,6 +32,7 @@ pub use lease::Lease;
 pub use rest::Failure;
 use rest::Rest;
 use store::{Record, Store};
+use succession::Former;
 pub use verify::Finding;
 use verify::Rights;
 
@@ -69,8 +71,8 @@ pub struct Keeper {
     /// What was saved and could not be used, and what was done about it.
     unusable: Option<String>,
     state: Mutex<State>,
-    /// Saves go one after the other, each with what is true when it begins.
-    saving: tokio::sync::Mutex<()>,
+    /// Saves go one after the other, each with what is true when it begins; those of who had the device before too.
+    saving: Arc<tokio::sync::Mutex<()>>,
     /// The device's clock less ours, in milliseconds.
     skew: AtomicI64,
     /// The turn of one request to find out whether a credential is right.
@@ -114,6 +116,7 @@ struct State {
     unsaved: bool,
     /// Whether this keeper saves nothing any more: what is saved is another's by now, or the end has come.
     is_done: bool,
+    former: Option<Former>,
 }
 
 impl State {
@@ -146,10 +149,11 @@ pub struct Snapshot {
 }
 
 impl Keeper {
-    /// A keeper with what was saved for this device, if it is for this account, and with what `former`, which had the same
-    /// device until now, knows besides.
-    pub fn new(parts: Parts, former: Option<&Self>) -> Arc<Self> {
-        let (record, unusable) = match parts.store.load(&parts.name) {
+    /// A keeper with what `former` knows, which had the device until now, or with what was saved for it; as far as that is
+    /// for this account. Reads files.
+    pub fn new(parts: Parts, former: Option<&Arc<Self>>) -> Arc<Self> {
+        let saved = former.is_none().then(|| parts.store.load(&parts.name));
+        let (record, unusable) = match saved.unwrap_or(Ok(None)) {
             Ok(record) => (record, None),
             Err(unusable) => (None, Some(unusable)),
         };
@@ -157,15 +161,15 @@ impl Keeper {
             parts,
             unusable,
             state: Mutex::default(),
-            saving: tokio::sync::Mutex::default(),
+            saving: former.map(|former| Arc::clone(&former.saving)).unwrap_or_default(),
             trial: Arc::new(Semaphore::new(1)),
             skew: AtomicI64::new(0),
             last_moment: AtomicI64::new(0),
             counts: former.map(|former| Arc::clone(&former.counts)).unwrap_or_default(),
         });
-        keeper.restore(record.unwrap_or_default());
-        if let Some(former) = former {
-            keeper.go_on_from(former);
+        match former {
+            Some(former) => keeper.succeed(former),
+            None => keeper.restore(record.unwrap_or_default()),
         }
         keeper
     }

@@ -197,6 +197,9 @@ impl Server {
         saving.abort();
         drop(control);
         let devices = gateway.house.load_full();
+        // Its outcome would be forgotten: a password would be tried once more, a session would stay.
+        let logins = devices.devices.iter().map(|device| device.keeper.settled());
+        drop(timeout_at(told + END - FAREWELL, join_all(logins)).await);
         let farewells = devices.devices.iter().map(|device| device.keeper.close());
         let end = (Instant::now() + FAREWELL).min(told + END);
         if timeout_at(end, join_all(farewells)).await.is_err() {

@@ -159,6 +159,11 @@ impl Upstream {
         self.connector.seen.lock().clone()
     }
 
+    /// Where it is pinned, if that is how this device is trusted.
+    pub fn pin(&self) -> Option<Arc<Pin>> {
+        self.connector.pin.clone()
+    }
+
     /// What is pinned, where pinning is how this device is trusted, as of the last look at its file.
     pub fn pinned(&self) -> Option<Pinned> {
         self.connector.pin.as_ref()?.remembered()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Keeper, land};
+use super::Keeper;
 
 impl Keeper {
     /// Ends the session at the device where it can be. What is saved goes with it.
@@ -14,22 +14,7 @@ impl Keeper {
         self.step_down();
     }
 
-    /// The device is configured otherwise from now on, or no longer: this keeper saves nothing any more.
-    pub fn step_down(&self) {
-        self.state.lock().is_done = true;
-    }
-
-    /// Ends the session after the last request with it, unless the keeper that has taken over goes on with it.
-    pub async fn retire(&self, heir: Option<&Self>) {
-        // It would be one more session that nobody knows of.
-        let login = self.state.lock().login.clone();
-        if let Some(landing) = login {
-            land(landing).await;
-        }
-        self.log_out(heir).await;
-    }
-
-    async fn log_out(&self, heir: Option<&Self>) {
+    pub(super) async fn log_out(&self, heir: Option<&Self>) {
         let session = |keeper: &Self| keeper.state.lock().held.as_ref().map(|held| Arc::clone(&held.session));
         let Some(session_here) = session(self) else { return };
         if heir.and_then(session).is_some_and(|other| other.stamps == session_here.stamps) {

@@ -38,6 +38,13 @@ impl Keeper {
         state.login = Some(landing.clone());
         let keeper = Arc::clone(self);
         tokio::spawn(async move {
+            let inherited = keeper.inherit().await;
+            if let Some(inherited) = inherited {
+                keeper.state.lock().login = None;
+                keeper.save_in_time().await;
+                sender.send_replace(Some(inherited));
+                return;
+            }
             // As they are now: whoever corrects a password during the login has not seen that one refused.
             let credentials = keeper.credentials().await;
             let budget = keeper.or_timeout(BUDGET);
@@ -50,12 +57,17 @@ impl Keeper {
             // Of those who wait each says in the log what became of its request.
             let is_awaited = sender.receiver_count() > KEPT;
             let settled = keeper.settle(credentials, outcome, is_awaited);
-            // It is told when a restart can't forget it, but a disk that hangs keeps nobody waiting.
-            let saving = tokio::spawn(async move { keeper.save().await });
-            drop(timeout(SAVED_WITHIN, saving).await);
+            keeper.save_in_time().await;
             sender.send_replace(Some(settled));
         });
         landing
+    }
+
+    /// What came of something is told when a restart can't forget it, but a disk that hangs keeps nobody waiting.
+    pub(super) async fn save_in_time(self: &Arc<Self>) {
+        let keeper = Arc::clone(self);
+        let saving = tokio::spawn(async move { keeper.save().await });
+        drop(timeout(SAVED_WITHIN, saving).await);
     }
 
     async fn obtain(&self) -> Result<Session, Refusal> {

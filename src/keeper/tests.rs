@@ -1,5 +1,7 @@
 //! The session engine on paused time, with a make that does what a test tells it.
 
+mod succession;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -135,6 +137,17 @@ impl House {
 
     /// A keeper as after a start: what is in memory of another is not known to it.
     fn keeper(&self, make: &Arc<Make>) -> Arc<Keeper> {
+        self.keeper_after(make, None)
+    }
+
+    /// A keeper as after a reload that has changed what is said of the device.
+    fn heir(&self, make: &Arc<Make>, former: &Arc<Keeper>) -> Arc<Keeper> {
+        let heir = self.keeper_after(make, Some(former));
+        former.step_down();
+        heir
+    }
+
+    fn keeper_after(&self, make: &Arc<Make>, former: Option<&Arc<Keeper>>) -> Arc<Keeper> {
         let metrics = Arc::new(Metrics::new());
         let settings = Settings {
             device: "meter".to_owned(),
@@ -162,7 +175,7 @@ impl House {
             store: Arc::new(Store::new(Arc::new(Folder::new(self.folder.path().join("state"), "")))),
             figures: metrics.device("meter", self.clock),
         };
-        Keeper::new(parts, None)
+        Keeper::new(parts, former)
     }
 }
 

@@ -166,7 +166,7 @@ impl Builder {
             let known = known.find(|known| known.name == device.name);
             devices.push(match known {
                 Some(known) if known.source == device.source => Arc::clone(known),
-                known => Arc::new(self.device(device, known.map(|known| &**known))?),
+                known => Arc::new(self.device(device, known.map(Arc::as_ref))?),
             });
         }
         if self.certs.is_open_to_writers() {
@@ -190,10 +190,18 @@ impl Builder {
         })
     }
 
-    fn device(&self, device: config::Device<Driver>, former: Option<&Device>) -> Result<Device, String> {
+    fn device(&self, device: config::Device<Driver>, known: Option<&Device>) -> Result<Device, String> {
         let Driver { make, vendor } = device.driver;
-        // At another address, or of another make, it is one that nobody has asked yet, whatever its name.
-        let former = former.filter(|former| former.make.name == make.name && former.url == device.url);
+        // It may be in memory alone, and is the name's, whatever has it.
+        let pin = known.and_then(|known| known.upstream.pin());
+        let pin =
+            pin.unwrap_or_else(|| Arc::new(Pin::new(Arc::clone(&self.certs), &device.name, self.clock)));
+        let known = known.filter(|known| known.make.name == make.name);
+        // At another address it is one that nobody has asked yet, whatever its name.
+        let former = known.filter(|known| known.url == device.url);
+        if former.is_none() {
+            pin.note_refused(None);
+        }
         let host = device.url.authority();
         let host = HeaderValue::from_str(&host)
             .map_err(|_| format!("devices.{}.url: {host} is no host", device.name))?;
@@ -212,7 +220,6 @@ impl Builder {
             min_interval: device.min_interval,
             path_interval: vendor.path_interval(),
         };
-        let pin = Arc::new(Pin::new(Arc::clone(&self.certs), &device.name, self.clock));
         let upstream = Upstream::new(settings, pin, vendor.introduction())
             .map_err(|error| format!("devices.{}.trust: {error}", device.name))?;
         let figures = match former {
@@ -232,7 +239,7 @@ impl Builder {
             store: Arc::clone(&self.store),
             figures: Arc::clone(&figures),
         };
-        let keeper = Keeper::new(parts, former.map(|former| &*former.keeper));
+        let keeper = Keeper::new(parts, known.map(|known| &known.keeper));
         let rules = Rules {
             cache: device.cache,
             stale_if_error: device.stale_if_error,

@@ -110,7 +110,7 @@ async fn retire(device: Arc<Device>, gateway: Arc<Gateway>) {
     if heir.is_none() {
         gateway.metrics.forget(&device.name);
     }
-    device.keeper.retire(heir.map(|heir| &*heir.keeper)).await;
+    device.keeper.retire(heir.map(|heir| &heir.keeper)).await;
 }
 
 /// Tells when one of some files has changed. Dropping it ends the watch.

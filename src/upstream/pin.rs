@@ -80,7 +80,7 @@ impl Pin {
     }
 
     /// The device has shown this, which is not what is pinned; or nothing of the kind any more.
-    pub(super) fn note_refused(&self, shown: Option<&Certificate>) {
+    pub fn note_refused(&self, shown: Option<&Certificate>) {
         self.memory.lock().refused = shown.cloned();
     }
 
