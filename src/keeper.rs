@@ -188,7 +188,9 @@ impl Keeper {
         let Ok(Ok(turn)) = timeout(TRIAL, Arc::clone(&self.trial).acquire_owned()).await else {
             return Ok(lease);
         };
-        Ok(self.any_lease().await?.on_trial(turn))
+        let lease = self.any_lease().await?;
+        // It may have been found out meanwhile, and then nobody waits for this one.
+        Ok(if self.is_on_trial(&lease) { lease.on_trial(turn) } else { lease })
     }
 
     async fn any_lease(self: &Arc<Self>) -> Result<Lease, Failure> {

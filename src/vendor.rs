@@ -154,6 +154,10 @@ pub struct Moment<'a> {
 pub struct Account<'a> {
     /// Names, serial numbers: another of these is another session.
     pub who: Vec<&'a str>,
+    /// Names that are needed to get a session and that it is not bound to: another of these is worth another try.
+    pub asks_as: Option<&'a str>,
+    /// Whether a session is good wherever the device is: it says who it is before it gets one.
+    pub roams: bool,
     /// Passwords, keys, tokens: others of these are worth another try.
     pub proofs: Vec<&'a SecretSource>,
 }

@@ -80,7 +80,7 @@ impl Subject {
         let cache = if device.cache.is_on() { "cache on" } else { "cache off" };
         let what = format!("{}: {}, {}, {trust}, {access}, {cache}", device.name, device.vendor, form(url));
         let account = device.driver.vendor.account();
-        let names = account.who.iter().map(|name| ((*name).to_owned(), "<account>"));
+        let names = account.who.iter().chain(&account.asks_as).map(|name| ((*name).to_owned(), "<account>"));
         let mut private: Vec<_> = [(url.authority(), "<address>"), (url.host().to_owned(), "<address>")]
             .into_iter()
             .chain(names)

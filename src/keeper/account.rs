@@ -120,7 +120,8 @@ impl Keeper {
     /// Hash of whose session it is, whatever proves it.
     fn account(&self, salt: &str) -> String {
         let account = self.parts.vendor.account();
-        fingerprint(salt, std::iter::once(self.parts.address.as_str()).chain(account.who))
+        let address = if account.roams { "" } else { &self.parts.address };
+        fingerprint(salt, std::iter::once(address).chain(account.who))
     }
 
     /// The configuration was read again: other credentials than those used last are tried at the next request.
@@ -152,7 +153,8 @@ fn hash(vendor: &dyn Vendor, salt: &str) -> Option<String> {
     let account = vendor.account();
     let proofs: Option<Vec<Secret>> = account.proofs.iter().map(|proof| proof.read().ok()).collect();
     let proofs = proofs?;
-    Some(fingerprint(salt, account.who.into_iter().chain(proofs.iter().map(Secret::expose))))
+    let names = account.who.into_iter().chain(account.asks_as);
+    Some(fingerprint(salt, names.chain(proofs.iter().map(Secret::expose))))
 }
 
 /// A rest from before `url` was changed. It goes on, since the account may be the same at both addresses.

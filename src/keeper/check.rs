@@ -51,8 +51,9 @@ impl Keeper {
             let path = self.parts.vendor.probe();
             match self.judge(&lease, &answer) {
                 passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
-                    if status.is_success() {
-                        self.accepted(&lease, path);
+                    // Whoever asked may be about to end.
+                    if status.is_success() && self.is_news_that_accepted(&lease, path) {
+                        self.save_in_time().await;
                     }
                     if let Verdict::Rotated(session) = passed {
                         self.rotate(&lease, session);

@@ -25,7 +25,7 @@ const LOGIN_ANSWER: Duration = Duration::from_secs(45);
 const KEPT: usize = 1;
 
 /// A disk that takes longer is not waited for.
-const SAVED_WITHIN: Duration = Duration::from_secs(1);
+pub(super) const SAVED_WITHIN: Duration = Duration::from_secs(1);
 
 impl Keeper {
     /// Starts a login, or joins the one under way. It goes on whoever waits for it or leaves.

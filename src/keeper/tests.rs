@@ -48,7 +48,7 @@ impl Vendor for Arc<Make> {
     fn account(&self) -> Account<'_> {
         // The password is leaked so that a test can change it under the keeper.
         let password: &'static SecretSource = Box::leak(Box::new(self.password.lock().clone()));
-        Account { who: vec!["owner"], proofs: vec![password] }
+        Account { who: vec!["owner"], proofs: vec![password], ..Account::default() }
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use super::check::TRIED_EVERY;
-use super::login::BUDGET;
+use super::login::{BUDGET, SAVED_WITHIN};
 use super::rest::{Failure, as_asked};
 use super::{Keeper, Landing, Lease, land};
 use crate::vendor::{Refusal, Verdict};
@@ -78,29 +78,31 @@ impl Keeper {
 
     /// The device answered a request as it answers who is logged in.
     pub fn accepted(self: &Arc<Self>, lease: &Lease, path: &str) {
-        let is_news = {
-            let mut state = self.state.lock();
-            // Who waited long may have succeeded with credentials that are no longer these.
-            if state.held_by(lease).is_none() {
-                return;
-            }
-            let rights = &mut state.rights;
-            if rights.open.len() < MAX_PATHS {
-                rights.open.insert(rights.hasher.hash_one(path));
-            }
-            let was_refused = state.refused_at.take().is_some();
-            let accepted = &lease.held.accepted;
-            if accepted.load(Ordering::Relaxed) && !was_refused {
-                return;
-            }
-            accepted.store(true, Ordering::Relaxed);
-            state.rejections = 0;
-            !std::mem::replace(&mut state.proven, true) || was_refused
-        };
-        if is_news {
+        if self.is_news_that_accepted(lease, path) {
             let keeper = Arc::clone(self);
             tokio::spawn(async move { keeper.save().await });
         }
+    }
+
+    /// The same, and whether that is to be saved.
+    pub(super) fn is_news_that_accepted(&self, lease: &Lease, path: &str) -> bool {
+        let mut state = self.state.lock();
+        // Who waited long may have succeeded with credentials that are no longer these.
+        if state.held_by(lease).is_none() {
+            return false;
+        }
+        let rights = &mut state.rights;
+        if rights.open.len() < MAX_PATHS {
+            rights.open.insert(rights.hasher.hash_one(path));
+        }
+        let was_refused = state.refused_at.take().is_some();
+        let accepted = &lease.held.accepted;
+        if accepted.load(Ordering::Relaxed) && !was_refused {
+            return false;
+        }
+        accepted.store(true, Ordering::Relaxed);
+        state.rejections = 0;
+        !std::mem::replace(&mut state.proven, true) || was_refused
     }
 
     /// A credential that can't be renewed is refused. It rests only while it has never once been accepted;
@@ -108,8 +110,9 @@ impl Keeper {
     ///
     /// # Errors
     /// When to try again.
-    pub async fn refused(&self, lease: &Lease, detail: String) -> Result<(), Failure> {
-        let changed = self.credentials_changed().await;
+    pub async fn refused(self: &Arc<Self>, lease: &Lease, detail: String) -> Result<(), Failure> {
+        // A disk that hangs keeps nobody waiting for long.
+        let changed = timeout(SAVED_WITHIN, self.credentials_changed()).await.unwrap_or(false);
         let (failure, is_news) = {
             let mut state = self.state.lock();
             if state.held_by(lease).is_none() {
@@ -133,7 +136,7 @@ impl Keeper {
             }
         };
         if is_news {
-            self.save().await;
+            self.save_in_time().await;
         }
         Err(failure)
     }

@@ -31,7 +31,7 @@ pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
 #[async_trait]
 impl Vendor for Basic {
     fn account(&self) -> Account<'_> {
-        Account { who: vec![&self.username], proofs: vec![&self.password] }
+        Account { who: vec![&self.username], proofs: vec![&self.password], ..Account::default() }
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {

@@ -24,7 +24,7 @@ pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
 #[async_trait]
 impl Vendor for Bearer {
     fn account(&self) -> Account<'_> {
-        Account { who: Vec::new(), proofs: vec![&self.token] }
+        Account { who: Vec::new(), proofs: vec![&self.token], ..Account::default() }
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {

@@ -42,7 +42,7 @@ pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
 #[async_trait]
 impl Vendor for Digest {
     fn account(&self) -> Account<'_> {
-        Account { who: vec![&self.username], proofs: vec![&self.password] }
+        Account { who: vec![&self.username], proofs: vec![&self.password], ..Account::default() }
     }
 
     /// Proves nothing yet: that costs a request, and the first one that a caller makes proves as much.

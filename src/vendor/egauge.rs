@@ -72,7 +72,7 @@ struct Outcome {
 #[async_trait]
 impl Vendor for Egauge {
     fn account(&self) -> Account<'_> {
-        Account { who: vec![&self.username], proofs: vec![&self.password] }
+        Account { who: vec![&self.username], proofs: vec![&self.password], ..Account::default() }
     }
 
     async fn login(&self, visit: &Visit<'_>) -> Result<Session, Refusal> {

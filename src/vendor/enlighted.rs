@@ -73,7 +73,7 @@ pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
 #[async_trait]
 impl Vendor for Enlighted {
     fn account(&self) -> Account<'_> {
-        Account { who: vec![&self.username], proofs: vec![&self.api_key] }
+        Account { who: vec![&self.username], proofs: vec![&self.api_key], ..Account::default() }
     }
 
     fn carriers(&self) -> Carriers<'_> {

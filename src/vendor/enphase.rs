@@ -87,9 +87,14 @@ pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
 impl Vendor for Enphase {
     fn account(&self) -> Account<'_> {
         let owner = self.enlighten.as_ref();
-        let who = std::iter::once(self.serial.as_str()).chain(owner.map(|owner| owner.username.as_str()));
         let proofs = self.token.iter().chain(owner.map(|owner| &owner.password));
-        Account { who: who.collect(), proofs: proofs.collect() }
+        // A token is one for this serial, whoever asked the cloud for it and wherever the gateway is.
+        Account {
+            who: vec![&self.serial],
+            asks_as: owner.map(|owner| owner.username.as_str()),
+            roams: true,
+            proofs: proofs.collect(),
+        }
     }
 
     fn carriers(&self) -> Carriers<'_> {

@@ -26,7 +26,7 @@ pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
 #[async_trait]
 impl Vendor for Header {
     fn account(&self) -> Account<'_> {
-        Account { who: vec![self.name.as_str()], proofs: vec![&self.value] }
+        Account { who: vec![self.name.as_str()], proofs: vec![&self.value], ..Account::default() }
     }
 
     fn carriers(&self) -> Carriers<'_> {

@@ -59,7 +59,7 @@ pub(super) fn build(section: &mut Section<'_>) -> Option<Arc<dyn Vendor>> {
 #[async_trait]
 impl Vendor for Yombo {
     fn account(&self) -> Account<'_> {
-        Account { who: vec![self.header.as_str()], proofs: vec![&self.auth_key] }
+        Account { who: vec![self.header.as_str()], proofs: vec![&self.auth_key], ..Account::default() }
     }
 
     /// The gateway takes the first key it finds, which would be the caller's, and logs those in a query.
