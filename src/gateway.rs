@@ -31,6 +31,7 @@ mod reply;
 mod respite;
 mod respond;
 mod route;
+mod sandbox;
 #[cfg(test)]
 mod tests;
 mod via;

@@ -118,7 +118,8 @@ impl Upstream {
         let name = ServerName::try_from(name.to_owned())
             .map_err(|_| format!("{name} is no host name that TLS knows"))?;
         // Only a make that can tell one device from another can tell that it is the same behind a new certificate.
-        let policy = Policy::of(&settings.trust, &pin, introduction.is_some())?;
+        let follow = introduction.is_some() && matches!(settings.trust, Trust::Pin);
+        let policy = Policy::of(&settings.trust, &pin, follow)?;
         let tls = match url.is_tls() {
             true => Some((Arc::new(tls::client(policy).map_err(|error| error.to_string())?), name)),
             false => None,
@@ -132,6 +133,7 @@ impl Upstream {
             authority: url.authority(),
             tls,
             pin: is_pinned.then_some(pin),
+            follow,
             introduction,
             met: Met::default(),
             seen: Mutex::default(),

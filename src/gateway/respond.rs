@@ -9,13 +9,11 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, request, response};
-use http_body::Body as _;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::Device;
 use super::authorise::without_trailers;
 use super::connection::nominated;
 use super::fault::Kind;
@@ -24,56 +22,13 @@ use super::outgoing::{Answer, Outgoing, ours};
 use super::problem::RIGHTS;
 use super::recall::{Source, Status};
 use super::route::Hop;
+use super::{Device, sandbox};
 use crate::fields;
 use crate::upstream::{Inbound, Trouble, is_event_stream};
 use crate::vendor::cookie_name;
 
 /// Of a device's refusal, so much is passed on or read to keep the connection.
 const MAX_REFUSAL: usize = 64 * 1024;
-
-/// What concerns one connection, what carries the device's credentials, and what a device would have browsers
-/// do with an address that is not its own.
-const NOT_PASSED: [&str; 21] = [
-    "access-control-allow-credentials",
-    "alt-svc",
-    "authentication-info",
-    "clear-site-data",
-    "close",
-    "connection",
-    "keep-alive",
-    "nel",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-connection",
-    "report-to",
-    "reporting-endpoints",
-    "service-worker-allowed",
-    "set-cookie",
-    "set-cookie2",
-    "strict-transport-security",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-    "www-authenticate",
-];
-const NOT_PASSED_FAMILY: &str = "access-control-";
-
-/// Types of content that run nothing.
-const INERT: [&str; 13] = [
-    "application/json",
-    "application/msgpack",
-    "application/octet-stream",
-    "application/x-msgpack",
-    "image/gif",
-    "image/jpeg",
-    "image/png",
-    "image/webp",
-    "text/css",
-    "text/csv",
-    "text/event-stream",
-    "text/javascript",
-    "text/plain",
-];
 
 /// A device's response, read and let go of.
 pub(super) struct Refused {
@@ -193,8 +148,8 @@ fn headers(
         told.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     // What is left of it counts: a type that the device nominated as its own does not arrive.
-    if !hop.is_own_site() && is_document(&told) {
-        confine(&mut told);
+    if !hop.is_own_site() {
+        sandbox::confine(&mut told);
     }
     told
 }
@@ -210,17 +165,47 @@ fn is_length(told: &HeaderMap, length: Option<u64>) -> bool {
         && !line.starts_with(b"0")
 }
 
+/// Whether a field concerns one connection, carries the device's credentials, or is what a device would have browsers do with
+/// an address that is not its own.
+fn stays(name: &str) -> bool {
+    let is_one = matches!(
+        name,
+        "access-control-allow-credentials"
+            | "alt-svc"
+            | "authentication-info"
+            | "clear-site-data"
+            | "close"
+            | "connection"
+            | "keep-alive"
+            | "nel"
+            | "proxy-authenticate"
+            | "proxy-authentication-info"
+            | "proxy-connection"
+            | "report-to"
+            | "reporting-endpoints"
+            | "service-worker-allowed"
+            | "set-cookie"
+            | "set-cookie2"
+            | "strict-transport-security"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            | "www-authenticate"
+    );
+    is_one || name.starts_with("access-control-")
+}
+
 fn is_for_caller(hop: &Hop, name: &HeaderName) -> bool {
     let name = name.as_str();
     let is_challenge = name == header::WWW_AUTHENTICATE.as_str() && hop.device.make.challenges;
     let is_cookie = name == header::SET_COOKIE.as_str() && hop.is_own_site();
-    is_challenge || is_cookie || !(NOT_PASSED.contains(&name) || name.starts_with(NOT_PASSED_FAMILY))
+    is_challenge || is_cookie || !stays(name)
 }
 
 /// Whether a field may stand behind a body: what is looked at before it passes may not.
 fn is_for_trailers(name: &HeaderName) -> bool {
     let is_of_head = location::REWRITTEN.contains(name) || name == header::CONTENT_LENGTH;
-    !is_of_head && !NOT_PASSED.contains(&name.as_str()) && !name.as_str().starts_with(NOT_PASSED_FAMILY)
+    !is_of_head && !stays(name.as_str())
 }
 
 /// A cookie that a device sets where it is a site of its own: for the host that the browser knows it by, and unless
@@ -236,24 +221,6 @@ fn own_cookie(hop: &Hop, value: &HeaderValue) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(&parts.join(";")).ok()?;
     value.set_sensitive(true);
     Some(value)
-}
-
-/// All prefixes share one origin, so a document of one device may not act as a page of ours.
-fn confine(headers: &mut HeaderMap) {
-    headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox allow-scripts"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
-}
-
-/// Whether a browser might make a page of it: everything but one plain word for what it never takes for one.
-fn is_document(headers: &HeaderMap) -> bool {
-    let mut kinds = fields::all(headers, header::CONTENT_TYPE);
-    let (Some(kind), None) = (kinds.next(), kinds.next()) else { return true };
-    let kind = kind.as_bytes();
-    let bare = kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let is_inert = INERT.iter().any(|inert| bare.eq_ignore_ascii_case(inert.as_bytes()))
-        || bare.len().checked_sub(5).is_some_and(|at| bare.split_at(at).1.eq_ignore_ascii_case(b"+json"));
-    !kind.is_ascii() || kind.contains(&b',') || !is_inert
 }
 
 /// A body on its way to the caller.

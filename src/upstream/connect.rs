@@ -57,6 +57,8 @@ pub(super) struct Connector {
     pub(super) authority: String,
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     pub(super) pin: Option<Arc<Pin>>,
+    /// Whether a re-issued certificate may take over from the pinned one.
+    pub(super) follow: bool,
     pub(super) introduction: Option<Introduction>,
     pub(super) met: Met,
     pub(super) seen: Mutex<Option<Certificate>>,
@@ -110,26 +112,15 @@ impl Connector {
             // Behind the same address may be another device tomorrow, and without TLS only it can tell.
             return self.introduce(connection).await;
         };
-        let follows = self.pinned().await?.is_some_and(|pinned| pinned.certificate.spki != shown.spki);
-        if follows || !self.met.has(&shown) {
+        let is_other = self.pinned().await?.is_some_and(|pinned| pinned.certificate.spki != shown.spki);
+        let has_to_say = is_other || !self.met.has(&shown);
+        if has_to_say {
             self.introduce(connection).await?;
         }
         if let Some(pin) = &self.pin {
-            if follows {
-                tracing::warn!(
-                    device = pin.device(),
-                    sha256 = shown.fingerprint(),
-                    "the device re-issued its certificate; the new one is pinned now"
-                );
-            }
-            let certificate = shown.clone();
-            let pin_it = move |pin: &Pin| {
-                if follows {
-                    pin.take_over(&certificate);
-                }
-                pin.pin_first(&certificate)
-            };
-            let pinned = pin.apart(pin_it).await.flatten().map_err(Trouble::Certificate)?;
+            let (certificate, follow) = (shown.clone(), self.follow && has_to_say);
+            let met = pin.apart(move |pin| pin.meet(&certificate, follow)).await;
+            let pinned = met.flatten().map_err(Trouble::Certificate)?;
             if pinned.certificate.spki != shown.spki {
                 return Err(Trouble::Certificate(format!(
                     "{} shows two certificates at once ({} and {}): are there two devices at this address?",

@@ -1,5 +1,8 @@
 //! The pinned certificate of one device: `certs/<device>.pem`.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -128,11 +131,22 @@ impl Pin {
         Ok(memory.pinned.clone())
     }
 
-    /// Pins the first certificate seen. Of two that are seen at once the second is held against the first.
-    pub(super) fn pin_first(&self, certificate: &Certificate) -> Result<Pinned, String> {
+    /// What is pinned once a peer has shown this certificate, and proven its key: the first one seen, and a re-issued one
+    /// where it may `follow`. What is pinned is looked at anew, since a handshake takes as long as the peer likes: of two
+    /// that are seen at once the second is held against the first.
+    pub(super) fn meet(&self, certificate: &Certificate, follow: bool) -> Result<Pinned, String> {
         let turn = self.turn.lock();
         if let Some(pinned) = self.look(&turn)? {
-            return Ok(pinned);
+            let is_other = pinned.certificate.spki != certificate.spki;
+            if !(is_other && follow && self.may_follow(&pinned, certificate)) {
+                return Ok(pinned);
+            }
+            tracing::warn!(
+                device = self.device,
+                sha256 = certificate.fingerprint(),
+                "the device re-issued its certificate; the new one is pinned now"
+            );
+            return Ok(self.keep(&turn, certificate, Some(self.clock.now())));
         }
         tracing::info!(
             device = self.device,
@@ -145,11 +159,6 @@ impl Pin {
     /// Pins a certificate by a person's word.
     pub(super) fn set(&self, certificate: &Certificate) {
         self.keep(&self.turn.lock(), certificate, None);
-    }
-
-    /// Lets a re-issued certificate take over.
-    pub(super) fn take_over(&self, certificate: &Certificate) {
-        self.keep(&self.turn.lock(), certificate, Some(self.clock.now()));
     }
 
     /// Saves what could not be saved before.

@@ -18,13 +18,17 @@ const KEYS: &str = "[access.keys.all]\nkey = \"all-0123456789abcdefgh\"\n\
 
 /// The page's own request, as its button has a browser make it.
 fn pressed(lab: &Lab, device: &str, sha256: &str) -> Ask {
+    pressed_as(lab, device, sha256, "application/x-www-form-urlencoded")
+}
+
+fn pressed_as(lab: &Lab, device: &str, sha256: &str, kind: &str) -> Ask {
     let origin = format!("http://{}", lab.address());
     let form = format!("device={device}&sha256={}", sha256.replace(':', "%3A"));
     Ask::post("/-/trust", form)
         .with("Host", &lab.address().to_string())
         .with("Origin", &origin)
         .with("Sec-Fetch-Site", "same-origin")
-        .with("Content-Type", "application/x-www-form-urlencoded")
+        .with("Content-Type", kind)
 }
 
 /// The fingerprint that the button of this page would accept.
@@ -241,7 +245,7 @@ async fn a_form_that_is_none_of_ours_changes_nothing() {
     let own = format!("http://{}", door.lab.address());
     let ask = |form: String| {
         let ask = Ask::post("/-/trust", form).with("Host", &door.lab.address().to_string());
-        ask.with("Origin", &own)
+        ask.with("Origin", &own).with("Content-Type", "application/x-www-form-urlencoded")
     };
     for form in [
         format!("device=meter&sha256={shown}&sha256={shown}"),
@@ -253,6 +257,18 @@ async fn a_form_that_is_none_of_ours_changes_nothing() {
         assert_eq!(door.lab.send(&ask(form)).await.status, 400);
     }
     assert_eq!(door.lab.send(&ask(format!("device=nobody&sha256={shown}"))).await.fault(), "unknown_device");
+    assert_eq!(door.lab.get("/meter/twin/sample").await.fault(), "certificate_changed");
+}
+
+/// A browser reports what breaks a device's policy to whom that names, as the page that it is.
+#[tokio::test]
+async fn a_report_of_a_browsers_is_no_press_of_the_button_whatever_is_in_it() {
+    let door = changed().await;
+    let shown = offered(door.lab.get("/").await.text()).unwrap();
+    for kind in ["application/csp-report", "application/json", "text/plain", ""] {
+        let reported = pressed_as(&door.lab, "meter", &shown, kind);
+        assert_eq!(door.lab.send(&reported).await.status, 400, "{kind}");
+    }
     assert_eq!(door.lab.get("/meter/twin/sample").await.fault(), "certificate_changed");
 }
 

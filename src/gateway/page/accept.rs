@@ -12,12 +12,15 @@ use http::{StatusCode, request};
 use tokio::time::timeout;
 
 use crate::config::Fingerprint;
+use crate::fields;
 use crate::gateway::admit::{Admitted, Arrival};
 use crate::gateway::fault::{Fault, Kind, cut};
 use crate::gateway::{Device, Gateway, House, operator, refuse};
 
 /// The page from here, wherever it is shown.
 const PAGE: &str = "../";
+/// How a browser sends one (the URL standard of the WHATWG, section 5).
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
 /// Larger than any form of ours.
 const MAX_FORM: usize = 4096;
 /// So long whoever pressed the button waits for how the device is now; the page shows it later all the same.
@@ -59,6 +62,10 @@ async fn accepted(
              proxy.toml",
         ));
     }
+    // A browser that reports something for a device asks in our name too, and its report may hold anything.
+    if !is_form(head) {
+        return Err(malformed("what has come is no form: load the page again"));
+    }
     let form = timeout(house.caller_idle, to_bytes(body, MAX_FORM)).await;
     let form = form.ok().and_then(Result::ok).ok_or_else(|| malformed("no form has come whole"))?;
     let field = |wanted: &str| {
@@ -80,6 +87,14 @@ async fn accepted(
         return Err(Fault::new(Kind::CertificateChanged, detail).at(&device.name));
     }
     pin(device, sha256.to_string()).await.map_err(|fault| fault.at(&device.name))
+}
+
+/// Whether it does not say that it is something else than a form.
+fn is_form(head: &request::Parts) -> bool {
+    fields::all(&head.headers, header::CONTENT_TYPE).all(|kind| {
+        let bare = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        bare.trim_ascii().eq_ignore_ascii_case(FORM)
+    })
 }
 
 fn malformed(why: &str) -> Fault {

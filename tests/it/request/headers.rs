@@ -182,6 +182,35 @@ async fn what_may_pass_for_a_document_is_confined_too() {
     }
 }
 
+/// Opened in a tab of its own an image has an origin, and its fields have a browser ask as a page of that.
+#[tokio::test]
+async fn what_a_browser_acts_by_confines_an_image_too_and_a_stylesheet_asks_in_nobodys_name() {
+    let answered = async |fields: &str| {
+        let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\nContent-Length: 0\r\n\r\n");
+        let device = Scripted::new(move |_| Act::Answer(answer.clone().into_bytes())).await;
+        Lab::new(&device.table("meter", "")).await.get("/meter/x").await
+    };
+    for field in [
+        "Refresh: 0; url=/other/act",
+        "Link: </other/act>; rel=preload; as=image",
+        "Content-Security-Policy: style-src 'none'; report-uri /-/trust",
+        "Content-Security-Policy-Report-Only: style-src 'none'; report-uri /-/trust",
+        "Speculation-Rules: \"/meter/rules\"",
+    ] {
+        let reply = answered(&format!("Content-Type: image/png\r\n{field}")).await;
+        let policies = reply.headers.get_all("content-security-policy");
+        let is_confined = policies.iter().any(|policy| policy == "sandbox allow-scripts");
+        assert!(is_confined, "{field}: {reply:?}");
+    }
+    let usual =
+        "Content-Type: image/png\r\nServer: x\r\nETag: \"1\"\r\nCache-Control: no-cache\r\nX-Powered-By: x";
+    assert!(!answered(usual).await.headers.contains_key("content-security-policy"));
+    assert_eq!(
+        answered("Content-Type: Text/CSS; charset=utf-8").await.header("referrer-policy"),
+        "no-referrer"
+    );
+}
+
 #[tokio::test]
 async fn a_request_that_names_another_method_is_one_of_that_method_too() {
     const KEY: &str = "[access.keys.panel]\nkey = \"a-key-of-twenty-signs\"\nmethods = [\"GET\"]\n";
