@@ -11,7 +11,7 @@ use super::Malformed;
 ///
 /// Prefixes end where segments end: `/api/cmd` is not `/api/cmdline`, which `/api/cmd*` is. A path counts as
 /// matched when *any* reading of it matches that a device may have: with percent-encoding undone (twice over,
-/// too), empty segments dropped, dot segments kept or resolved, `\` taken for `/`, parameters after `;`
+/// too), empty segments dropped, dot segments kept or resolved, `\` taken for `/` or not, parameters after `;`
 /// ignored. Letter case counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern(Vec<Vec<u8>>);
@@ -28,7 +28,11 @@ impl PathPattern {
         let mut form = Cow::Borrowed(path.as_bytes());
         // A device that decodes a path again after its web server did is common enough; more often is not.
         for _ in 0..3 {
-            if self.covers(segments(&form)) || self.covers(resolved(&form).into_iter()) {
+            let between_slashes = form.split(|byte| *byte == b'/').filter(|segment| !segment.is_empty());
+            if self.covers(segments(&form))
+                || self.covers(between_slashes)
+                || self.covers(resolved(&form).into_iter())
+            {
                 return true;
             }
             let plain = decoded(&form);

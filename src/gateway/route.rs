@@ -88,7 +88,19 @@ impl Hop {
 
     /// Whether the path falls under this pattern, wherever the device's API begins.
     pub(super) fn falls_under(&self, pattern: &PathPattern) -> bool {
-        self.paths().any(|path| pattern.matches(path))
+        self.paths().chain(self.as_written()).any(|path| pattern.matches(path))
+    }
+
+    /// The same as it is written, where it can be read otherwise: to a device that takes a path apart before it decodes it,
+    /// `a%2Fb` is one segment.
+    fn as_written(&self) -> impl Iterator<Item = &str> {
+        let whole = match &self.read {
+            Read::Plain => None,
+            Read::Other { .. } => Some(self.target.path()),
+        };
+        let base = self.device.url.path();
+        let below = whole.filter(|_| !base.is_empty()).and_then(|whole| whole.get(base.len()..));
+        whole.into_iter().chain(below)
     }
 
     /// The paths that this may be to the device.

@@ -115,3 +115,15 @@ async fn what_is_never_forwarded_is_not_forwarded_in_any_spelling() {
     }
     assert_eq!(device.twin.journal().total(), 0);
 }
+
+/// To a device that takes a path apart before it decodes it, an encoded slash is a letter.
+#[tokio::test]
+async fn one_segment_is_one_however_its_slashes_are_encoded() {
+    let more = "access = \"read\"\nacts_on_get = [\"/twin/echo/*/set\"]\n";
+    let door = Door::with(more).await;
+    for segment in ["a", "a%2Fb", "a%5Cb", "a%252Fb", "a\\b", "a%252fb%2fc"] {
+        let reply = door.lab.get(&format!("/meter/twin/echo/{segment}/set")).await;
+        assert_eq!(reply.fault(), "read_only", "{segment}");
+    }
+    assert_eq!(door.passes(&Ask::get("/meter/twin/echo/a%2Fb/get")).await.target, "/twin/echo/a%2Fb/get");
+}
