@@ -1,10 +1,13 @@
 //! Sending a dressed request, and the tunnel that an upgraded connection becomes.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use http::{Request, Response};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional;
-use tokio::time::{Instant, timeout_at};
+use tokio::io::{AsyncWriteExt as _, copy, split};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::authorise;
@@ -16,6 +19,9 @@ use super::via::Via;
 use crate::clock::Clock;
 use crate::keeper::{Finding, Lease};
 use crate::upstream::{Caller, Inbound, Order, Replay, Trouble, Urgency};
+
+/// So long after one end of a tunnel has ended the other may say the rest.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// A session for this request.
 ///
@@ -114,6 +120,26 @@ pub(super) fn not_replayed(hop: &Hop) -> Fault {
     )
 }
 
+/// Copies both ways until one end has ended. What the other has not said by then is not waited for: who left can't take it,
+/// and it would hold one of few places.
+async fn join(caller: TokioIo<Upgraded>, device: TokioIo<Upgraded>) {
+    let (mut from_caller, mut to_caller) = split(caller);
+    let (mut from_device, mut to_device) = split(device);
+    // How a tunnel ends is a matter between its ends.
+    let mut up = pin!(async {
+        drop(copy(&mut from_caller, &mut to_device).await);
+        drop(to_device.shutdown().await);
+    });
+    let mut down = pin!(async {
+        drop(copy(&mut from_device, &mut to_caller).await);
+        drop(to_caller.shutdown().await);
+    });
+    tokio::select! {
+        () = &mut up => drop(timeout(LAST_WORDS, down).await),
+        () = &mut down => drop(timeout(LAST_WORDS, up).await),
+    }
+}
+
 /// Joins the two sides of an upgraded connection until one of them ends, or keyward does.
 pub(super) fn tunnel(
     caller: OnUpgrade,
@@ -124,9 +150,8 @@ pub(super) fn tunnel(
     tokio::spawn(async move {
         let joined = async {
             let (caller, device): (Upgraded, Upgraded) = tokio::try_join!(caller, device)?;
-            let outcome = copy_bidirectional(&mut TokioIo::new(caller), &mut TokioIo::new(device)).await;
-            // How a tunnel ends is a matter between its ends.
-            tracing::debug!(?outcome, "tunnel ended");
+            join(TokioIo::new(caller), TokioIo::new(device)).await;
+            tracing::debug!("tunnel ended");
             Ok::<_, hyper::Error>(())
         };
         if let Some(Err(error)) = closing.run_until_cancelled(joined).await {

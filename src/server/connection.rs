@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::accept::Entrance;
 use super::doorman::{Phase, Seat};
-use super::guarded::{Guarded, Occupied};
+use super::guarded::{Arriving, Guarded, Occupied};
 use super::watched::{Watched, Wire};
 use crate::gateway::admit::{Arrival, Peer};
 use crate::gateway::front::Front;
@@ -222,7 +222,9 @@ async fn answer(
     front: Front,
 ) -> Result<Response<Guarded>, std::convert::Infallible> {
     seat.enter(Phase::Serving);
-    seat.is_read.store(request.body().is_end_stream(), Ordering::Relaxed);
+    let is_read = request.body().is_end_stream();
+    seat.is_read.store(is_read, Ordering::Relaxed);
+    seat.is_left.store(false, Ordering::Relaxed);
     let mut seat = Occupied { seat, for_good: false };
     let knows_chunks = request.version() != Version::HTTP_10;
     if let Some(status) = malformed(&request) {
@@ -232,9 +234,16 @@ async fn answer(
         return Ok(response.map(|body| Guarded::new(Outgoing::Ours(body), seat, knows_chunks)));
     }
     // Of an empty body nothing is kept.
-    let request = request.map(|body| if body.is_end_stream() { Body::empty() } else { Body::new(body) });
-    let response = front.answer(request, &Arrival { peer, id: RequestId::new() }).await;
+    let request = request.map(|body| match is_read {
+        true => Body::empty(),
+        false => Body::new(Arriving::new(body, Arc::clone(&seat.seat))),
+    });
+    let mut response = front.answer(request, &Arrival { peer, id: RequestId::new() }).await;
     seat.for_good = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    // hyper ends a connection on which the rest of a request is still to come, but does not say so (RFC 9112 section 9.6).
+    if !seat.for_good && seat.seat.is_left.load(Ordering::Relaxed) {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     Ok(response.map(|body| Guarded::new(body, seat, knows_chunks)))
 }
 

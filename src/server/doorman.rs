@@ -67,6 +67,8 @@ pub(super) struct Seat {
     pub(super) torn: AtomicBool,
     /// Whether nothing of the last request can still be on its way: it had no body.
     pub(super) is_read: AtomicBool,
+    /// Whether nobody will read the rest of its body.
+    pub(super) is_left: AtomicBool,
     /// Whether something of an answer waits for its caller to read.
     pub(super) is_stalled: AtomicBool,
 }
@@ -113,6 +115,7 @@ impl Doorman {
             leave: self.gone.child_token(),
             torn: AtomicBool::new(false),
             is_read: AtomicBool::new(false),
+            is_left: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
         });
         state.seats.insert(seat.number, Arc::downgrade(&seat));
@@ -137,7 +140,8 @@ impl Doorman {
         }
         let waiting = seats.iter().filter_map(|seat| {
             let stage = seat.stage();
-            (stage.phase != Phase::Serving).then_some((stage.waiting_since, seat))
+            // What is left of its answer would be lost, and over HTTP/1.0 nobody could tell.
+            (!seat.is_served()).then_some((stage.waiting_since, seat))
         });
         if let Some((_, slowest)) = waiting.min_by_key(|(since, _)| *since) {
             slowest.leave.cancel();

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use axum::BoxError;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
 
 use super::doorman::{Phase, Seat};
 use crate::gateway::Outgoing;
@@ -24,6 +25,50 @@ impl Drop for Occupied {
         if !self.for_good {
             self.seat.enter(Phase::Waiting);
         }
+    }
+}
+
+/// A request's body, which says when it is let go of before it has come to its end.
+pub(super) struct Arriving {
+    body: Incoming,
+    seat: Arc<Seat>,
+    has_ended: bool,
+}
+
+impl Arriving {
+    pub(super) fn new(body: Incoming, seat: Arc<Seat>) -> Self {
+        Self { body, seat, has_ended: false }
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.seat.is_left.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl http_body::Body for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        let is_last = frame.as_ref().is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers));
+        self.has_ended |= is_last || self.body.is_end_stream();
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -122,6 +122,8 @@ impl Watched {
         if written.is_ready() {
             if self.stall.take().is_some() {
                 self.seat.is_stalled.store(false, Ordering::Relaxed);
+                // The deadline of the next request was put off for this.
+                context.waker().wake_by_ref();
             }
             return written;
         }

@@ -496,3 +496,18 @@ async fn only_a_websocket_of_http_1_1_is_an_upgrade() {
         assert_eq!(bench.device.heard().pop().unwrap().values("upgrade"), asked_for, "{what}");
     }
 }
+
+/// Whoever is answered before it has sent all is told that this connection takes no other request.
+#[tokio::test]
+async fn an_answer_that_leaves_a_body_unread_says_that_the_connection_ends() {
+    let device = Scripted::new(|_| Act::Answer(FINE.to_vec())).await;
+    let lab = Lab::new(&device.table("meter", "access = \"read\"\nacts_on_get = []\n")).await;
+    for path in ["/meter/x", "/nobody/x", "/healthz"] {
+        let mut line = Line::to(lab.address()).await;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n");
+        line.write(head).await;
+        let reply = line.reply(&Method::POST).await.unwrap();
+        assert!(reply.status.as_u16() >= 400, "{path}: {reply:?}");
+        assert_eq!(reply.header("connection"), "close", "{path}");
+    }
+}
