@@ -1,12 +1,15 @@
 //! Connections that become another protocol's.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Method;
 use keyward::twin::noise;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::support::{Ask, Door, Line, until};
+use crate::support::{Ask, Door, Lab, Line, until};
 
 /// The handshake of RFC 6455 section 1.3, with its answer.
 const HANDSHAKE: [(&str, &str); 4] = [
@@ -77,6 +80,44 @@ async fn a_tunnel_ends_on_both_sides_when_one_leaves() {
     door.device.leave().await;
     // How it ends is the device's doing; that it ends is ours.
     assert!(timeout(Duration::from_secs(5), line.rest()).await.is_ok());
+}
+
+/// A device that changes the protocol, and then neither says nor ends anything.
+async fn mute() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            while stream.read_u8().await.is_ok_and(|byte| byte != b'\n') {}
+            let head =
+                "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+            stream.write_all(head.as_bytes()).await.unwrap();
+            held.push(stream);
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_a_tunnel_gives_its_place_back_whatever_the_device_does() {
+    let device =
+        format!("[devices.m]\nvendor = \"open\"\nurl = \"http://{}\"\nmax_streams = 1\n", mute().await);
+    let lab = Lab::new(&device).await;
+    for _ in 0..3 {
+        let mut line = lab.connect().await;
+        let opened = async {
+            loop {
+                line.begin(&Ask::get("/m/x").with_all(&HANDSHAKE)).await;
+                match line.head(&Method::GET).await.unwrap().status.as_u16() {
+                    101 => return,
+                    // Whoever left is still being given a moment.
+                    _ => line = lab.connect().await,
+                }
+            }
+        };
+        timeout(Duration::from_secs(5), opened).await.expect("a place");
+    }
 }
 
 #[tokio::test]
