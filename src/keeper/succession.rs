@@ -54,9 +54,10 @@ impl Keeper {
     }
 
     /// Takes over what `former` has found out since this keeper began, once. Reads files.
-    fn learn_from(&self, former: &Self) -> bool {
-        let is_news = |known: News| news(&former.state.lock()) != known;
-        let heard = self.state.lock().former.take().is_some_and(|former| is_news(former.known));
+    fn learn_from(&self, former: &Arc<Self>) -> bool {
+        let is_former = |known: &mut Former| known.keeper.ptr_eq(&Arc::downgrade(former));
+        let known = self.state.lock().former.take_if(is_former);
+        let heard = known.is_some_and(|known| news(&former.state.lock()) != known.known);
         if heard {
             let mut record = former.record();
             let refused = self.state.lock().refused.clone();

@@ -239,7 +239,10 @@ async fn answer(
         false => Body::new(Arriving::new(body, Arc::clone(&seat.seat))),
     });
     let mut response = front.answer(request, &Arrival { peer, id: RequestId::new() }).await;
-    seat.for_good = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        seat.for_good = true;
+        seat.seat.is_tunnel.store(true, Ordering::Relaxed);
+    }
     // hyper ends a connection on which the rest of a request is still to come, but does not say so (RFC 9112 section 9.6).
     if !seat.for_good && seat.seat.is_left.load(Ordering::Relaxed) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -67,6 +67,8 @@ pub(super) struct Seat {
     pub(super) torn: AtomicBool,
     /// Whether nothing of the last request can still be on its way: it had no body.
     pub(super) is_read: AtomicBool,
+    /// Whether it speaks another protocol by now.
+    pub(super) is_tunnel: AtomicBool,
     /// Whether nobody will read the rest of its body.
     pub(super) is_left: AtomicBool,
     /// Whether something of an answer waits for its caller to read.
@@ -115,6 +117,7 @@ impl Doorman {
             leave: self.gone.child_token(),
             torn: AtomicBool::new(false),
             is_read: AtomicBool::new(false),
+            is_tunnel: AtomicBool::new(false),
             is_left: AtomicBool::new(false),
             is_stalled: AtomicBool::new(false),
         });
@@ -172,6 +175,13 @@ impl Seat {
         let Stage { phase, since, .. } = self.stage();
         let is_over = self.is_read.load(Ordering::Relaxed) && !self.is_stalled.load(Ordering::Relaxed);
         (phase == Phase::Waiting && is_over).then_some(since)
+    }
+
+    /// Whether a request is being answered of which nothing is to come any more, nor anything else by another protocol.
+    pub(super) fn is_all_read(&self) -> bool {
+        self.is_read.load(Ordering::Relaxed)
+            && self.stage().phase == Phase::Serving
+            && !self.is_tunnel.load(Ordering::Relaxed)
     }
 
     /// Whether a request is being answered, or its answer is still on its way.

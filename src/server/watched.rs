@@ -5,6 +5,7 @@ mod tests;
 
 use std::future::Future;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -23,6 +24,12 @@ use super::doorman::{Phase, Seat, Stage};
 
 /// RFC 9110 section 15.5.9.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// How the head of a request ends (RFC 9112 section 2.1).
+const END: &[u8] = b"\r\n\r\n";
+
+/// So much of what follows a request is read before that is answered.
+const MOST_AHEAD: usize = 16 * 1024;
 
 /// What a connection goes over, TLS or not. It is one type, so that what is above it is compiled once.
 pub(super) type Wire = Either<TcpStream, Box<TlsStream<TcpStream>>>;
@@ -70,6 +77,36 @@ impl Watched {
         let length = self.ahead.len().min(buffer.remaining());
         buffer.put_slice(&self.ahead.split_to(length));
         Poll::Ready(Ok(()))
+    }
+
+    /// hyper gets no more than a request at a time, where that can be told for certain: with a part of the next in its hands
+    /// it looks for nothing, not even for the end of the connection.
+    fn keep_next(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        // Nearly all are one head, and whole.
+        if read.ends_with(END) && !read.ends_with(b"\r\n\r\n\r\n") || !read.starts_with(b"GET ") {
+            return;
+        }
+        let Some(end) = read.windows(END.len()).position(|bytes| bytes == END) else { return };
+        let end = end + END.len();
+        let next = Bytes::copy_from_slice(read.get(end..).unwrap_or_default());
+        buffer.set_filled(before + end);
+        self.put_back(next);
+    }
+
+    /// While a request is answered of which nothing is to come, what comes is for later; all that counts is whether the caller
+    /// is still there.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut room = [MaybeUninit::uninit(); 256];
+        while self.ahead.len() < MOST_AHEAD {
+            let mut buffer = ReadBuf::uninit(&mut room);
+            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
+            if buffer.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+            self.ahead = [&self.ahead, buffer.filled()].concat().into();
+        }
+        Poll::Pending
     }
 
     /// Whether the caller has taken too long to send a head.
@@ -167,13 +204,20 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let before = buffer.filled().len();
-        if let Poll::Ready(read) = this.poll_stream(context, buffer) {
-            if buffer.filled().len() > before && this.seat.stage().phase == Phase::Waiting {
-                this.seat.enter(Phase::Head);
-                this.requests += 1;
+        if this.seat.is_all_read() {
+            if let Poll::Ready(ended) = this.poll_end(context) {
+                return Poll::Ready(ended);
             }
-            return Poll::Ready(read);
+        } else {
+            let before = buffer.filled().len();
+            if let Poll::Ready(read) = this.poll_stream(context, buffer) {
+                if buffer.filled().len() > before && this.seat.stage().phase == Phase::Waiting {
+                    this.seat.enter(Phase::Head);
+                    this.requests += 1;
+                    this.keep_next(buffer, before);
+                }
+                return Poll::Ready(read);
+            }
         }
         ready!(this.poll_alarm(context));
         if this.seat.stage().phase == Phase::Head {

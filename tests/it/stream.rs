@@ -253,6 +253,25 @@ async fn callers_who_leave_leave_nothing_behind() {
     assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
 }
 
+/// Some send an empty line behind a request, or a part of the next.
+#[tokio::test]
+async fn callers_who_have_said_more_are_seen_to_leave_too() {
+    let door = Door::with("max_connections = 1\n").await;
+    for (nth, more) in ["\r\n", "GET", "GET /meter/x HTTP/1.1\r\nHost: loc"].into_iter().enumerate() {
+        for (turn, apart) in [false, true].into_iter().enumerate() {
+            let mut line = door.lab.connect().await;
+            let head = "GET /meter/twin/slow?ms=3600000 HTTP/1.1\r\nHost: localhost\r\n\r\n";
+            line.write(if apart { head.to_owned() } else { format!("{head}{more}") }).await;
+            door.device.twin.journal().reaches(2 * nth + turn + 1).await;
+            if apart {
+                line.write(more).await;
+            }
+            drop(line);
+            door.device.served().settles(0).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn callers_who_leave_the_queue_leave_their_place() {
     let door = Door::with("max_connections = 1\nmax_waiting = 1\n").await;

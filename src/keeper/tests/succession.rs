@@ -103,3 +103,16 @@ async fn what_the_device_has_refused_does_not_come_back() {
     heir.expire(&heir.lease().await.unwrap());
     assert_eq!(stamp(&heir.lease().await.unwrap()), "login 2");
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_had_the_device_before_the_one_before_has_nothing_more_to_say() {
+    let (make, house) = (Make::new(Some(HOUR)), House::new());
+    let first = house.keeper(&make);
+    first.lease().await.unwrap();
+    let second = house.heir(&make, &first);
+    second.expire(&second.lease().await.unwrap());
+    second.lease().await.unwrap();
+    let third = house.heir(&make, &second);
+    first.retire(Some(&third)).await;
+    assert_eq!(stamp(&third.lease().await.unwrap()), "login 2");
+}
