@@ -209,14 +209,7 @@ impl Gateway {
                 Some(lease) => lease,
                 None => forward::lease(hop, call.deadline).await?,
             };
-            let sent = forward::send(
-                &call.trip,
-                &call.body,
-                &lease,
-                (call.deadline, call.caller),
-                (&self.via, self.clock),
-            )
-            .await;
+            let sent = forward::send(call, &lease, &self.via, self.clock).await;
             // What the device handed out for this request outlives it.
             let sent = sent.inspect_err(|_| device.keeper.share(&lease))?;
             let Some(response) = sent else { continue };
