@@ -168,11 +168,13 @@ async fn a_credential_that_another_address_refused_rests_on_and_that_is_said() {
         let mut bench = Bench::of(twin).await;
         is_refused(&bench).await;
         let (stanza, tried) = (bench.device.table("it", ""), attempts(&bench));
+        // What a cloud refuses has nothing to do with where the device is.
+        let by_address = usize::from(!stanza.contains("enphase"));
         bench.lab.reconfigure(&stanza.replace("127.0.0.1", "localhost")).await;
         for end in [None, Some(End::Stopped), Some(End::Killed)] {
             let problem = bench.read().await.problem();
             let told = problem.detail.matches("the address that `url` named before").count();
-            assert_eq!((problem.fault.as_str(), told), ("login_refused", 1), "{}", problem.detail);
+            assert_eq!((problem.fault.as_str(), told), ("login_refused", by_address), "{}", problem.detail);
             if let Some(end) = end {
                 bench.lab.restart(end).await;
             }
