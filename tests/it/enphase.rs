@@ -157,6 +157,24 @@ async fn a_restart_without_internet_serves_at_once_and_asks_no_cloud() {
     assert_eq!(home.lab.listed("solar").await["state"], "ok");
 }
 
+/// It is one for a serial number, whoever asked for it and wherever that is.
+#[tokio::test]
+async fn another_address_or_owners_name_throws_no_token_away() {
+    let mut home = Home::usual().await;
+    home.reads().await;
+    let table = home.device.table("solar", "timeout = \"2s\"\n");
+    home.cut_off().await;
+    let moved = table.replace("127.0.0.1", "localhost");
+    let line = table.lines().find(|line| line.starts_with("username")).unwrap();
+    let renamed = moved.replace(line, "username = \"somebody@example.org\"");
+    for text in [&moved, &renamed, &moved] {
+        home.lab.reconfigure(text).await;
+        home.reads().await;
+    }
+    home.lab.restart(End::Stopped).await;
+    home.reads().await;
+}
+
 #[tokio::test]
 async fn a_token_near_its_end_serves_on_while_the_cloud_is_down() {
     let lifetime = Some(Duration::from_secs(365 * DAY));
