@@ -1,7 +1,6 @@
 //! From a configuration to a house of devices.
 
 use std::fs::{File, TryLockError};
-use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,7 +71,7 @@ impl Builder {
             store: Arc::new(Store::new(Arc::clone(&state))),
             state,
             certs,
-            hostname: hostname().unwrap_or_default(),
+            hostname: hostname(),
             file: std::path::absolute(&config.file).unwrap_or_else(|_| config.file.clone()),
             fixed: Fixed::of(config),
         }
@@ -287,6 +286,8 @@ fn files(config: &Config<Driver>) -> Vec<PathBuf> {
     secrets.chain(certificates.flatten()).collect()
 }
 
-fn hostname() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_lowercase())
+/// What this machine calls itself. It is asked of the kernel: a service may be kept from the file in /proc that says the
+/// same.
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().to_lowercase()
 }

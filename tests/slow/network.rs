@@ -215,10 +215,12 @@ async fn a_device_is_found_again_when_its_name_leads_elsewhere() {
     until(|| asked() == ("200".to_owned(), "here".to_owned())).await;
 }
 
-/// A name with a dot in it might lead here by anybody's will, but for the machine's own.
+/// A name with a dot in it might lead here by anybody's will, but for the machine's own. The packaged service sees no
+/// more of /proc than processes.
 #[tokio::test]
 async fn the_machines_own_name_is_answered_to() {
-    const RENAMED: &str = "exec unshare --uts sh -c 'echo Box.Kw.Example >/proc/sys/kernel/hostname; exec \"$0\" \"$@\"' \"$0\" \"$@\"";
+    const RENAMED: &str = "exec unshare --uts --mount sh -c 'echo Box.Kw.Example >/proc/sys/kernel/hostname; \
+                           mount -t tmpfs none /proc/sys; exec \"$0\" \"$@\"' \"$0\" \"$@\"";
     let process = Process::new(DEVICE).after(RENAMED);
     let server = process.start(&["run"]);
     let address = server.address().await;
