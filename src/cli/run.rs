@@ -1,10 +1,12 @@
 //! `keyward run`.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use futures_util::FutureExt;
 use listenfd::ListenFd;
@@ -35,10 +37,11 @@ pub(super) async fn run(
     };
     let log = Log::begin(&log_of, &environment);
     // Before anybody can know that it runs: a signal without a handler would end it.
-    let mut stop = pin!(stopped(|| {}).map_err(anyhow::Error::from)?);
+    let mut stop = pin!(stopped(&ENDS, || {}).map_err(anyhow::Error::from)?);
+    let mut hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
     let config = match config {
         Some(config) => config,
-        None => match welcome::welcome(&environment, &handed, &mut watch, &mut stop).await? {
+        None => match welcome::welcome(&environment, &handed, &mut watch, &mut hangup, &mut stop).await? {
             Some(config) => config,
             None => {
                 log.end().await;
@@ -50,7 +53,6 @@ pub(super) async fn run(
         tracing::warn!("[log] takes effect at the next start");
     }
     let file = config.file.clone();
-    let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
     let server = match Server::bind(config, Clock::system(), handed).await {
         Ok(server) => server,
         Err(error) => {
@@ -110,14 +112,19 @@ fn introduce(server: &Server) {
     }
 }
 
-/// Completes at the first signal to stop; a second one ends the process at once, after `last_act`.
-pub(super) fn stopped(last_act: impl FnOnce() + Send + 'static) -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+/// The signals that end a command.
+pub(super) const ENDS: [SignalKind; 2] = [SignalKind::terminate(), SignalKind::interrupt()];
+
+/// Completes at the first of these signals; a second one ends the process at once, after `last_act`.
+pub(super) fn stopped<F: FnOnce() + Send + 'static>(
+    kinds: &[SignalKind],
+    last_act: F,
+) -> io::Result<impl Future<Output = ()> + use<F>> {
+    let mut signals = kinds.iter().map(|kind| signal(*kind)).collect::<io::Result<Vec<_>>>()?;
     Ok(async move {
-        first(&mut terminate, &mut interrupt).await;
+        first(&mut signals).await;
         tokio::spawn(async move {
-            first(&mut terminate, &mut interrupt).await;
+            first(&mut signals).await;
             last_act();
             // Nothing is lost: what is saved is saved whole or not at all.
             std::process::exit(1);
@@ -125,11 +132,12 @@ pub(super) fn stopped(last_act: impl FnOnce() + Send + 'static) -> io::Result<im
     })
 }
 
-async fn first(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+async fn first(signals: &mut [Signal]) {
+    poll_fn(|context| match signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
 }
 
 /// Takes over the file whenever it or a file of secrets changes, and at SIGHUP.

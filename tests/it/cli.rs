@@ -75,6 +75,16 @@ async fn the_demo_prints_what_to_try_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn the_demo_ends_in_order_when_its_terminal_is_closed() {
+    let process = Process::new("");
+    let demo = process.start(&["demo", "--listen", "127.0.0.1:0"]);
+    demo.prints("Ctrl-C").await;
+    demo.signal("HUP").await;
+    assert_eq!(demo.ends().await.code, Some(0));
+    assert_eq!(std::fs::read_dir(process.path("tmp")).unwrap().count(), 0);
+}
+
+#[tokio::test]
 async fn a_device_without_tls_has_nothing_to_trust() {
     let process = Process::new("[devices.meter]\nvendor = \"open\"\nurl = \"http://127.0.0.1:9\"\n");
     let ended = process.carry_out(&["trust", "meter"]).await;
