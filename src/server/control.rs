@@ -85,11 +85,14 @@ async fn answer(stream: UnixStream, server: &Reloader) -> io::Result<()> {
 pub async fn ask(state: &Path, instruction: &Instruction) -> io::Result<Option<Outcome>> {
     let stream = match UnixStream::connect(socket(state)).await {
         Ok(stream) => stream,
-        // Where the folder belongs there may be a file.
+        // Where the folder belongs there may be a file, and a path may be too long for a socket: nobody listens there.
         Err(error)
             if matches!(
                 error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::ConnectionRefused
+                io::ErrorKind::NotFound
+                    | io::ErrorKind::NotADirectory
+                    | io::ErrorKind::ConnectionRefused
+                    | io::ErrorKind::InvalidInput
             ) =>
         {
             return Ok(None);

@@ -63,6 +63,14 @@ async fn a_check_beside_a_running_server_uses_its_sessions() {
 }
 
 #[tokio::test]
+async fn a_state_folder_whose_path_is_too_long_for_a_socket_is_no_running_servers() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    let process = Process::new(&format!("state = {:?}\n{}", "s".repeat(120), device.table("meter", "")));
+    let ended = process.carry_out(&["check"]).await;
+    assert!(ended.code == Some(0) && ended.out.contains("pinned"), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_missing_secret_is_told_with_its_line_and_exit_2() {
     for command in [&["check"][..], &["check", "--offline"], &["run"]] {
         let ended = Process::new(SECRETLESS).carry_out(command).await;
