@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
-use futures_util::FutureExt;
 use listenfd::ListenFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::log::Log;
 use super::{Exit, neighbour, read, service, welcome};
@@ -21,6 +22,9 @@ use crate::disk::plain;
 use crate::server::reload::{Reloader, Watch};
 use crate::server::{Server, warnings};
 use crate::vendor::Registry;
+
+/// A task that is called off ends so soon.
+const MOMENT: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(
     named: Option<PathBuf>,
@@ -65,12 +69,16 @@ pub(super) async fn run(
     let reloading = tokio::spawn(reload(file, environment, hangup, watch, Arc::clone(&reloader)));
     let alive = service::watchdog().map(tokio::spawn);
     service::ready(&reloader.gateway.house.load());
-    let stop = stop.inspect(|()| {
+    let stop = async {
+        stop.await;
+        // What is changed now is for the next start, and a service manager would take us for one that serves again. Who
+        // waits for a disk is not waited for.
+        reloading.abort();
+        drop(timeout(MOMENT, reloading).await);
         tracing::info!("stopping");
         service::stopping();
-    });
+    };
     server.run(stop).await;
-    reloading.abort();
     alive.inspect(JoinHandle::abort);
     log.end().await;
     Ok(())
@@ -207,10 +215,6 @@ impl Watching {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-
     use super::*;
 
     #[tokio::test]
