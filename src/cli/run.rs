@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, block_in_place};
 use tokio::time::timeout;
 
 use super::log::Log;
@@ -157,8 +157,7 @@ async fn reload(
     reloader: Arc<Reloader>,
 ) {
     loop {
-        let named = reloader.gateway.house.load().files.clone();
-        watch.cover(std::iter::once(file.clone()).chain(named));
+        watch.cover_all(&file, &reloader);
         if let Some(error) = &watch.trouble {
             tracing::warn!(error, "not every file is watched; send SIGHUP after a change");
         }
@@ -166,6 +165,8 @@ async fn reload(
             _ = hangup.recv() => {}
             () = watch.changed() => {}
         }
+        // A folder in the place of a former one is watched before anything in it is read.
+        watch.cover_all(&file, &reloader);
         let (file, environment) = (file.clone(), environment.clone());
         service::reloading();
         reloader
@@ -205,6 +206,12 @@ impl Watching {
         }
     }
 
+    /// Watches the configuration that is read again and again, and the files that it names. A disk may take its time.
+    fn cover_all(&mut self, file: &Path, reloader: &Reloader) {
+        let named = reloader.gateway.house.load().files.clone();
+        block_in_place(|| self.cover(std::iter::once(file.to_owned()).chain(named)));
+    }
+
     async fn changed(&self) {
         match &self.watch {
             Some(watch) => watch.changed().await,
@@ -224,6 +231,25 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let mut watch = Watching::new();
         watch.cover_and_read(&file, |file| std::fs::write(file, "listen = \"127.0.0.1:0\"\n").unwrap());
+        timeout(Duration::from_secs(20), watch.changed()).await.expect("a change");
+    }
+
+    #[tokio::test]
+    async fn that_a_file_is_not_watched_is_told_for_as_long_as_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sub/proxy.toml");
+        let mut watch = Watching::new();
+        for _ in 0..2 {
+            watch.cover_and_read(&file, |_| ());
+            assert!(
+                watch.trouble.as_ref().is_some_and(|trouble| trouble.contains("sub")),
+                "{:?}",
+                watch.trouble
+            );
+        }
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        watch.cover_and_read(&file, |file| std::fs::write(file, "").unwrap());
+        assert_eq!(watch.trouble, None);
         timeout(Duration::from_secs(20), watch.changed()).await.expect("a change");
     }
 }
