@@ -10,6 +10,7 @@ pub mod control;
 mod descriptors;
 mod doorman;
 pub mod doors;
+mod files;
 mod folders;
 mod guarded;
 pub mod operate;
