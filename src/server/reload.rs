@@ -57,6 +57,9 @@ impl Reloader {
                 look_again(Arc::clone(&house)).await;
                 for gone in &former.devices {
                     if !house.devices.iter().any(|kept| Arc::ptr_eq(kept, gone)) {
+                        if let Some(heir) = heir(&house, gone) {
+                            heir.figures.succeed(&gone.figures);
+                        }
                         gone.keeper.step_down();
                         tokio::spawn(retire(Arc::clone(gone), Arc::clone(&self.gateway)));
                     }
@@ -101,6 +104,11 @@ async fn look_again(house: Arc<House>) {
     drop(looked.await);
 }
 
+/// What has the name of a device now.
+fn heir<'a>(house: &'a House, gone: &Device) -> Option<&'a Arc<Device>> {
+    house.devices.iter().find(|heir| heir.name == gone.name)
+}
+
 /// Ends what a device leaves behind that is configured otherwise now, or no longer, after the last request to it.
 async fn retire(device: Arc<Device>, gateway: Arc<Gateway>) {
     let mut looks = interval(LEFT);
@@ -108,9 +116,11 @@ async fn retire(device: Arc<Device>, gateway: Arc<Gateway>) {
         looks.tick().await;
     }
     let house = gateway.house.load_full();
-    let heir = house.devices.iter().find(|heir| heir.name == device.name);
-    if heir.is_none() {
-        gateway.metrics.forget(&device.name);
+    let heir = heir(&house, &device);
+    match heir {
+        // Until just now the former one said how it is.
+        Some(heir) => heir.figures.succeed(&device.figures),
+        None => gateway.metrics.forget(&device.name),
     }
     device.keeper.retire(heir.map(|heir| &heir.keeper)).await;
 }
