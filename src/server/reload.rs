@@ -90,7 +90,7 @@ impl Reloader {
         });
         let made = made.await.unwrap_or_else(|_| Err("an error of keyward's own; see the log".to_owned()));
         let (house, wanted, tls) = made?;
-        let plan = self.doors.plan(&wanted, tls, Vec::new()).await.map_err(|error| error.to_string())?;
+        let plan = self.doors.plan(&wanted, tls).await.map_err(|error| error.to_string())?;
         Ok((house, plan))
     }
 }
