@@ -152,7 +152,10 @@ pub fn main() -> ExitCode {
         Command::Trust(arguments) => in_runtime(trust::trust(arguments, environment)),
         Command::Health(ConfigArgument { config }) => in_runtime(health::health(config, environment)),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "keyward", &mut std::io::stdout());
+            // The library would end in a panic where nobody reads any more.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "keyward", &mut script);
+            say(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
         Command::Man { command } => man::man(command.as_deref()),

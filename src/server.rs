@@ -10,6 +10,7 @@ pub mod control;
 mod descriptors;
 mod doorman;
 pub mod doors;
+mod files;
 mod folders;
 mod guarded;
 pub mod operate;
@@ -152,9 +153,9 @@ impl Server {
             gone: gone.clone(),
             connections: TaskTracker::new(),
         });
-        let doors = Doors::new(Arc::clone(&hall), certificate);
+        let doors = Doors::new(Arc::clone(&hall), certificate, handed);
         let tls = doors.settings(&wanted).map_err(StartError::Configuration)?;
-        doors.open(doors.plan(&wanted, tls, handed).await?);
+        doors.open(doors.plan(&wanted, tls).await?);
         metrics.reloaded(true, clock.now());
         let reloader = Arc::new(Reloader { builder, gateway, doors });
         Ok(Self { reloader, hall, _gone: gone.drop_guard(), _lock: lock })

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, anyhow};
+use tokio::signal::unix::SignalKind;
 
 use super::given::flag;
 use super::log::Log;
@@ -23,7 +24,11 @@ pub(super) async fn demo(listen: Option<Address>, environment: Environment) -> R
     let log = Log::begin(&log, &environment);
     let folder = private_folder("keyward-demo-").map_err(anyhow::Error::from)?;
     let path = folder.path().to_owned();
-    let stop = run::stopped(move || drop(std::fs::remove_dir_all(path))).map_err(anyhow::Error::from)?;
+    // It has nothing to read again, and a terminal that is closed is no reason to leave its folder behind.
+    let [terminate, interrupt] = run::ENDS;
+    let ends = [terminate, interrupt, SignalKind::hangup()];
+    let stop =
+        run::stopped(&ends, move || drop(std::fs::remove_dir_all(path))).map_err(anyhow::Error::from)?;
     let Simulated { devices, tries, practice } = devices().await?;
     let text: String = devices.iter().map(|(stanza, _)| stanza.as_str()).collect();
     let configure = |listen: &Address| -> Result<Config<Driver>, Exit> {

@@ -31,22 +31,24 @@ pub(super) async fn health(named: Option<PathBuf>, environment: Environment) -> 
     let found = config::find(named.as_deref(), &environment).ok().flatten();
     let file = found.unwrap_or_else(|| place_of_new(named.as_deref(), &environment));
     let asked = timeout(PATIENCE, async {
-        let reads_it = |read: &str| is_same_file(Path::new(read), &file);
-        let address = match (control::ask(&state, &Instruction::Listening).await, unusable) {
-            // What became of the file of a server that runs says nothing of that.
-            (Ok(Some(Outcome::Listening { address, file })), unusable)
-                if unusable.is_none() || reads_it(&file) =>
-            {
-                address.parse().unwrap_or(listen)
+        let running = match control::ask(&state, &Instruction::Listening).await {
+            Ok(Some(Outcome::Listening { address, file: read })) => {
+                // What became of the file of a server that runs says nothing of that.
+                let is_asked_for = unusable.is_none() || is_same_file(Path::new(&read), &file);
+                is_asked_for.then(|| address.parse().ok()).flatten()
             }
-            // Whoever is at the usual address may be anyone's. Where the environment says which it is, and nobody which file,
-            // a spoilt one is nothing that a container would be well without.
-            (_, Some(why)) if named.is_some() || environment.listen().is_none() => {
-                return Err(Exit::Usage(why));
-            }
-            // Where the state folder can't be written there is no socket to ask at.
-            _ => listen,
+            _ => None,
         };
+        // Whoever is at the usual address may be anyone's. Where the environment says which it is, and nobody which
+        // file, a spoilt one is nothing that a container would be well without.
+        if running.is_none()
+            && (named.is_some() || environment.listen().is_none())
+            && let Some(why) = unusable
+        {
+            return Err(Exit::Usage(why));
+        }
+        // Where the state folder can't be written there is no socket to ask at.
+        let address = running.unwrap_or(listen);
         Ok(ask(&address).await.with_context(|| format!("keyward at {address} does not serve"))?)
     });
     let told =

@@ -1,15 +1,18 @@
 //! `keyward run`.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
-use futures_util::FutureExt;
 use listenfd::ListenFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, block_in_place};
+use tokio::time::timeout;
 
 use super::log::Log;
 use super::{Exit, neighbour, read, service, welcome};
@@ -19,6 +22,9 @@ use crate::disk::plain;
 use crate::server::reload::{Reloader, Watch};
 use crate::server::{Server, warnings};
 use crate::vendor::Registry;
+
+/// A task that is called off ends so soon.
+const MOMENT: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(
     named: Option<PathBuf>,
@@ -35,10 +41,11 @@ pub(super) async fn run(
     };
     let log = Log::begin(&log_of, &environment);
     // Before anybody can know that it runs: a signal without a handler would end it.
-    let mut stop = pin!(stopped(|| {}).map_err(anyhow::Error::from)?);
+    let mut stop = pin!(stopped(&ENDS, || {}).map_err(anyhow::Error::from)?);
+    let mut hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
     let config = match config {
         Some(config) => config,
-        None => match welcome::welcome(&environment, &handed, &mut watch, &mut stop).await? {
+        None => match welcome::welcome(&environment, &handed, &mut watch, &mut hangup, &mut stop).await? {
             Some(config) => config,
             None => {
                 log.end().await;
@@ -50,7 +57,6 @@ pub(super) async fn run(
         tracing::warn!("[log] takes effect at the next start");
     }
     let file = config.file.clone();
-    let hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
     let server = match Server::bind(config, Clock::system(), handed).await {
         Ok(server) => server,
         Err(error) => {
@@ -63,12 +69,16 @@ pub(super) async fn run(
     let reloading = tokio::spawn(reload(file, environment, hangup, watch, Arc::clone(&reloader)));
     let alive = service::watchdog().map(tokio::spawn);
     service::ready(&reloader.gateway.house.load());
-    let stop = stop.inspect(|()| {
+    let stop = async {
+        stop.await;
+        // What is changed now is for the next start, and a service manager would take us for one that serves again. Who
+        // waits for a disk is not waited for.
+        reloading.abort();
+        drop(timeout(MOMENT, reloading).await);
         tracing::info!("stopping");
         service::stopping();
-    });
+    };
     server.run(stop).await;
-    reloading.abort();
     alive.inspect(JoinHandle::abort);
     log.end().await;
     Ok(())
@@ -110,14 +120,19 @@ fn introduce(server: &Server) {
     }
 }
 
-/// Completes at the first signal to stop; a second one ends the process at once, after `last_act`.
-pub(super) fn stopped(last_act: impl FnOnce() + Send + 'static) -> io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+/// The signals that end a command.
+pub(super) const ENDS: [SignalKind; 2] = [SignalKind::terminate(), SignalKind::interrupt()];
+
+/// Completes at the first of these signals; a second one ends the process at once, after `last_act`.
+pub(super) fn stopped<F: FnOnce() + Send + 'static>(
+    kinds: &[SignalKind],
+    last_act: F,
+) -> io::Result<impl Future<Output = ()> + use<F>> {
+    let mut signals = kinds.iter().map(|kind| signal(*kind)).collect::<io::Result<Vec<_>>>()?;
     Ok(async move {
-        first(&mut terminate, &mut interrupt).await;
+        first(&mut signals).await;
         tokio::spawn(async move {
-            first(&mut terminate, &mut interrupt).await;
+            first(&mut signals).await;
             last_act();
             // Nothing is lost: what is saved is saved whole or not at all.
             std::process::exit(1);
@@ -125,11 +140,12 @@ pub(super) fn stopped(last_act: impl FnOnce() + Send + 'static) -> io::Result<im
     })
 }
 
-async fn first(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+async fn first(signals: &mut [Signal]) {
+    poll_fn(|context| match signals.iter_mut().any(|signal| signal.poll_recv(context).is_ready()) {
+        true => Poll::Ready(()),
+        false => Poll::Pending,
+    })
+    .await;
 }
 
 /// Takes over the file whenever it or a file of secrets changes, and at SIGHUP.
@@ -141,8 +157,7 @@ async fn reload(
     reloader: Arc<Reloader>,
 ) {
     loop {
-        let named = reloader.gateway.house.load().files.clone();
-        watch.cover(std::iter::once(file.clone()).chain(named));
+        watch.cover_all(&file, &reloader);
         if let Some(error) = &watch.trouble {
             tracing::warn!(error, "not every file is watched; send SIGHUP after a change");
         }
@@ -150,6 +165,8 @@ async fn reload(
             _ = hangup.recv() => {}
             () = watch.changed() => {}
         }
+        // A folder in the place of a former one is watched before anything in it is read.
+        watch.cover_all(&file, &reloader);
         let (file, environment) = (file.clone(), environment.clone());
         service::reloading();
         reloader
@@ -189,6 +206,12 @@ impl Watching {
         }
     }
 
+    /// Watches the configuration that is read again and again, and the files that it names. A disk may take its time.
+    fn cover_all(&mut self, file: &Path, reloader: &Reloader) {
+        let named = reloader.gateway.house.load().files.clone();
+        block_in_place(|| self.cover(std::iter::once(file.to_owned()).chain(named)));
+    }
+
     async fn changed(&self) {
         match &self.watch {
             Some(watch) => watch.changed().await,
@@ -199,10 +222,6 @@ impl Watching {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use tokio::time::timeout;
-
     use super::*;
 
     #[tokio::test]
@@ -212,6 +231,25 @@ mod tests {
         std::fs::write(&file, "").unwrap();
         let mut watch = Watching::new();
         watch.cover_and_read(&file, |file| std::fs::write(file, "listen = \"127.0.0.1:0\"\n").unwrap());
+        timeout(Duration::from_secs(20), watch.changed()).await.expect("a change");
+    }
+
+    #[tokio::test]
+    async fn that_a_file_is_not_watched_is_told_for_as_long_as_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("sub/proxy.toml");
+        let mut watch = Watching::new();
+        for _ in 0..2 {
+            watch.cover_and_read(&file, |_| ());
+            assert!(
+                watch.trouble.as_ref().is_some_and(|trouble| trouble.contains("sub")),
+                "{:?}",
+                watch.trouble
+            );
+        }
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        watch.cover_and_read(&file, |file| std::fs::write(file, "").unwrap());
+        assert_eq!(watch.trouble, None);
         timeout(Duration::from_secs(20), watch.changed()).await.expect("a change");
     }
 }

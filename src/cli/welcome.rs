@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::run::{Watching, how_to_choose};
@@ -27,12 +28,13 @@ pub(super) fn unwritten(environment: &Environment) -> Result<Config<Driver>, Exi
         .map_err(|errors| Exit::Usage(errors.to_string()))
 }
 
-/// Serves the page until there is a configuration that can be read, and gives that; nothing if `stop` comes first. The
-/// sockets that were `handed` over are still there then.
+/// Serves the page until there is a configuration that can be read, and gives that; nothing if `stop` comes first. At a
+/// `hangup` it is looked for one at once. The sockets that were `handed` over are still there then.
 pub(super) async fn welcome(
     environment: &Environment,
     handed: &[TcpListener],
     watch: &mut Watching,
+    hangup: &mut Signal,
     stop: impl Future<Output = ()>,
 ) -> Result<Option<Config<Driver>>, Exit> {
     // Nothing is saved, and where the folders are to be is for the file to say.
@@ -62,7 +64,7 @@ pub(super) async fn welcome(
         .run(async {
             tokio::select! {
                 () = stop => tracing::info!("stopping"),
-                config = written(environment, watch, &gateway) => found = Some(config),
+                config = written(environment, watch, hangup, &gateway) => found = Some(config),
             }
         })
         .await;
@@ -73,12 +75,20 @@ pub(super) async fn welcome(
 }
 
 /// Waits for a file that can be read. What is wrong with one is told, in the log and on the page.
-async fn written(environment: &Environment, watch: &mut Watching, gateway: &Gateway) -> Config<Driver> {
+async fn written(
+    environment: &Environment,
+    watch: &mut Watching,
+    hangup: &mut Signal,
+    gateway: &Gateway,
+) -> Config<Driver> {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
     loop {
-        looks.tick().await;
+        tokio::select! {
+            _ = looks.tick() => {}
+            _ = hangup.recv() => {}
+        }
         let (here, there) = (environment.clone(), environment.clone());
         let found = tokio::task::spawn_blocking(move || config::find(None, &here).ok().flatten());
         let found = found.await.ok().flatten();

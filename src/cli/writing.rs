@@ -66,7 +66,7 @@ impl Writing<'_> {
         }
         document::examine(self.before.as_ref().map_or(self.file, Document::place))?;
         let person = Person::at_terminal();
-        let stop = run::stopped(|| {}).map_err(anyhow::Error::from)?;
+        let stop = run::stopped(&run::ENDS, || {}).map_err(anyhow::Error::from)?;
         let mut hangup = signal(SignalKind::hangup()).map_err(anyhow::Error::from)?;
         let outcome = tokio::select! {
             biased;

@@ -1,7 +1,7 @@
 //! Whose certificate a device may show.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use rustls::pki_types::CertificateDer;
@@ -32,6 +32,8 @@ pub enum Trust {
     Ca {
         /// The file, in PEM.
         file: PathBuf,
+        /// What is in it. Where that changes, it is another trust.
+        certificates: Vec<CertificateDer<'static>>,
         /// The name it must be for.
         name: CaName,
     },
@@ -80,28 +82,28 @@ pub(super) fn read(device: &mut Section<'_>) -> Option<Trust> {
 
 fn read_ca(table: &mut Section<'_>) -> Option<Trust> {
     let file = table.path("ca");
-    match file.as_ref().map(|file| disk::read(file, MAX_FILE, Links::Followed)) {
-        Some(Err(error)) => table.refuse("ca", format!("cannot read the certificates: {}", plain(&error))),
-        Some(Ok(bytes)) => {
-            let read = certificates(&bytes);
-            let is_odd = |found: &CertificateDer<'_>| webpki::anchor_from_trusted_cert(found).is_err();
-            match read {
-                Err(why) => table.refuse("ca", format!("this file {why}")),
-                Ok(found) if found.iter().any(is_odd) => {
-                    table.refuse("ca", "this file holds a certificate that can't be read: copy it anew");
-                }
-                Ok(_) => {}
-            }
-        }
-        None => {}
-    }
+    let read = file.as_ref().map(|file| read_certificates(file)).transpose();
+    let certificates = read.unwrap_or_else(|why| {
+        table.refuse("ca", why);
+        None
+    });
     let name = match table.take("name").map(Spanned::get_ref) {
         None => Some(CaName::FromUrl),
         Some(DeValue::Boolean(false)) => Some(CaName::Unchecked),
         Some(DeValue::String(name)) if is_name(name) => Some(CaName::Other(name.to_ascii_lowercase())),
         Some(_) => table.wrong("name", "the host name to check, or false to check none"),
     };
-    Some(Trust::Ca { file: file?, name: name? })
+    Some(Trust::Ca { file: file?, certificates: certificates?, name: name? })
+}
+
+fn read_certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let bytes = disk::read(file, MAX_FILE, Links::Followed);
+    let bytes = bytes.map_err(|error| format!("cannot read the certificates: {}", plain(&error)))?;
+    let found = certificates(&bytes).map_err(|why| format!("this file {why}"))?;
+    match found.iter().any(|found| webpki::anchor_from_trusted_cert(found).is_err()) {
+        true => Err("this file holds a certificate that can't be read: copy it anew".to_owned()),
+        false => Ok(found),
+    }
 }
 
 fn read_fingerprint(table: &mut Section<'_>) -> Option<Trust> {

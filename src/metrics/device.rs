@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
@@ -192,27 +193,37 @@ impl DeviceFigures {
 
     /// A request went out once more with a renewed session.
     pub fn replayed(&self) {
-        self.all.replays.get_or_create(&DeviceLabels { device: self.name.clone() }).inc();
+        self.all.replays.get_or_create(&self.labels()).inc();
     }
 
     /// When the session in force ends.
     pub fn session_ends(&self, end: Option<Timestamp>) {
-        let labels = DeviceLabels { device: self.name.clone() };
-        match end {
-            Some(end) => {
-                self.all.session_ends.get_or_create(&labels).set(end.as_seconds());
-            }
-            None => {
-                self.all.session_ends.remove(&labels);
-            }
-        }
+        self.note_time(&self.all.session_ends, end);
     }
 
     /// When a re-issued certificate took over from the one pinned before.
     pub fn taken_over(&self, at: Option<Timestamp>) {
-        if let Some(at) = at {
-            let labels = DeviceLabels { device: self.name.clone() };
-            self.all.taken_over.get_or_create(&labels).set(at.as_seconds());
+        self.note_time(&self.all.taken_over, at);
+    }
+
+    fn note_time(&self, times: &Family<DeviceLabels, Gauge>, time: Option<Timestamp>) {
+        match time {
+            Some(time) => drop(times.get_or_create(&self.labels()).set(time.as_seconds())),
+            None => drop(times.remove(&self.labels())),
+        }
+    }
+
+    /// Says how this device is in the place of another that had its name, if that is another.
+    pub fn succeed(&self, former: &Self) {
+        if std::ptr::eq(self, former) {
+            return;
+        }
+        let last = self.last.lock();
+        match &*last {
+            Last::Unknown => {
+                self.all.up.remove(&self.labels());
+            }
+            known => self.show(known),
         }
     }
 
@@ -243,10 +254,18 @@ impl DeviceFigures {
             if matches!((&*held, &last), (Last::Fault { .. }, Last::Fine)) {
                 tracing::info!(device = self.name, "answers again");
             }
-            let up = i64::from(last == Last::Fine);
-            self.all.up.get_or_create(&DeviceLabels { device: self.name.clone() }).set(up);
+            self.show(&last);
             *held = last;
         }
+    }
+
+    /// Whoever holds [`last`](Self::last) calls this: what is shown is then what is held.
+    fn show(&self, last: &Last) {
+        self.all.up.get_or_create(&self.labels()).set(i64::from(*last == Last::Fine));
+    }
+
+    fn labels(&self) -> DeviceLabels {
+        DeviceLabels { device: self.name.clone() }
     }
 }
 

@@ -1,7 +1,6 @@
 //! From a configuration to a house of devices.
 
 use std::fs::{File, TryLockError};
-use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,10 +10,11 @@ use http::HeaderValue;
 use super::admission::{admission, doors};
 use super::certificate::OwnCertificate;
 use super::descriptors;
+use super::files::files;
 use super::folders::folders;
 use super::warnings;
 use crate::clock::Clock;
-use crate::config::{self, Config, Limits, ListenerTls, Log, PathPattern, SecretSource};
+use crate::config::{self, Config, Limits, Log, PathPattern};
 use crate::disk::{self, Folder, Links};
 use crate::gateway::recall::{Recall, Rules};
 use crate::gateway::{Device, House, Respite};
@@ -72,7 +72,7 @@ impl Builder {
             store: Arc::new(Store::new(Arc::clone(&state))),
             state,
             certs,
-            hostname: hostname().unwrap_or_default(),
+            hostname: hostname(),
             file: std::path::absolute(&config.file).unwrap_or_else(|_| config.file.clone()),
             fixed: Fixed::of(config),
         }
@@ -165,7 +165,12 @@ impl Builder {
             let mut known = former.into_iter().flat_map(|house| &house.devices);
             let known = known.find(|known| known.name == device.name);
             devices.push(match known {
-                Some(known) if known.source == device.source => Arc::clone(known),
+                // What a file of `trust` holds is no part of the source.
+                Some(known)
+                    if known.source == device.source && known.upstream.settings().trust == device.trust =>
+                {
+                    Arc::clone(known)
+                }
                 known => Arc::new(self.device(device, known.map(Arc::as_ref))?),
             });
         }
@@ -272,21 +277,8 @@ impl Builder {
     }
 }
 
-/// The files beside proxy.toml that say what it says by naming them.
-fn files(config: &Config<Driver>) -> Vec<PathBuf> {
-    let proofs = config.devices.iter().flat_map(|device| device.driver.vendor.account().proofs);
-    let secrets = proofs.chain(config.access.keys.iter().map(|key| &key.key));
-    let secrets = secrets.filter_map(|secret| match secret {
-        SecretSource::File(file) => Some(file.clone()),
-        SecretSource::Env { .. } | SecretSource::Plain(_) => None,
-    });
-    let certificates = config.listeners.iter().filter_map(|door| match &door.tls {
-        Some(ListenerTls::Files { cert, key }) => Some([cert.clone(), key.clone()]),
-        _ => None,
-    });
-    secrets.chain(certificates.flatten()).collect()
-}
-
-fn hostname() -> io::Result<String> {
-    Ok(std::fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_lowercase())
+/// What this machine calls itself. It is asked of the kernel: a service may be kept from the file in /proc that says the
+/// same.
+fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().to_lowercase()
 }

@@ -5,9 +5,12 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines, Take};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::operate::{Instruction, Outcome, carry_out};
@@ -15,6 +18,8 @@ use super::reload::Reloader;
 
 /// Longest line on the socket.
 const MAX_LINE: u64 = 64 * 1024;
+/// A server that serves says at once where.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Where the socket of the server with this state folder is.
 pub fn socket(state: &Path) -> PathBuf {
@@ -47,7 +52,7 @@ pub fn listen(state: &Path, server: Arc<Reloader>) -> io::Result<AbortOnDropHand
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a command could not be accepted");
-                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                    tokio::time::sleep(Duration::from_secs(1)).await;
                 }
             }
         }
@@ -81,26 +86,73 @@ async fn answer(stream: UnixStream, server: &Reloader) -> io::Result<()> {
 /// Has a running server carry out an instruction; `None` where none runs with this state folder.
 ///
 /// # Errors
-/// When it is there and does not answer in our terms.
+/// When it is there and does not answer in our terms, or not in time: who only wants to know where it listens sets a
+/// bound of their own, and all others are told so soon, since what they want may take its time.
 pub async fn ask(state: &Path, instruction: &Instruction) -> io::Result<Option<Outcome>> {
-    let stream = match UnixStream::connect(socket(state)).await {
-        Ok(stream) => stream,
-        // Where the folder belongs there may be a file.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::ConnectionRefused
-            ) =>
+    let greeted = async {
+        let mut connection = Connection::to(state).await?;
+        if let Some(connection) = &mut connection
+            && !matches!(instruction, Instruction::Listening)
         {
-            return Ok(None);
+            connection.ask(&Instruction::Listening).await?;
         }
-        Err(error) => return Err(error),
+        Ok(connection)
     };
-    let (from, mut to) = stream.into_split();
-    let mut line = serde_json::to_vec(instruction)?;
-    line.push(b'\n');
-    to.write_all(&line).await?;
-    let answer = BufReader::new(from.take(MAX_LINE)).lines().next_line().await?;
-    let answer = answer.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
-    Ok(Some(serde_json::from_str(&answer)?))
+    let connection = match instruction {
+        Instruction::Listening => greeted.await,
+        _ => timeout(PATIENCE, greeted).await.unwrap_or_else(|_| Err(stuck())),
+    };
+    match connection? {
+        Some(mut connection) => connection.ask(instruction).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What is said of a server that is there and does nothing.
+fn stuck() -> io::Error {
+    let words = format!(
+        "it is there and says nothing for {PATIENCE:?}: end it, start it again, and then repeat this"
+    );
+    io::Error::new(io::ErrorKind::TimedOut, words)
+}
+
+/// A connection to a running server.
+struct Connection {
+    from: Lines<BufReader<Take<OwnedReadHalf>>>,
+    to: OwnedWriteHalf,
+}
+
+impl Connection {
+    /// `None`: no server runs with this state folder.
+    async fn to(state: &Path) -> io::Result<Option<Self>> {
+        let stream = match UnixStream::connect(socket(state)).await {
+            Ok(stream) => stream,
+            // Where the folder belongs there may be a file, and a path may be too long for a socket: nobody listens there.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound
+                        | io::ErrorKind::NotADirectory
+                        | io::ErrorKind::ConnectionRefused
+                        | io::ErrorKind::InvalidInput
+                ) =>
+            {
+                return Ok(None);
+            }
+            // So many wait for it already that no more may.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(stuck()),
+            Err(error) => return Err(error),
+        };
+        let (from, to) = stream.into_split();
+        Ok(Some(Self { from: BufReader::new(from.take(MAX_LINE)).lines(), to }))
+    }
+
+    async fn ask(&mut self, instruction: &Instruction) -> io::Result<Outcome> {
+        let mut line = serde_json::to_vec(instruction)?;
+        line.push(b'\n');
+        self.to.write_all(&line).await?;
+        let answer = self.from.next_line().await?;
+        let answer = answer.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+        Ok(serde_json::from_str(&answer)?)
+    }
 }

@@ -1,5 +1,7 @@
 //! The doors: bound, open, and exchanged when the configuration changes.
 
+mod plan;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
@@ -15,17 +17,23 @@ use super::StartError;
 use super::accept::{self, Entrance, Hall};
 use super::bind::bind;
 use super::certificate::OwnCertificate;
-use crate::config::{Listener, Location};
+use crate::config::Listener;
 use crate::disk::plain;
 use crate::gateway::admit::DoorId;
+pub(super) use plan::Plan;
+use plan::{Planned, bind_missing};
 
 /// The host that is every address of IPv4, and the one that is every address at all, unless told otherwise.
 const EVERY_V4: &str = "0.0.0.0";
 const EVERY_ADDRESS: &str = "::";
+
 /// All doors.
 pub struct Doors {
     hall: Arc<Hall>,
     certificate: OwnCertificate,
+    /// What a service manager has bound for us. It has them too and goes on listening there, so that no other socket can
+    /// be bound there: they are kept for whichever configuration names them.
+    handed: Vec<StdListener>,
     open: Mutex<Vec<Open>>,
 }
 
@@ -40,24 +48,10 @@ struct Open {
     accepting: Vec<JoinHandle<()>>,
 }
 
-/// Doors as a configuration wants them.
-pub(super) struct Plan(Vec<Planned>);
-
-struct Planned {
-    id: DoorId,
-    /// What says that it is to be.
-    at: Location,
-    only_v6: bool,
-    device: Option<String>,
-    ingress: bool,
-    tls: Option<Arc<ServerConfig>>,
-    is_open: bool,
-    bound: Vec<TcpListener>,
-}
-
 impl Doors {
-    pub(super) fn new(hall: Arc<Hall>, certificate: OwnCertificate) -> Self {
-        Self { hall, certificate, open: Mutex::default() }
+    /// `handed` are sockets that a service manager has bound.
+    pub(super) fn new(hall: Arc<Hall>, certificate: OwnCertificate, handed: Vec<StdListener>) -> Self {
+        Self { hall, certificate, handed, open: Mutex::default() }
     }
 
     /// Where each door listens and whether it speaks TLS, in the order of the configuration.
@@ -81,8 +75,7 @@ impl Doors {
         wanted.iter().map(settings).collect()
     }
 
-    /// Prepares doors, `tls` being their [`Self::settings`], and binds those that are not open yet; `handed` are sockets
-    /// that a service manager has bound.
+    /// Prepares doors, `tls` being their [`Self::settings`], and binds those that are not open yet.
     ///
     /// # Errors
     /// What can't be bound or used. All doors are then as they were.
@@ -90,7 +83,6 @@ impl Doors {
         &self,
         wanted: &[Listener],
         tls: Vec<Option<Arc<ServerConfig>>>,
-        handed: Vec<StdListener>,
     ) -> Result<Plan, StartError> {
         let ids = DoorId::of(wanted.iter().map(|door| &door.listen));
         let planned = ids.into_iter().zip(tls).zip(wanted).map(|((id, tls), door)| {
@@ -102,9 +94,11 @@ impl Doors {
             Planned { id, at, only_v6, device, ingress: door.ingress, tls, is_open, bound: Vec::new() }
         });
         let mut plan: Vec<_> = planned.collect();
-        hand_out(handed, &mut plan)?;
+        self.hand_out(&mut plan)?;
+        // What can be bound is, before anything is closed: a door that was opened by root can't be opened again.
+        bind_missing(&mut plan, |error| error.kind() == io::ErrorKind::AddrInUse).await?;
         self.make_way(&plan).await;
-        if let Err(error) = bind_missing(&mut plan).await {
+        if let Err(error) = bind_missing(&mut plan, |_| false).await {
             // What it has bound may be in the way.
             drop(plan);
             self.restore().await;
@@ -140,14 +134,41 @@ impl Doors {
         *self.open.lock() = doors;
     }
 
-    /// Closes doors that a plan has no use for and whose port one of its new doors wants.
+    /// Hands out the sockets that are no open door's: each is the door of its address, or else of its port, whatever its
+    /// address; one that is nobody's at the start is the first door.
+    fn hand_out(&self, plan: &mut [Planned]) -> Result<(), StartError> {
+        let open = self.open.lock();
+        for socket in &self.handed {
+            let refused = |error: io::Error| {
+                StartError::Configuration(format!("a socket that was handed over: {}", plain(&error)))
+            };
+            let address = socket.local_addr().map_err(refused)?;
+            let stays = |door: &Open| door.addresses.contains(&address) && door.is_kept_by(plan);
+            if open.iter().any(stays) {
+                continue;
+            }
+            let (host, port) = (address.ip().to_string(), address.port());
+            let of_port = |door: &Planned| !door.is_open && door.id.listen.port == port;
+            let of_address = |door: &Planned| of_port(door) && door.id.listen.host == host;
+            let at = plan.iter().position(of_address).or_else(|| plan.iter().position(of_port));
+            let at = at.or(open.is_empty().then_some(0));
+            let Some(door) = at.and_then(|at| plan.get_mut(at)) else { continue };
+            let socket = socket.try_clone().map_err(refused)?;
+            socket.set_nonblocking(true).map_err(refused)?;
+            door.bound.push(TcpListener::from_std(socket).map_err(refused)?);
+        }
+        Ok(())
+    }
+
+    /// Closes doors that a plan has no use for and whose port one of its new doors wants. Where a handed socket is, nothing
+    /// would come of it.
     async fn make_way(&self, plan: &[Planned]) {
+        let handed: Vec<_> = self.handed.iter().filter_map(|socket| socket.local_addr().ok()).collect();
         let is_wanted = |open: &Open| {
             let port = open.id.listen.port;
-            !plan.iter().any(|door| door.is_open && open.is(&door.id, door.only_v6))
-                && plan
-                    .iter()
-                    .any(|door| !door.is_open && door.bound.is_empty() && door.id.listen.port == port)
+            !open.is_kept_by(plan)
+                && !open.addresses.iter().any(|address| handed.contains(address))
+                && plan.iter().any(|door| door.is_missing() && door.id.listen.port == port)
         };
         let accepting: Vec<_> = {
             let mut doors = self.open.lock();
@@ -219,6 +240,10 @@ impl Open {
         *self.id == *id && self.only_v6 == only_v6
     }
 
+    fn is_kept_by(&self, plan: &[Planned]) -> bool {
+        plan.iter().any(|door| door.is_open && self.is(&door.id, door.only_v6))
+    }
+
     fn listens(&self) -> bool {
         !self.accepting.is_empty()
     }
@@ -254,35 +279,4 @@ impl Open {
 /// What is said of a door whose certificate can't be shown.
 pub(super) fn unusable(door: &Listener, why: &str) -> String {
     format!("{}: {why}", door.tls_at)
-}
-
-/// Each socket is the door of its address, or else of its port, whatever its address; one that is nobody's is the
-/// first door.
-fn hand_out(handed: Vec<StdListener>, plan: &mut [Planned]) -> Result<(), StartError> {
-    for socket in handed {
-        let refused = |error: io::Error| {
-            StartError::Configuration(format!("a socket that was handed over: {}", plain(&error)))
-        };
-        let address = socket.local_addr().map_err(refused)?;
-        let (host, port) = (address.ip().to_string(), address.port());
-        let of_address = |door: &Planned| door.id.listen.port == port && door.id.listen.host == host;
-        let of_port = |door: &Planned| door.id.listen.port == port;
-        let at = plan.iter().position(of_address).or_else(|| plan.iter().position(of_port)).unwrap_or(0);
-        let Some(door) = plan.get_mut(at) else { continue };
-        socket.set_nonblocking(true).map_err(refused)?;
-        door.bound.push(TcpListener::from_std(socket).map_err(refused)?);
-    }
-    Ok(())
-}
-
-async fn bind_missing(plan: &mut [Planned]) -> Result<(), StartError> {
-    for door in plan.iter_mut().filter(|door| !door.is_open && door.bound.is_empty()) {
-        let bound = bind(&door.id.listen, door.only_v6).await;
-        door.bound = bound.map_err(|source| StartError::Listen {
-            at: door.at.clone(),
-            address: door.id.listen.to_string(),
-            source,
-        })?;
-    }
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Taking over a changed configuration without dropping a request.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::ModifyKind;
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::time::interval;
@@ -17,6 +18,7 @@ use super::build::Builder;
 use super::doors::{Doors, Plan};
 use super::warnings;
 use crate::config::Config;
+use crate::disk::plain;
 use crate::gateway::{Device, Gateway, House};
 use crate::vendor::Driver;
 
@@ -55,6 +57,9 @@ impl Reloader {
                 look_again(Arc::clone(&house)).await;
                 for gone in &former.devices {
                     if !house.devices.iter().any(|kept| Arc::ptr_eq(kept, gone)) {
+                        if let Some(heir) = heir(&house, gone) {
+                            heir.figures.succeed(&gone.figures);
+                        }
                         gone.keeper.step_down();
                         tokio::spawn(retire(Arc::clone(gone), Arc::clone(&self.gateway)));
                     }
@@ -85,7 +90,7 @@ impl Reloader {
         });
         let made = made.await.unwrap_or_else(|_| Err("an error of keyward's own; see the log".to_owned()));
         let (house, wanted, tls) = made?;
-        let plan = self.doors.plan(&wanted, tls, Vec::new()).await.map_err(|error| error.to_string())?;
+        let plan = self.doors.plan(&wanted, tls).await.map_err(|error| error.to_string())?;
         Ok((house, plan))
     }
 }
@@ -99,6 +104,11 @@ async fn look_again(house: Arc<House>) {
     drop(looked.await);
 }
 
+/// What has the name of a device now.
+fn heir<'a>(house: &'a House, gone: &Device) -> Option<&'a Arc<Device>> {
+    house.devices.iter().find(|heir| heir.name == gone.name)
+}
+
 /// Ends what a device leaves behind that is configured otherwise now, or no longer, after the last request to it.
 async fn retire(device: Arc<Device>, gateway: Arc<Gateway>) {
     let mut looks = interval(LEFT);
@@ -106,9 +116,11 @@ async fn retire(device: Arc<Device>, gateway: Arc<Gateway>) {
         looks.tick().await;
     }
     let house = gateway.house.load_full();
-    let heir = house.devices.iter().find(|heir| heir.name == device.name);
-    if heir.is_none() {
-        gateway.metrics.forget(&device.name);
+    let heir = heir(&house, &device);
+    match heir {
+        // Until just now the former one said how it is.
+        Some(heir) => heir.figures.succeed(&device.figures),
+        None => gateway.metrics.forget(&device.name),
     }
     device.keeper.retire(heir.map(|heir| &heir.keeper)).await;
 }
@@ -116,8 +128,30 @@ async fn retire(device: Arc<Device>, gateway: Arc<Gateway>) {
 /// Tells when one of some files has changed. Dropping it ends the watch.
 pub struct Watch {
     watcher: RecommendedWatcher,
-    files: Arc<Mutex<HashSet<PathBuf>>>,
+    covered: Arc<Mutex<Covered>>,
     changed: Arc<Notify>,
+}
+
+/// What a change is one of.
+#[derive(Default)]
+struct Covered {
+    files: HashSet<PathBuf>,
+    folders: HashSet<PathBuf>,
+}
+
+impl Covered {
+    fn concerns(&self, event: &Event) -> bool {
+        let moves = matches!(event.kind, EventKind::Create(_) | EventKind::Remove(_))
+            || matches!(event.kind, EventKind::Modify(ModifyKind::Name(_)));
+        let is_ours = |path: &PathBuf| {
+            // Kubernetes and Docker swap a link beside the file instead of the file.
+            self.files.contains(path)
+                || path.file_name() == Some(OsStr::new("..data"))
+                // Another may be in its place.
+                || (moves && self.folders.contains(path))
+        };
+        !event.kind.is_access() && event.paths.iter().any(is_ours)
+    }
 }
 
 impl Watch {
@@ -127,37 +161,41 @@ impl Watch {
     /// When the system has none to give.
     pub fn new() -> io::Result<Self> {
         let changed = Arc::new(Notify::new());
-        let files = Arc::<Mutex<HashSet<PathBuf>>>::default();
-        let (notify, watched) = (Arc::clone(&changed), Arc::clone(&files));
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            let Ok(event) = event else { return };
-            let watched = watched.lock();
-            // Kubernetes and Docker swap a link beside the file instead of the file.
-            let is_ours = event
-                .paths
-                .iter()
-                .any(|path| watched.contains(path) || path.file_name() == Some(OsStr::new("..data")));
-            if is_ours && !event.kind.is_access() {
+        let covered = Arc::<Mutex<Covered>>::default();
+        let (notify, watched) = (Arc::clone(&changed), Arc::clone(&covered));
+        let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+            if event.is_ok_and(|event| watched.lock().concerns(&event)) {
                 notify.notify_one();
             }
         })
         .map_err(io::Error::other)?;
-        Ok(Self { watcher, files, changed })
+        Ok(Self { watcher, covered, changed })
     }
 
-    /// Watches these files too: their folders, since editors put a new file in the place of the old one.
+    /// Watches these files too: their folders, since editors put a new file in the place of the old one. A folder that was
+    /// watched before is watched anew, since its name may be another's by now.
     ///
     /// # Errors
-    /// When the system can't watch one of them.
+    /// Which of them the system can't watch. All others are.
     pub fn cover(&mut self, files: impl IntoIterator<Item = PathBuf>) -> io::Result<()> {
+        let mut troubles = Vec::new();
+        let mut folders = BTreeSet::new();
         for file in files {
-            let file = std::path::absolute(file)?;
-            let Some(folder) = file.parent().map(Path::to_path_buf) else { continue };
-            if self.files.lock().insert(file) {
-                self.watcher.watch(&folder, RecursiveMode::NonRecursive).map_err(io::Error::other)?;
+            match places(&file) {
+                Ok(places) => {
+                    folders.extend(places.iter().filter_map(|place| place.parent()).map(Path::to_owned));
+                    self.covered.lock().files.extend(places);
+                }
+                Err(error) => troubles.push(format!("{}: {}", file.display(), plain(&error))),
             }
         }
-        Ok(())
+        self.covered.lock().folders.extend(folders.iter().cloned());
+        for folder in folders {
+            if let Err(error) = self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                troubles.push(plain(&error));
+            }
+        }
+        if troubles.is_empty() { Ok(()) } else { Err(io::Error::other(troubles.join("; "))) }
     }
 
     /// Waits for the next change, and until it has settled.
@@ -165,6 +203,17 @@ impl Watch {
         self.changed.notified().await;
         while tokio::time::timeout(SETTLE, self.changed.notified()).await.is_ok() {}
     }
+}
+
+/// Where a file is by its name, and where the one is that it leads to as a link. Folders are named without links, since
+/// the system knows a folder by one of its names only.
+fn places(file: &Path) -> io::Result<Vec<PathBuf>> {
+    let file = std::path::absolute(file)?;
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(Vec::new()) };
+    let named = folder.canonicalize()?.join(name);
+    // It may be there only later.
+    let target = file.canonicalize().ok();
+    Ok(std::iter::once(named).chain(target).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! Certificates that are accepted because of who signed them, and why one is not, in words for a person.
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
@@ -12,11 +11,6 @@ use rustls::{CertificateError, Error, RootCertStore};
 use super::certificate::{Certificate, names};
 use super::tls::public_roots;
 use crate::clock::Timestamp;
-use crate::config::certificates;
-use crate::disk::{self, Links, plain};
-
-/// No bundle of certificates is larger.
-const MAX_FILE: u64 = 1024 * 1024;
 
 /// Whose signature is trusted.
 #[derive(Debug)]
@@ -35,18 +29,19 @@ impl Chain {
         Self { roots: public_roots(), listed: Vec::new(), file: None, checks_name: true }
     }
 
-    /// The certificates of a file in PEM.
-    pub(super) fn of(file: &Path, checks_name: bool) -> Result<Self, String> {
-        let unusable = |why: &dyn Display| format!("{} {why}", file.display());
-        let bytes = disk::read(file, MAX_FILE, Links::Followed);
-        let bytes = bytes.map_err(|error| unusable(&format!("cannot be read: {}", plain(&error))))?;
-        let listed = certificates(&bytes).map_err(|why| unusable(&why))?;
+    /// The certificates of a file.
+    pub(super) fn of(
+        file: &Path,
+        listed: &[CertificateDer<'static>],
+        checks_name: bool,
+    ) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
-        for certificate in &listed {
-            let added = roots.add(certificate.clone());
-            added.map_err(|_| unusable(&"holds a certificate that can't be read: copy it anew"))?;
+        for certificate in listed {
+            roots.add(certificate.clone()).map_err(|_| {
+                format!("{} holds a certificate that can't be read: copy it anew", file.display())
+            })?;
         }
-        Ok(Self { roots, listed, file: Some(file.to_owned()), checks_name })
+        Ok(Self { roots, listed: listed.to_vec(), file: Some(file.to_owned()), checks_name })
     }
 
     /// Whether this very certificate is in the file. Then its key is trusted and no signature on it.

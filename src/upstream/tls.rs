@@ -54,7 +54,9 @@ impl Policy {
             Trust::Sha256(expected) => Self::Sha256(*expected),
             Trust::Any => Self::Any,
             Trust::Public => Self::Chain(Chain::public()),
-            Trust::Ca { file, name } => Self::Chain(Chain::of(file, *name != CaName::Unchecked)?),
+            Trust::Ca { file, certificates, name } => {
+                Self::Chain(Chain::of(file, certificates, *name != CaName::Unchecked)?)
+            }
         })
     }
 

@@ -35,6 +35,12 @@ async fn a_completion_script_is_printed_for_every_shell() {
 }
 
 #[tokio::test]
+async fn a_completion_script_that_nobody_takes_is_no_error() {
+    let ended = Process::new("").after("exec >/dev/full").carry_out(&["completions", "bash"]).await;
+    assert_eq!((ended.code, ended.err.as_str()), (Some(0), ""));
+}
+
+#[tokio::test]
 async fn the_demo_prints_what_to_try_and_leaves_nothing_behind() {
     let process = Process::new(SECRETLESS).after("umask 0");
     let demo = process.start(&["demo", "--listen", "127.0.0.1:0"]);
@@ -66,6 +72,16 @@ async fn the_demo_prints_what_to_try_and_leaves_nothing_behind() {
     let left: Vec<_> =
         std::fs::read_dir(process.path("")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "beside proxy.toml and tmp: {left:?}");
+}
+
+#[tokio::test]
+async fn the_demo_ends_in_order_when_its_terminal_is_closed() {
+    let process = Process::new("");
+    let demo = process.start(&["demo", "--listen", "127.0.0.1:0"]);
+    demo.prints("Ctrl-C").await;
+    demo.signal("HUP").await;
+    assert_eq!(demo.ends().await.code, Some(0));
+    assert_eq!(std::fs::read_dir(process.path("tmp")).unwrap().count(), 0);
 }
 
 #[tokio::test]

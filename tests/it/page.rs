@@ -409,6 +409,8 @@ async fn a_welcome_ends_at_a_signal_and_leaves_nothing_behind() {
     let made: Vec<_> = std::fs::read_dir(process.path("tmp")).unwrap().map(Result::unwrap).collect();
     assert_eq!(made.len(), 1, "{made:?}");
     assert_eq!(made[0].metadata().unwrap().permissions().mode() & 0o777, 0o700, "it is for its owner alone");
+    // It has been told to look for a file, and there is none.
+    server.signal("HUP").await;
     server.signal("TERM").await;
     assert_eq!(server.ends().await.code, Some(0));
     let left: Vec<_> =

@@ -182,6 +182,29 @@ async fn each_form_of_trust_accepts_what_it_names_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn another_authority_in_the_same_file_holds_from_the_next_reload_on() {
+    let authorities = ["house", "garden"].map(|name| Authority::new(name).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, authorities[0].pem()).unwrap();
+    let trust = format!("{{ ca = \"{}\" }}", file.display());
+    let mut door = door(authorities[0].leaf(&["127.0.0.1"]).unwrap(), &trust).await;
+    assert!(door.lab.house().files.contains(&file), "it is watched");
+    let table = door.device.table("meter", &format!("trust = {trust}\n"));
+    for _ in 0..2 {
+        is_accepted(&door).await;
+        door.lab.reconfigure(&table).await;
+    }
+    assert_eq!(door.device.served().accepted(), 1, "nothing has changed");
+    std::fs::write(&file, authorities[1].pem()).unwrap();
+    door.lab.reconfigure(&table).await;
+    is_refused(&door, &["ca.pem has signed it"]).await;
+    std::fs::write(&file, authorities.each_ref().map(Authority::pem).concat()).unwrap();
+    door.lab.reconfigure(&table).await;
+    is_accepted(&door).await;
+}
+
+#[tokio::test]
 async fn a_certificate_that_the_file_names_itself_needs_no_signature() {
     let (ours, gone) = (now() - DAY, now() + DAY);
     let lone = Certificate::authority(&["127.0.0.1"], ours, gone).unwrap();

@@ -215,10 +215,12 @@ async fn a_device_is_found_again_when_its_name_leads_elsewhere() {
     until(|| asked() == ("200".to_owned(), "here".to_owned())).await;
 }
 
-/// A name with a dot in it might lead here by anybody's will, but for the machine's own.
+/// A name with a dot in it might lead here by anybody's will, but for the machine's own. The packaged service sees no
+/// more of /proc than processes.
 #[tokio::test]
 async fn the_machines_own_name_is_answered_to() {
-    const RENAMED: &str = "exec unshare --uts sh -c 'echo Box.Kw.Example >/proc/sys/kernel/hostname; exec \"$0\" \"$@\"' \"$0\" \"$@\"";
+    const RENAMED: &str = "exec unshare --uts --mount sh -c 'echo Box.Kw.Example >/proc/sys/kernel/hostname; \
+                           mount -t tmpfs none /proc/sys; exec \"$0\" \"$@\"' \"$0\" \"$@\"";
     let process = Process::new(DEVICE).after(RENAMED);
     let server = process.start(&["run"]);
     let address = server.address().await;
@@ -234,13 +236,14 @@ async fn the_machines_own_name_is_answered_to() {
     }
 }
 
-/// A door made way for another that could not be opened, and could not be opened again either.
+/// A door made way for another that could not be opened, and could not be opened again either. It does not where nothing
+/// would come of it.
 #[tokio::test]
 async fn a_server_is_not_ready_while_one_of_its_doors_is_closed() {
     let hosts = Hosts::new();
     hosts.join("192.168.77.", 24);
     let door = |listen: &str| format!("[[listeners]]\nlisten = \"{listen}\"\n");
-    let usual = format!("{DEVICE}{}", door("192.168.77.1:8481"));
+    let usual = format!("{DEVICE}{}", door("192.168.77.1:8000"));
     let process = hosts.process("127.0.0.1:0");
     process.write(&usual);
     let server = process.start(&["run"]);
@@ -252,13 +255,21 @@ async fn a_server_is_not_ready_while_one_of_its_doors_is_closed() {
     };
     assert!(asked("/readyz").contains(" 200 OK"));
     ip(&format!("-n {} addr del 192.168.77.1/24 dev lan", hosts.server));
-    process.write(&format!("{DEVICE}{}{}", door("0.0.0.0:8481"), door("192.168.77.7:8482")));
+    process.write(&format!("{DEVICE}{}{}", door("0.0.0.0:8000"), door("192.168.77.7:8482")));
+    server.logs("192.168.77.7:8482 can't be listened on").await;
+    assert!((0..100).all(|_| asked("/readyz").contains(" 200 OK")));
+    let folder = tempfile::tempdir().unwrap();
+    let mut other = hosts.web_server(&hosts.server, "127.0.0.1", folder.path());
+    let ask_other = ["netns", "exec", &hosts.server, "curl", "-fsS", "-m", "10", "http://127.0.0.1:8000/"];
+    until(|| run("ip", &ask_other).status.success()).await;
+    process.write(&format!("{DEVICE}{}", door("0.0.0.0:8000")));
     server.logs("a door that made way could not be opened again").await;
     // What is told is noted a moment later.
     assert!((0..100).any(|_| asked("/readyz").contains(" 503 ")));
     assert!(asked("/readyz").contains("\"ready\":false"));
     assert!(asked("/healthz").contains(" 200 OK"));
     hosts.place(&hosts.server, "192.168.77.1/24");
+    other.kill().await.unwrap();
     process.write(&usual);
     server.logs("configuration taken over").await;
     assert!((0..100).any(|_| asked("/readyz").contains(" 200 OK")));

@@ -189,7 +189,8 @@ fn trust_in_all_its_forms() {
     let made = rcgen::generate_simple_self_signed(["meter".to_owned()]).unwrap();
     std::fs::write(&file, made.cert.pem()).unwrap();
     let path = file.display();
-    let ca = |name| Trust::Ca { file: file.clone(), name };
+    let certificates = vec![made.cert.der().clone()];
+    let ca = |name| Trust::Ca { file: file.clone(), certificates: certificates.clone(), name };
     let digits = "AB:".repeat(31) + "ab";
     for (text, expected) in [
         (r#""pin""#.to_owned(), Trust::Pin),

@@ -63,6 +63,31 @@ async fn a_check_beside_a_running_server_uses_its_sessions() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_stuck_keeps_no_command_waiting() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    let process = Process::new(&device.table("meter", ""));
+    let server = process.start(&["run"]);
+    server.address().await;
+    server.signal("STOP").await;
+    for command in [&["check"][..], &["trust", "meter", "--yes"]] {
+        let ended = process.carry_out(command).await;
+        let told = format!("{}{}", ended.out, ended.err);
+        let words = "the running keyward does not answer: it is there and says nothing for 3s: end it";
+        assert!(ended.code == Some(1) && told.contains(words), "{command:?}: {ended:?}");
+    }
+    server.signal("CONT").await;
+    assert_eq!(process.carry_out(&["check"]).await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_state_folder_whose_path_is_too_long_for_a_socket_is_no_running_servers() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    let process = Process::new(&format!("state = {:?}\n{}", "s".repeat(120), device.table("meter", "")));
+    let ended = process.carry_out(&["check"]).await;
+    assert!(ended.code == Some(0) && ended.out.contains("pinned"), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_missing_secret_is_told_with_its_line_and_exit_2() {
     for command in [&["check"][..], &["check", "--offline"], &["run"]] {
         let ended = Process::new(SECRETLESS).carry_out(command).await;

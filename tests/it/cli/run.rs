@@ -1,18 +1,24 @@
 //! `keyward run`.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use http::Method;
 use keyward::twin::egauge::{Egauge, EgaugeSettings};
 use keyward::twin::generic::{Generic, Scheme};
 use tokio::net::TcpListener;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::support::{Ask, Device, Line, Process, Reply};
 
 async fn get(address: SocketAddr, target: &str) -> Reply {
     Line::to(address).await.ask(&Ask::get(target)).await.unwrap()
+}
+
+async fn until_served(address: SocketAddr, target: &str) {
+    let served = async { while get(address, target).await.status != 200 {} };
+    timeout(Duration::from_secs(20), served).await.unwrap_or_else(|_| panic!("{target} is not served"));
 }
 
 /// Whoever asks shows a key.
@@ -138,6 +144,31 @@ async fn a_changed_file_is_taken_over_and_a_broken_one_is_not() {
     let metrics = get(address, "/metrics").await;
     assert!(metrics.text().contains("keyward_config_last_reload_successful 0"));
     assert_eq!(get(address, "/readyz").await.status, 200);
+}
+
+/// As tools do it that exchange a whole folder, or keep the file elsewhere.
+#[tokio::test]
+async fn a_changed_file_is_taken_over_in_a_folder_that_is_exchanged_and_behind_a_link() {
+    let device = device();
+    let process = Process::new("");
+    let place = |folder: &str, name: &str| {
+        std::fs::create_dir_all(process.path(folder)).unwrap();
+        let text = format!("listen = \"127.0.0.1:0\"\n{}", device.table(name, ""));
+        std::fs::write(process.path(folder).join("proxy.toml"), text).unwrap();
+    };
+    place("etc", "first");
+    let server = process.start(&["run", "--config", "etc/proxy.toml"]);
+    let address = server.address().await;
+    place("next", "second");
+    std::fs::rename(process.path("etc"), process.path("former")).unwrap();
+    std::fs::rename(process.path("next"), process.path("etc")).unwrap();
+    until_served(address, "/second/twin/sample").await;
+    place("elsewhere", "third");
+    symlink("../elsewhere/proxy.toml", process.path("etc/proxy.toml.new")).unwrap();
+    std::fs::rename(process.path("etc/proxy.toml.new"), process.path("etc/proxy.toml")).unwrap();
+    until_served(address, "/third/twin/sample").await;
+    place("elsewhere", "fourth");
+    until_served(address, "/fourth/twin/sample").await;
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use http::Method;
 use keyward::twin::generic::{Generic, Scheme};
 use tokio::net::UnixDatagram;
 use tokio::time::timeout;
@@ -23,6 +24,17 @@ impl Manager {
 
     fn address(&self) -> String {
         self.folder.path().join("notify").display().to_string()
+    }
+
+    /// What was told and not heard yet.
+    fn rest(&self) -> String {
+        let mut rest = String::new();
+        let mut bytes = [0; 4096];
+        while let Ok(length) = self.socket.try_recv(&mut bytes) {
+            rest.push_str(str::from_utf8(&bytes[..length]).unwrap());
+            rest.push('\n');
+        }
+        rest
     }
 
     /// The next message with this in it.
@@ -68,4 +80,22 @@ async fn a_service_manager_is_told_when_it_serves_reloads_lives_and_stops() {
     assert_eq!(manager.hears("READY").await["STATUS"], "serves 2 devices");
     server.signal("TERM").await;
     assert_eq!(manager.hears("STOPPING").await["STOPPING"], "1");
+}
+
+#[tokio::test]
+async fn who_stops_reads_no_configuration_any_more() {
+    let device = Device::new(Generic::new(Scheme::Bearer));
+    let manager = Manager::new();
+    let process = Process::new(&device.table("meter", "")).with("NOTIFY_SOCKET", manager.address());
+    let server = process.start(&["run"]);
+    let mut slow = Line::to(server.address().await).await;
+    slow.begin(&Ask::get("/meter/twin/slow?ms=2000")).await;
+    device.twin.journal().reaches(1).await;
+    server.signal("TERM").await;
+    manager.hears("STOPPING").await;
+    server.signal("HUP").await;
+    process.write(&device.table("other", ""));
+    assert_eq!(slow.reply(&Method::GET).await.unwrap().status, 200);
+    assert_eq!(server.ends().await.code, Some(0));
+    assert_eq!(manager.rest(), "");
 }

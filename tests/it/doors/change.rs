@@ -4,10 +4,12 @@ use std::net::{SocketAddr, TcpListener};
 
 use http::Method;
 use keyward::clock::Clock;
-use keyward::config::{self, Environment};
+use keyward::config::{self, Config, Environment};
 use keyward::server::Server;
 use keyward::twin::generic::{Generic, Scheme};
-use keyward::vendor::Registry;
+use keyward::vendor::{Driver, Registry};
+use tempfile::TempDir;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::Building;
 use crate::support::{Ask, Device, Line, Process};
@@ -167,6 +169,49 @@ async fn a_socket_that_was_handed_over_is_the_door_of_its_port_or_the_first_one(
     assert!(ended.code == Some(2) && ended.err.contains("handed over"), "{ended:?}");
 }
 
+fn read(folder: &TempDir, text: &str) -> Config<Driver> {
+    config::parse(text, &folder.path().join("proxy.toml"), &Environment::default(), &Registry).unwrap()
+}
+
+/// Who has handed it over goes on listening there: nobody can be bound in its place, and neither can it again.
+#[tokio::test]
+async fn a_socket_that_was_handed_over_is_there_for_whichever_configuration_names_it() {
+    let device = "[devices.meter]\nvendor = \"open\"\nurl = \"http://127.0.0.1:1\"\n";
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let every = format!("0.0.0.0:{}", address.port());
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = other.local_addr().unwrap().to_string();
+    let free = format!("127.0.0.1:{}", free_port());
+    let here = address.to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let config = |first: &str, second: Option<&str>| {
+        let more = second.map(|second| door(second, "")).unwrap_or_default();
+        read(&folder, &format!("listen = \"{first}\"\n{device}{more}"))
+    };
+    let handed = vec![socket.try_clone().unwrap()];
+    let server = Server::bind(config(&here, None), Clock::of_runtime(), handed).await.unwrap();
+    let reloader = server.reloader();
+    let _running = AbortOnDropHandle::new(tokio::spawn(server.run(std::future::pending())));
+    for (first, second, is_there) in [
+        (taken.as_str(), None, true),
+        (&every, Some(taken.as_str()), true),
+        (&here, Some(&free), true),
+        (&free, None, false),
+        (&here, None, true),
+        (&every, None, true),
+        (&free, Some(&every), true),
+    ] {
+        let changed = config(first, second);
+        reloader.take_over(move || Ok(changed)).await;
+        let doors = reloader.doors.addresses();
+        assert_eq!(doors.iter().any(|(door, _)| *door == address), is_there, "{first} {second:?}: {doors:?}");
+        if is_there {
+            assert!(answers(address).await, "{first} {second:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_socket_goes_to_the_door_of_its_address_and_a_door_takes_one_for_each_of_its_own() {
     let device = "[devices.meter]\nvendor = \"open\"\nurl = \"http://127.0.0.1:1\"\n";
@@ -179,10 +224,8 @@ async fn a_socket_goes_to_the_door_of_its_address_and_a_door_takes_one_for_each_
         format!("listen = \"127.0.0.1:{port}\"\n{device}{}", door(&format!("[::1]:{port}"), "")),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("proxy.toml");
-        let config = config::parse(&doors, &file, &Environment::default(), &Registry).unwrap();
         let handed = [&six, &four].map(|socket| socket.try_clone().unwrap()).into();
-        let server = Server::bind(config, Clock::of_runtime(), handed).await.unwrap();
+        let server = Server::bind(read(&folder, &doors), Clock::of_runtime(), handed).await.unwrap();
         let mut bound: Vec<_> = server.addresses().into_iter().map(|(address, _)| address).collect();
         bound.sort_unstable();
         assert_eq!(bound, addresses);

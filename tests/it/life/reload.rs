@@ -166,6 +166,31 @@ async fn what_is_known_of_a_device_outlives_a_change_of_its_settings_but_is_not_
 }
 
 #[tokio::test]
+async fn what_is_counted_of_a_device_now_is_not_that_of_another_in_its_place() {
+    let pair = Pair::new(Duration::ZERO);
+    let mut lab = Lab::new(&pair.devices[0].table("meter", "")).await;
+    let up = |lab: &Lab| {
+        let figures = lab.figures();
+        let mut lines = figures.lines();
+        lines.find_map(|line| line.strip_prefix("keyward_device_up{device=\"meter\"} ")).map(str::to_owned)
+    };
+    assert_eq!(lab.get("/meter/twin/sample").await.status, 200);
+    assert_eq!(up(&lab).as_deref(), Some("1"));
+    let mut slow = lab.connect().await;
+    let arrived = pair.twins[0].journal().total();
+    slow.begin(&Ask::get("/meter/twin/slow?ms=400")).await;
+    pair.twins[0].journal().reaches(arrived + 1).await;
+    lab.reconfigure(&pair.devices[1].table("meter", "")).await;
+    assert_eq!(up(&lab), None, "nobody has asked it yet");
+    assert_eq!(lab.get("/meter/api/register?noHTTP").await.fault(), "device_garbled");
+    assert_eq!(up(&lab).as_deref(), Some("0"));
+    // What is said of the former one meanwhile does not stay.
+    assert_eq!(slow.reply(&Method::GET).await.unwrap().status, 200);
+    pair.devices[0].served().settles(0).await;
+    until(|| up(&lab).as_deref() == Some("0")).await;
+}
+
+#[tokio::test]
 async fn a_nonce_serves_on_after_a_change_of_settings_but_not_for_another_password() {
     let twin = Digest::new(DigestSettings { shares_nonce: true, ..DigestSettings::default() });
     let device = Device::new(twin.clone());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use keyward::clock::{Clock, Timestamp};
+use keyward::server::operate::{Instruction, Outcome};
 use keyward::twin::Certificate;
 use keyward::twin::cloud::CloudSettings;
 use keyward::twin::enphase::{Enphase, EnphaseSettings};
@@ -125,6 +126,12 @@ async fn a_certificate_re_issued_in_time_takes_over_and_its_key_is_the_pinned_on
         assert!(roof.lab.get("/").await.text().contains("re-issued by the device"));
         let figure = "keyward_certificate_taken_over_timestamp_seconds{device=\"solar\"} ";
         assert!(roof.lab.get("/metrics").await.text().contains(figure));
+        // A person's word is no take-over.
+        roof.device.shows(Certificate::self_signed().unwrap()).await;
+        let sha256 = fingerprint(&roof.device.certificate);
+        let trust = Instruction::Trust { device: "solar".to_owned(), sha256 };
+        assert!(matches!(roof.lab.order(trust).await, Outcome::Fine(_)));
+        assert!(!roof.lab.get("/metrics").await.text().contains(figure));
     }
 }
 
