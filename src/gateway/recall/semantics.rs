@@ -31,6 +31,9 @@ const LONGEST: Duration = Duration::from_secs(1 << 31);
 /// What an answer says of itself that no other may take its place for (RFC 9111 section 4.2.4).
 const NEVER_STALE: [&str; 4] = ["must-revalidate", "no-cache", "proxy-revalidate", "s-maxage"];
 
+/// What a caller says to us, or on a site of the device's own with nothing in it: no device decides by it.
+const NOT_FOR_DEVICES: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::HOST];
+
 /// The directives of a header such as `Cache-Control`, names in lower case, values without their quotes.
 pub(super) fn directives<'a>(
     headers: &'a HeaderMap,
@@ -153,8 +156,9 @@ pub(super) fn seen(hop: &Hop, asked: &request::Parts) -> Request<()> {
     *request.method_mut() = asked.method.clone();
     *request.uri_mut() = hop.target.clone();
     *request.headers_mut() = asked.headers.clone();
-    request.headers_mut().remove(header::HOST);
-    request.headers_mut().remove(header::COOKIE);
+    for name in NOT_FOR_DEVICES {
+        request.headers_mut().remove(name);
+    }
     plain_directives(request.headers_mut());
     request
 }

@@ -45,6 +45,16 @@ async fn a_device_that_says_for_how_long_is_taken_at_its_word() {
 }
 
 #[tokio::test]
+async fn a_key_of_ours_is_no_reason_to_keep_nothing() {
+    let (device, lab) = lab(|_| ok("Cache-Control: max-age=60\r\n", "{}")).await;
+    let ask = Ask::get("/meter/x").with("Authorization", "Bearer theirs");
+    lab.send(&ask).await;
+    assert!(lab.send(&ask).await.header("cache-status").starts_with("keyward; hit"));
+    assert!(lab.get("/meter/x").await.header("cache-status").starts_with("keyward; hit"));
+    assert_eq!(device.heard().len(), 1);
+}
+
+#[tokio::test]
 async fn what_the_device_confirms_is_good_again_though_it_names_no_validator() {
     let (device, lab) = lab(|nth| match nth {
         0 => ok("Cache-Control: max-age=10\r\nAge: 5\r\nETag: \"a\"\r\nX-Nth: 0\r\n", "{\"a\":1}"),
