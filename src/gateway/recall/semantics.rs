@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::Read;
 use std::time::{Duration, SystemTime};
@@ -34,19 +35,30 @@ const NEVER_STALE: [&str; 4] = ["must-revalidate", "no-cache", "proxy-revalidate
 /// What a caller says to us, or on a site of the device's own with nothing in it: no device decides by it.
 const NOT_FOR_DEVICES: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::HOST];
 
-/// The directives of a header such as `Cache-Control`, names in lower case, values without their quotes.
+/// The directives of a header such as `Cache-Control`, names in lower case, values without their quotes. Each is read by
+/// itself: what is no text in one says nothing of the others.
 pub(super) fn directives<'a>(
     headers: &'a HeaderMap,
     header: &HeaderName,
-) -> impl Iterator<Item = (String, Option<&'a str>)> + use<'a> {
-    let lines = headers.get_all(header).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(|directive| {
-        let (name, value) = match directive.split_once('=') {
-            Some((name, value)) => (name, Some(value.trim().trim_matches('"'))),
-            None => (directive, None),
-        };
-        (name.trim().to_ascii_lowercase(), value)
+) -> impl Iterator<Item = (String, Option<Cow<'a, str>>)> + use<'a> {
+    parts(headers, header).map(|directive| {
+        let mut halves = directive.splitn(2, |byte| *byte == b'=');
+        let name = halves.next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        let value = halves.next().map(|value| String::from_utf8_lossy(unquoted(value.trim_ascii())));
+        (String::from_utf8(name).unwrap_or_default(), value)
     })
+}
+
+/// What stands between the commas of a header.
+fn parts<'a>(headers: &'a HeaderMap, header: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    headers.get_all(header).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+}
+
+fn unquoted(mut value: &[u8]) -> &[u8] {
+    while let [b'"', rest @ ..] | [rest @ .., b'"'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// Whether an answer says this of itself.
@@ -80,8 +92,8 @@ pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
 
 /// The names in `Vary`.
 fn varying(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(header::VARY).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|name| !name.is_empty())
+    let names = parts(headers, &header::VARY).filter_map(|name| str::from_utf8(name.trim_ascii()).ok());
+    names.filter(|name| !name.is_empty())
 }
 
 /// The headers of the request that an answer depends on, as they were.
@@ -222,9 +234,9 @@ pub(super) fn tamed(headers: &HeaderMap) -> HeaderMap {
         |value: &str| value.parse().map_or(value.len() > 9, |seconds: u64| seconds > LONGEST.as_secs());
     let is_wild = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit()) && is_long(value);
     plain_directives(&mut tamed);
-    if directives(headers, &header::CACHE_CONTROL).any(|(_, value)| value.is_some_and(is_wild)) {
-        let written = directives(headers, &header::CACHE_CONTROL).map(|(name, value)| match value {
-            Some(value) if is_wild(value) => format!("{name}={}", LONGEST.as_secs()),
+    if directives(&tamed, &header::CACHE_CONTROL).any(|(_, value)| value.is_some_and(|it| is_wild(&it))) {
+        let written = directives(&tamed, &header::CACHE_CONTROL).map(|(name, value)| match value {
+            Some(value) if is_wild(&value) => format!("{name}={}", LONGEST.as_secs()),
             Some(value) => format!("{name}=\"{value}\""),
             None => name,
         });
@@ -235,11 +247,14 @@ pub(super) fn tamed(headers: &HeaderMap) -> HeaderMap {
     tamed
 }
 
-/// Directives in lower case: they mean the same in any (RFC 9111 section 5.2), but not to our library.
+/// Directives in lower case and without what is not ASCII: they mean the same in any case (RFC 9111 section 5.2), but not
+/// to our library, which also passes over a whole line for one letter.
 fn plain_directives(headers: &mut HeaderMap) {
+    let plain = |byte: &u8| if byte.is_ascii() { byte.to_ascii_lowercase() } else { b'?' };
     if let header::Entry::Occupied(mut lines) = headers.entry(header::CACHE_CONTROL) {
         for line in lines.iter_mut() {
-            if let Ok(plain) = HeaderValue::from_bytes(&line.as_bytes().to_ascii_lowercase()) {
+            let bytes: Vec<_> = line.as_bytes().iter().map(plain).collect();
+            if let Ok(plain) = HeaderValue::from_bytes(&bytes) {
                 *line = plain;
             }
         }

@@ -22,6 +22,12 @@ async fn a_device_that_says_for_how_long_is_taken_at_its_word() {
         ("a while", ok("Cache-Control: max-age=60\r\n", "{}"), true),
         ("in capitals", ok("Cache-Control: MAX-AGE=60\r\n", "{}"), true),
         ("not in capitals", ok("Cache-Control: max-age=60, No-Cache\r\n", "{}"), false),
+        ("not beside a letter", ok("Cache-Control: max-age=60, private, a=\"ü\"\r\n", "{}"), false),
+        (
+            "not on the other line",
+            ok("Cache-Control: private, a=\"ü\"\r\nCache-Control: max-age=60\r\n", "{}"),
+            false,
+        ),
         ("nothing", ok("", "{}"), false),
         ("what is older already", ok("Cache-Control: max-age=60\r\nAge: 61\r\n", "{}"), false),
         ("what may be of any age", ok("Cache-Control: max-age=60\r\nAge: 0, 0\r\n", "{}"), false),
