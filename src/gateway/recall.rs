@@ -4,6 +4,7 @@
 //! It stands before a session is taken: who is answered from memory needs none. What it shares and keeps is what the
 //! device said, and each caller gets that as if the device had said it to them alone.
 
+mod body;
 mod flights;
 mod keeping;
 mod landing;

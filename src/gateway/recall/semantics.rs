@@ -4,16 +4,11 @@
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::io::Read;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, request};
 use http_cache_semantics::{CacheOptions, CachePolicy};
-use serde::de::IgnoredAny;
 
 use super::MOST;
 use crate::clock::Timestamp;
@@ -114,36 +109,6 @@ impl Varied {
 
 fn values(asked: &request::Parts, name: &HeaderName) -> Vec<HeaderValue> {
     asked.headers.get_all(name).iter().cloned().collect()
-}
-
-/// Whether a body says that the answer is none, though its status does not: devices answer 200 to what failed. What
-/// can't be looked into does where the device does not decide what is kept.
-pub(super) fn tells_of_error(headers: &HeaderMap, body: &Bytes, is_as_told: bool) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    // Some send JSON without a type, or with a wrong one.
-    if kind.is_some_and(|kind| kind.starts_with("image/") || kind.starts_with("text/html")) {
-        return false;
-    }
-    let mut plain = Vec::new();
-    let body = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"identity") => body.as_ref(),
-        Some(b"gzip" | b"x-gzip") => {
-            let limit = 16 * MOST as u64;
-            match MultiGzDecoder::new(body.as_ref()).take(limit).read_to_end(&mut plain) {
-                Ok(_) => plain.as_slice(),
-                Err(_) => return true,
-            }
-        }
-        Some(_) => return !is_as_told,
-    };
-    match serde_json::from_slice::<HashMap<String, IgnoredAny>>(body) {
-        Ok(fields) => fields.contains_key("error"),
-        // What says that it is JSON and is none is not whole.
-        Err(_) => {
-            kind.is_some_and(|kind| kind.contains("json"))
-                && serde_json::from_slice::<IgnoredAny>(body).is_err()
-        }
-    }
 }
 
 /// A policy of RFC 9111 for an answer, as a shared cache has it.

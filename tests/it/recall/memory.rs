@@ -105,6 +105,7 @@ async fn what_must_not_be_kept_is_not() {
         ("what depends on everything and a letter", ok("Vary: ü, *\r\n", "{}"), false),
         ("an error in a good answer", ok("Content-Type: application/json\r\n", "{\"error\":\"no\"}"), false),
         ("one without a type", ok("", " {\"a\":1,\"error\":null}"), false),
+        ("one that is said to be a page", ok("Content-Type: text/html\r\n", "{\"error\":1}"), false),
         ("one that is packed", gzip("{\"error\":\"no\"}"), false),
         ("what is packed otherwise", ok("Content-Encoding: br\r\n", "{}"), false),
         ("a word further in", ok("", "{\"a\":{\"error\":1}}"), true),
