@@ -9,8 +9,7 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode, request, response};
-use http_body::Body as _;
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -165,8 +164,9 @@ fn headers(
     let protocol = fields::first(&told, header::UPGRADE).cloned();
     if !is_length(&told, length) {
         let length = told.remove(header::CONTENT_LENGTH);
-        if asked.method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
-            // It tells of a body that does not follow; else hyper frames what does.
+        let tells_of_get = asked.method == Method::HEAD && status != StatusCode::NO_CONTENT;
+        if tells_of_get || status == StatusCode::NOT_MODIFIED {
+            // It tells of a body that does not follow; else hyper frames what does, and a 204 has none.
             told.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
         }
     }

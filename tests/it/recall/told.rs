@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::Method;
+
 use super::ok;
 use crate::support::{Act, Ask, Lab, Scripted, pass};
 
@@ -58,6 +60,20 @@ async fn a_key_of_ours_is_no_reason_to_keep_nothing() {
     assert!(lab.send(&ask).await.header("cache-status").starts_with("keyward; hit"));
     assert!(lab.get("/meter/x").await.header("cache-status").starts_with("keyward; hit"));
     assert_eq!(device.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn what_has_no_body_tells_of_no_length() {
+    for said in ["max-age=60", "no-store"] {
+        let answer = format!("HTTP/1.1 204 No Content\r\nCache-Control: {said}\r\nContent-Length: 5\r\n\r\n");
+        let (_device, lab) = lab(move |_| answer.clone().into_bytes()).await;
+        let mut line = lab.connect().await;
+        for method in [Method::GET, Method::GET, Method::HEAD] {
+            let reply = line.ask(&Ask::new(method.clone(), "/meter/x")).await.unwrap();
+            let has_length = reply.headers.contains_key("content-length");
+            assert_eq!((reply.status.as_u16(), has_length), (204, false), "{said}, {method}");
+        }
+    }
 }
 
 #[tokio::test]
