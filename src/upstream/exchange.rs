@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout_at};
 
@@ -231,7 +231,8 @@ impl Upstream {
         }
     }
 
-    /// An endless answer gives its slot back: ordinary requests go on beside it.
+    /// An endless answer gives its slot back: ordinary requests go on beside it. One that is of the kind of a stream and has
+    /// an end is none.
     fn receive(
         self: &Arc<Self>,
         response: Response<Incoming>,
@@ -240,7 +241,11 @@ impl Upstream {
         sent: Sent,
     ) -> Result<Response<Inbound>, Trouble> {
         let tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let endless = tunnel || is_event_stream(response.headers());
+        let has_end = || {
+            let is_framed = fields::has(response.headers(), header::CONTENT_LENGTH);
+            is_framed || response.body().is_end_stream() || !response.status().is_success()
+        };
+        let endless = tunnel || is_event_stream(response.headers()) && !has_end();
         self.idle.learn(response.headers());
         let slot = if endless { self.streams.try_enter().ok_or_else(|| self.no_stream())? } else { slot };
         // A protocol of its own, or the rest of the request, goes on whether the response is read or not.
