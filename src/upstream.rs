@@ -37,7 +37,7 @@ pub use connect::Introduction;
 pub(crate) use connect::keep_alive;
 use connect::{Connector, Met};
 pub use exchange::Order;
-pub(crate) use framing::{is_coded_oddly, is_event_stream};
+pub(crate) use framing::{is_coded_oddly, is_event_stream, is_of_type};
 use gate::Gate;
 pub use gate::{Caller, Urgency};
 use idle::Idle;

@@ -3,6 +3,7 @@
 mod memory;
 mod pace;
 mod stale;
+mod streams;
 mod together;
 mod told;
 

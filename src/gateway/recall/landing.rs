@@ -16,7 +16,7 @@ use crate::gateway::reply::{Reply, is_failure};
 /// So long at the most is the end of an answer waited for, where it is needed to say what it is.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Who would have it as it comes waits no longer than this: it may be a stream that does not say so.
+/// Where no length is told nobody waits longer than this: it may be a stream that does not say so.
 const NO_LENGTH: Duration = Duration::from_millis(200);
 
 /// What one caller has of a fetch.
@@ -79,7 +79,7 @@ async fn land(flight: &mut Flight, asked: &request::Parts, can_stand_in: bool) -
 async fn listen(recording: &Arc<Recording>, is_first: bool) -> Result<Option<(Source, bool)>, Fault> {
     let patience = match is_first {
         true if !recording.is_kept => Duration::ZERO,
-        true if !recording.has_length() => NO_LENGTH,
+        _ if !recording.has_length() => NO_LENGTH,
         _ => PATIENCE,
     };
     match timeout(patience, recording.settled()).await {

@@ -14,7 +14,7 @@ use super::MOST;
 use crate::clock::Timestamp;
 use crate::config::Freshness;
 use crate::gateway::route::Hop;
-use crate::upstream::is_event_stream;
+use crate::upstream::{is_event_stream, is_of_type};
 use crate::vendor::cookie_name;
 
 /// Dates in a response, whose forms of the last century our library does not read.
@@ -29,6 +29,9 @@ const NEVER_STALE: [&str; 4] = ["must-revalidate", "no-cache", "proxy-revalidate
 
 /// What a caller says to us, or on a site of the device's own with nothing in it: no device decides by it.
 const NOT_FOR_DEVICES: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::HOST];
+
+/// One picture after the other, without end, as cameras send them.
+const PICTURES: &[u8] = b"multipart/x-mixed-replace";
 
 /// The directives of a header such as `Cache-Control`, names in lower case, values without their quotes. Each is read by
 /// itself: what is no text in one says nothing of the others.
@@ -68,6 +71,7 @@ pub(super) fn is_shareable(hop: &Hop, headers: &HeaderMap) -> bool {
         !hop.device.vendor.carriers().cookies.has(name)
     };
     !is_event_stream(headers)
+        && !is_of_type(headers, PICTURES)
         && length(headers).is_none_or(|length| length <= MOST as u64)
         && !headers.get_all(header::SET_COOKIE).iter().any(is_personal)
         && !varying(headers).any(|name| name == "*")
