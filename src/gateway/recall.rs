@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::Fetch;
 use super::fault::{Fault, Kind};
@@ -42,6 +42,9 @@ use stored::{Found, Store, Stored};
 
 /// Answers up to this many bytes are shared and remembered.
 const MOST: usize = 1024 * 1024;
+
+/// An answer that nobody waits for and that does not end within this may be a stream.
+const SEEN_THROUGH: Duration = Duration::from_secs(60);
 
 /// How answers of a device are kept.
 #[derive(Clone, Debug, Default)]
@@ -216,7 +219,7 @@ impl Recall {
                     figures.stood_in(fault.kind.name(), &fault.detail);
                 }
                 Landed::Shared(Shared::Recorded(recording)) => {
-                    if let Settled::Whole(..) = recording.settled().await {
+                    if let Ok(Settled::Whole(..)) = timeout(SEEN_THROUGH, recording.settled()).await {
                         figures.fine();
                     }
                 }

@@ -183,6 +183,16 @@ impl Flight {
         landed
     }
 
+    /// Its answer may yet turn out to be waited for by nobody, and is to be seen through then.
+    pub(super) fn hold(&mut self, recording: &Arc<Recording>) {
+        self.course = Course::Known(Shared::Recorded(Arc::clone(recording)));
+    }
+
+    /// Its answer is not what is wanted here.
+    pub(super) fn let_go(&mut self) {
+        self.course = Course::Over;
+    }
+
     /// Whether nobody else has yet seen to it that it goes on without a caller.
     pub(super) fn is_to_be_seen_through(&self) -> bool {
         if matches!(self.course, Course::Over) {

@@ -63,11 +63,17 @@ async fn land(flight: &mut Flight, asked: &request::Parts, can_stand_in: bool) -
         Shared::Recorded(recording)
             if is_first || recording.told.status == StatusCode::OK && recording.varied.suits(asked) =>
         {
-            match listen(&recording, is_first).await? {
+            if can_stand_in {
+                flight.hold(&recording);
+            }
+            match listen(&recording, is_first, can_stand_in).await? {
                 Some((source, is_stored)) => {
                     got(Reply::Shared(Arc::clone(&recording.told), source), is_stored)
                 }
-                None => Ok(None),
+                None => {
+                    flight.let_go();
+                    Ok(None)
+                }
             }
         }
         Shared::Other(_) | Shared::Confirmed(..) | Shared::Recorded(_) => Ok(None),
@@ -75,9 +81,15 @@ async fn land(flight: &mut Flight, asked: &request::Parts, can_stand_in: bool) -
 }
 
 /// What one caller gets of an answer for several, and whether it is kept: all of it if it is soon there, else as it
-/// comes.
-async fn listen(recording: &Arc<Recording>, is_first: bool) -> Result<Option<(Source, bool)>, Fault> {
+/// comes. Of one that breaks off after it has begun nothing can be taken back, so where another can stand in it is better
+/// waited for.
+async fn listen(
+    recording: &Arc<Recording>,
+    is_first: bool,
+    can_stand_in: bool,
+) -> Result<Option<(Source, bool)>, Fault> {
     let patience = match is_first {
+        _ if can_stand_in => PATIENCE,
         true if !recording.is_kept => Duration::ZERO,
         _ if !recording.has_length() => NO_LENGTH,
         _ => PATIENCE,

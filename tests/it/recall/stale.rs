@@ -6,7 +6,7 @@ use keyward::twin::generic::{Generic, Scheme};
 use tokio::sync::watch;
 
 use super::ok;
-use crate::support::{Act, Ask, Device, Lab, Scripted, pass};
+use crate::support::{Act, Ask, Device, Door, Lab, Scripted, pass};
 
 const SECOND: Duration = Duration::from_secs(1);
 const KEPT: &str = "acts_on_get = []\ncache = \"5s\"\nstale_if_error = \"1h\"\n";
@@ -98,4 +98,40 @@ async fn who_waits_for_a_slow_device_gets_what_it_said_before_and_the_rest_goes_
     }
     assert_eq!(device.heard().len(), 2);
     assert_eq!(lab.listed("meter").await["state"], "ok");
+}
+
+#[tokio::test]
+async fn an_answer_without_a_length_that_stalls_is_stood_in_for_before_it_is_passed_on() {
+    let device = Scripted::new(|nth| match nth {
+        0 => Act::Answer(ok("", "{\"nth\":0}")),
+        _ => Act::Answer(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"nth\r\n".to_vec()),
+    })
+    .await;
+    let lab = Lab::new(&device.table("meter", &(KEPT.to_owned() + "stale_after = \"500ms\"\n"))).await;
+    lab.get("/meter/x").await;
+    pass(6 * SECOND).await;
+    let stale = lab.get("/meter/x").await;
+    assert_eq!(stale.json()["nth"], 0);
+    assert!(stale.header("cache-status").contains("stale: device_timeout"), "{:?}", stale.headers);
+    assert_eq!(device.heard().len(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_slow_to_end_is_remembered_though_another_stood_in_for_it() {
+    for path in ["bytes", "chunked"] {
+        let door = Door::with(&(KEPT.to_owned() + "stale_after = \"100ms\"\n")).await;
+        let target = format!("/meter/twin/{path}?n=60000&ms=100&by=10000");
+        let whole = door.lab.get(&target).await;
+        pass(6 * SECOND).await;
+        let stale = door.lab.get(&target).await;
+        assert!(stale.header("cache-status").contains("stale: device_timeout"), "{:?}", stale.headers);
+        loop {
+            let reply = door.lab.get(&target).await;
+            assert_eq!(reply.body, whole.body, "{path}");
+            if !reply.header("cache-status").contains("stale") {
+                break;
+            }
+        }
+        assert_eq!(door.arrived(), 2, "{path}");
+    }
 }
