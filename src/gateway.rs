@@ -131,7 +131,8 @@ impl Gateway {
             verdict = Some(patient.verdict());
             Replay::hold(Body::new(patient), REPLAYED)
         };
-        let call = Call { trip: Arc::clone(&trip), body, begun, deadline: begun + device.timeout, caller };
+        let (deadline, waits) = (begun + device.timeout, None);
+        let call = Call { trip: Arc::clone(&trip), body, begun, deadline, caller, waits };
         let line = Line { upgrade, ending: &arrival.peer.ending };
         let outcome = self.pass(&call, line).await;
         let outcome = outcome.map_err(|fault| match (fault.kind, verdict.and_then(|it| it.blemish())) {
@@ -208,14 +209,7 @@ impl Gateway {
                 Some(lease) => lease,
                 None => forward::lease(hop, call.deadline).await?,
             };
-            let sent = forward::send(
-                &call.trip,
-                &call.body,
-                &lease,
-                (call.deadline, call.caller),
-                (&self.via, self.clock),
-            )
-            .await;
+            let sent = forward::send(call, &lease, (&self.via, self.clock)).await;
             // What the device handed out for this request outlives it.
             let sent = sent.inspect_err(|_| device.keeper.share(&lease))?;
             let Some(response) = sent else { continue };

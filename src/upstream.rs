@@ -224,6 +224,7 @@ impl Upstream {
             repeatable,
             upgrades: false,
             path: target.path(),
+            waits: None,
         };
         if !head.headers.contains_key(header::HOST)
             && let Ok(host) = self.settings.url.authority().parse()

@@ -8,14 +8,14 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::authorise;
-use super::call::Trip;
+use super::call::{Call, Trip};
 use super::fault::{Fault, Kind};
 use super::recall::Writing;
 use super::route::Hop;
 use super::via::Via;
 use crate::clock::Clock;
 use crate::keeper::{Finding, Lease};
-use crate::upstream::{Caller, Inbound, Order, Replay, Trouble, Urgency};
+use crate::upstream::{Inbound, Order, Trouble, Urgency};
 
 /// A session for this request.
 ///
@@ -61,20 +61,20 @@ impl From<Trouble> for Unsent {
 /// Sends the request with this session and waits for the head of the response. `None`: when its turn came the
 /// session was no longer in force, and nothing was sent.
 pub(super) async fn send(
-    trip: &Trip,
-    body: &Replay,
+    call: &Call,
     lease: &Lease,
-    (deadline, caller): (Instant, Caller),
     (via, clock): (&Via, Clock),
 ) -> Result<Option<Response<Inbound>>, Fault> {
-    let Trip { head: asked, hop, .. } = trip;
+    let Call { trip, body, .. } = call;
+    let Trip { head: asked, hop, .. } = &**trip;
     let order = Order {
-        deadline,
+        deadline: call.deadline,
         within: hop.device.timeout,
-        urgency: Urgency::Request(caller),
+        urgency: Urgency::Request(call.caller),
         repeatable: !trip.acts,
         upgrades: trip.is_websocket,
         path: hop.target.path(),
+        waits: call.waits.as_deref(),
     };
     let begun = Instant::now();
     let sent = hop

@@ -29,7 +29,7 @@ use super::reply::Reply;
 use crate::clock::Clock;
 use crate::config::Cache;
 use crate::metrics::DeviceFigures;
-use flights::{Boarding, Departure, Flight, Flights, Landed, Shared};
+use flights::{Boarding, Departure, Flight, Flights, Landed, Shared, Waits};
 use keeping::Keeping;
 use landing::{Got, ask};
 pub(super) use question::{Question, question};
@@ -135,15 +135,17 @@ impl Recall {
         let why = found.why(&question, self.keeps(&question));
         let may_stand_in = |stored: &Arc<Stored>| stored.may_stand_in(self.clock.instant());
         let former = found.former().filter(may_stand_in);
-        let mut flight = self.board(question, found, fetch);
+        let waits: Waits = former.is_some().then(Arc::default);
+        let mut flight = self.board(question, found, fetch, waits);
         let got = match &former {
             None => ask(&mut flight, fetch, false).await,
             Some(stored) => {
                 let slow_at = flight.begun + self.rules.stale_after;
+                let waits = flight.waits.clone();
                 let mut asking = pin!(ask(&mut flight, fetch, true));
                 match timeout_at(slow_at, &mut asking).await {
                     Ok(got) => got,
-                    Err(_) if may_stand_in(stored) => Err(Fault::new(Kind::DeviceTimeout, SLOW)),
+                    Err(_) if may_stand_in(stored) => Err(late(&waits)),
                     Err(_) => asking.await,
                 }
             }
@@ -185,11 +187,11 @@ impl Recall {
     }
 
     /// Joins the fetch under way, or begins one.
-    fn board(self: &Arc<Self>, question: Question, found: Found, fetch: &Fetch<'_>) -> Flight {
+    fn board(self: &Arc<Self>, question: Question, found: Found, fetch: &Fetch<'_>, waits: Waits) -> Flight {
         let departure = match question.shares {
             true => {
                 let epoch = self.epoch.load(Ordering::Relaxed);
-                match self.flights.board(&question.key, epoch, fetch.call.begun) {
+                match self.flights.board(&question.key, epoch, fetch.call.begun, &waits) {
                     Boarding::Joined(flight) => return flight,
                     Boarding::First(departure) => Some(departure),
                 }
@@ -197,14 +199,14 @@ impl Recall {
             false => None,
         };
         let keeping = Keeping::of(self, question, &fetch.call.trip, found);
-        let errand = fetch.with(keeping.conditions());
+        let errand = fetch.with(keeping.conditions(), waits.clone());
         let listed = departure.as_ref().and_then(Departure::listed);
         // On the heap, since it may outlive its caller.
         let flying = Box::pin(async move {
             let reply = errand.run().await;
             keeping.landed(reply, departure)
         });
-        Flight::begin(fetch.call.begun, listed, flying)
+        Flight::begin(fetch.call.begun, listed, waits, flying)
     }
 
     /// A fetch that its caller no longer waits for goes on, so that memory has its answer.
@@ -229,6 +231,16 @@ impl Recall {
     }
 }
 
+/// There is no answer yet. While its turn has not come, that says nothing of the device.
+fn late(waits: &Waits) -> Fault {
+    match waits.as_ref().is_some_and(|waits| waits.load(Ordering::Relaxed)) {
+        true => Fault::new(Kind::DeviceBusy, BUSY),
+        false => Fault::new(Kind::DeviceTimeout, SLOW),
+    }
+}
+
+const BUSY: &str = "the turn of this request has not come yet (`max_connections`, `min_interval`); what the device said before stands in \
+     meanwhile";
 const SLOW: &str = "the device is slow to answer; what it said before stands in meanwhile";
 
 impl Drop for Writing {

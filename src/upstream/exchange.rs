@@ -1,6 +1,7 @@
 //! One exchange with a device: a place in the queue, a connection, a request and the head of its response.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -34,6 +35,18 @@ pub struct Order<'a> {
     pub upgrades: bool,
     /// What it is for, as the device gets it.
     pub path: &'a str,
+    /// Set while it waits for its turn, for whoever wants to know.
+    pub waits: Option<&'a AtomicBool>,
+}
+
+impl Order<'_> {
+    /// Notes what it waits for from now on.
+    fn note(&self, stage: &mut Stage, next: Stage) {
+        if let Some(waits) = self.waits {
+            waits.store(matches!(next, Stage::Queue | Stage::Pace), Ordering::Relaxed);
+        }
+        *stage = next;
+    }
 }
 
 /// An exchange that failed, and how far it got.
@@ -104,15 +117,15 @@ impl Upstream {
         stage: &mut Stage,
     ) -> Result<Response<Inbound>, E> {
         // Nobody's connection is held by who waits for a path.
-        *stage = Stage::Pace;
+        order.note(stage, Stage::Pace);
         let most = if order.urgency == Urgency::Visit { usize::MAX } else { self.settings.max_waiting };
         let path_turn = self.pace.path_turn(order.path, most).await.map_err(|Full| self.full())?;
         let mut path_turn = Some(path_turn);
-        *stage = Stage::Queue;
+        order.note(stage, Stage::Queue);
         let slot = self.gate.enter(order.urgency).await.map_err(|Full| self.full())?;
         let mut repeatable = order.repeatable;
         loop {
-            *stage = Stage::Connection;
+            order.note(stage, Stage::Connection);
             let kept = self.idle.take().await;
             let is_kept = kept.is_ok();
             let mut connection = match kept {
@@ -120,7 +133,7 @@ impl Upstream {
                 // On the heap, since it is rare and takes more room than all the rest.
                 Err(epoch) => Box::pin(self.connector.open(epoch)).await?,
             };
-            *stage = Stage::Pace;
+            order.note(stage, Stage::Pace);
             let path_turn = match path_turn.take() {
                 Some(first) => first,
                 None => {
@@ -132,13 +145,14 @@ impl Upstream {
             let request = match make() {
                 Ok(request) => request,
                 Err(error) => {
+                    order.note(stage, Stage::Connection);
                     self.idle.keep(connection);
                     return Err(error);
                 }
             };
             [path_turn, turn].into_iter().flatten().for_each(Turn::take);
             let sent = request.body().sent();
-            *stage = Stage::Answer(sent.clone());
+            order.note(stage, Stage::Answer(sent.clone()));
             let expected = Expected::of(&request, order.upgrades, &connection.received);
             connection.received.expect_answer();
             let answered = connection.send(request).await;

@@ -37,7 +37,7 @@ pub(super) async fn ask(flight: &mut Flight, fetch: &Fetch<'_>, can_stand_in: bo
         Some(got) => got,
         None => {
             // On the heap, as whatever may not be needed.
-            let reply = Box::pin(fetch.with(HeaderMap::new()).run()).await?;
+            let reply = Box::pin(fetch.with(HeaderMap::new(), flight.waits.clone()).run()).await?;
             Got { reply, is_stored: false, is_collapsed: false }
         }
     };

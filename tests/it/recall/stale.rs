@@ -6,7 +6,7 @@ use keyward::twin::generic::{Generic, Scheme};
 use tokio::sync::watch;
 
 use super::ok;
-use crate::support::{Act, Ask, Device, Door, Lab, Scripted, pass};
+use crate::support::{Act, Ask, Device, Door, Lab, Scripted, pass, until};
 
 const SECOND: Duration = Duration::from_secs(1);
 const KEPT: &str = "acts_on_get = []\ncache = \"5s\"\nstale_if_error = \"1h\"\n";
@@ -134,4 +134,40 @@ async fn an_answer_that_is_slow_to_end_is_remembered_though_another_stood_in_for
         }
         assert_eq!(door.arrived(), 2, "{path}");
     }
+}
+
+#[tokio::test]
+async fn that_a_turn_has_not_come_is_no_fault_of_the_device() {
+    let device = Scripted::new(|_| Act::Answer(ok("", "{}"))).await;
+    let more = KEPT.to_owned() + "stale_after = \"100ms\"\nmin_interval = \"10m\"\n";
+    let lab = Lab::new(&device.table("meter", &more)).await;
+    lab.get("/meter/x").await;
+    pass(600 * SECOND).await;
+    lab.get("/meter/y").await;
+    // One of them asks, and the other waits for that.
+    for stale in [lab.get("/meter/x").await, lab.get("/meter/x").await] {
+        assert!(stale.header("cache-status").contains("stale: device_busy"), "{:?}", stale.headers);
+    }
+    let listed = lab.listed("meter").await;
+    assert_eq!((&listed["state"], &listed["fault"]), (&"ok".into(), &serde_json::Value::Null));
+}
+
+#[tokio::test]
+async fn that_every_connection_is_in_use_is_no_fault_of_the_device() {
+    let (_never, said) = watch::channel(false);
+    let device = Scripted::new(move |nth| match nth {
+        0 => Act::Answer(ok("", "{}")),
+        _ => Act::Held(said.clone(), ok("", "{}")),
+    })
+    .await;
+    let more = KEPT.to_owned() + "stale_after = \"100ms\"\nmax_connections = 1\n";
+    let lab = Lab::new(&device.table("meter", &more)).await;
+    lab.get("/meter/x").await;
+    pass(6 * SECOND).await;
+    let mut other = lab.connect().await;
+    other.begin(&Ask::get("/meter/y")).await;
+    until(|| device.heard().len() == 2).await;
+    let stale = lab.get("/meter/x").await;
+    assert!(stale.header("cache-status").contains("stale: device_busy"), "{:?}", stale.headers);
+    assert_eq!(lab.listed("meter").await["state"], "ok");
 }
