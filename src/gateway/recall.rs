@@ -57,6 +57,17 @@ pub struct Rules {
     pub stale_after: Duration,
 }
 
+impl Rules {
+    fn store(&self) -> Option<Store> {
+        (self.cache.is_on() || !self.stale_if_error.is_zero()).then(Store::new)
+    }
+
+    /// Whether others keep the same for as long.
+    fn keep_as(&self, others: &Self) -> bool {
+        self.cache == others.cache && self.stale_if_error == others.stale_if_error
+    }
+}
+
 /// What is under way to one device, and what is remembered of its answers.
 pub struct Recall {
     rules: Rules,
@@ -66,7 +77,7 @@ pub struct Recall {
     /// Nothing where nothing is to be remembered.
     store: Option<Store>,
     /// Counts what may have changed the device: what was asked before then is of another time.
-    epoch: AtomicU64,
+    epoch: Arc<AtomicU64>,
 }
 
 /// The status and headers of a device's answer. No `Debug`: it may hand out a session.
@@ -87,9 +98,21 @@ pub(super) struct Writing(Arc<Recall>);
 impl Recall {
     /// Nothing is remembered yet.
     pub fn new(rules: Rules, clock: Clock, figures: Arc<DeviceFigures>) -> Arc<Self> {
-        let is_on = rules.cache.is_on() || !rules.stale_if_error.is_zero();
-        let (flights, store) = (Flights::default(), is_on.then(Store::new));
-        Arc::new(Self { rules, clock, figures, flights, store, epoch: AtomicU64::new(0) })
+        let (flights, store) = (Flights::default(), rules.store());
+        Arc::new(Self { rules, clock, figures, flights, store, epoch: Arc::default() })
+    }
+
+    /// Goes on from here where the device is set otherwise: what is forgotten by one of the two is by the other, since what
+    /// is asked for by the one may change the device for the other. What is remembered stays if `is_same` device is
+    /// asked for the same account, and by the same rules, so that nothing serves for longer than these allow.
+    pub fn succeeded(&self, rules: Rules, is_same: bool) -> Arc<Self> {
+        let stays = is_same && self.rules.keep_as(&rules);
+        if !stays {
+            self.figures.forgot();
+        }
+        let store = if stays { self.store.clone() } else { rules.store() };
+        let (figures, epoch) = (Arc::clone(&self.figures), Arc::clone(&self.epoch));
+        Arc::new(Self { rules, clock: self.clock, figures, flights: Flights::default(), store, epoch })
     }
 
     pub(super) fn rules(&self) -> &Rules {

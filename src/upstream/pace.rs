@@ -29,14 +29,12 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(interval: Duration, path_interval: Duration) -> Self {
-        Self {
-            interval,
-            path_interval,
-            last: Last::default(),
-            paths: StdMutex::default(),
-            waiting: AtomicUsize::new(0),
-        }
+    /// The next request is as far from the last one of `former` as from any.
+    pub(super) fn new(interval: Duration, path_interval: Duration, former: Option<&Self>) -> Self {
+        let last = former.map(|former| Arc::clone(&former.last)).unwrap_or_default();
+        let paths = former.map(|former| former.paths.lock().clone()).unwrap_or_default();
+        let (paths, waiting) = (StdMutex::new(paths), AtomicUsize::new(0));
+        Self { interval, path_interval, last, paths, waiting }
     }
 
     /// Waits until a request may go out. Nobody else's may until what this returns is dropped.

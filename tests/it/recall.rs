@@ -2,6 +2,7 @@
 
 mod memory;
 mod pace;
+mod reload;
 mod stale;
 mod streams;
 mod together;
