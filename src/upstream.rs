@@ -145,7 +145,7 @@ impl Upstream {
             gate: Gate::new(settings.max_connections, settings.max_waiting),
             streams: Gate::new(settings.max_streams, 0),
             idle: Arc::new(Idle::new(settings.keeps_connections, settings.clock)),
-            pace: Pace::new(settings.min_interval, settings.path_interval, former.map(|former| &former.pace)),
+            pace: Pace::new(&settings, former.map(|former| &former.pace)),
             settings,
         }))
     }

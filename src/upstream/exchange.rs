@@ -118,8 +118,8 @@ impl Upstream {
     ) -> Result<Response<Inbound>, E> {
         // Nobody's connection is held by who waits for a path.
         order.note(stage, Stage::Pace);
-        let most = if order.urgency == Urgency::Visit { usize::MAX } else { self.settings.max_waiting };
-        let path_turn = self.pace.path_turn(order.path, most).await.map_err(|Full| self.full())?;
+        let path_turn =
+            self.pace.path_turn(order.path, order.urgency).await.map_err(|Full| self.full_path())?;
         let mut path_turn = Some(path_turn);
         order.note(stage, Stage::Queue);
         let slot = self.gate.enter(order.urgency).await.map_err(|Full| self.full())?;
@@ -200,6 +200,16 @@ impl Upstream {
             false => format!("({within:?}, for a login): if it is only slow, raise `timeout` above that"),
         };
         Trouble::ResponseTimeout(format!("{} has not begun to answer in time {advice}", self.label()))
+    }
+
+    fn full_path(&self) -> Trouble {
+        Trouble::Busy(format!(
+            "as many requests as may ({}, `max_waiting`) already wait for this path of {}, which takes one in {:?}: ask \
+             less often, or raise it",
+            self.settings.max_waiting,
+            self.label(),
+            self.settings.path_interval
+        ))
     }
 
     fn full(&self) -> Trouble {
