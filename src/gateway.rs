@@ -132,7 +132,8 @@ impl Gateway {
             verdict = Some(patient.verdict());
             Replay::hold(Body::new(patient), REPLAYED)
         };
-        let call = Call { trip: Arc::clone(&trip), body, begun, deadline: begun + device.timeout, caller };
+        let (deadline, waits) = (begun + device.timeout, None);
+        let call = Call { trip: Arc::clone(&trip), body, begun, deadline, caller, waits };
         let line = Line { upgrade, ending: &arrival.peer.ending };
         let outcome = self.pass(&call, line).await;
         let outcome = outcome.map_err(|fault| match (fault.kind, verdict.and_then(|it| it.blemish())) {

@@ -37,7 +37,7 @@ pub use connect::Introduction;
 pub(crate) use connect::keep_alive;
 use connect::{Connector, Met};
 pub use exchange::Order;
-pub(crate) use framing::{is_coded_oddly, is_event_stream};
+pub(crate) use framing::{is_coded_oddly, is_event_stream, is_of_type};
 use gate::Gate;
 pub use gate::{Caller, Urgency};
 use idle::Idle;
@@ -101,7 +101,7 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// A pool without connections; nothing is asked of the device yet.
+    /// A pool without connections; nothing is asked of the device yet, or since `former` was.
     ///
     /// # Errors
     /// When what `trust` names can't be read, or the host is no name that TLS knows.
@@ -109,6 +109,7 @@ impl Upstream {
         settings: Settings,
         pin: Arc<Pin>,
         introduction: Option<Introduction>,
+        former: Option<&Self>,
     ) -> Result<Arc<Self>, String> {
         let url = &settings.url;
         let name = match &settings.trust {
@@ -146,7 +147,7 @@ impl Upstream {
             gate: Gate::new(settings.max_connections, settings.max_waiting),
             streams: Gate::new(settings.max_streams, 0),
             idle: Arc::new(Idle::new(settings.keeps_connections, settings.clock)),
-            pace: Pace::new(settings.min_interval, settings.path_interval),
+            pace: Pace::new(&settings, former.map(|former| &former.pace)),
             settings,
         }))
     }
@@ -226,6 +227,7 @@ impl Upstream {
             repeatable,
             upgrades: false,
             path: target.path(),
+            waits: None,
         };
         if !head.headers.contains_key(header::HOST)
             && let Ok(host) = self.settings.url.authority().parse()
@@ -248,7 +250,7 @@ impl Upstream {
     pub async fn presented(&self) -> Result<Certificate, Trouble> {
         let settings = Settings { trust: Trust::Any, ..self.settings.clone() };
         let pin = Arc::new(Pin::new(Arc::new(Folder::new("", "")), "", Clock::system()));
-        let other = Self::new(settings, pin, None).map_err(Trouble::TlsProtocol)?;
+        let other = Self::new(settings, pin, None, None).map_err(Trouble::TlsProtocol)?;
         drop(other.connector.open(0).await?);
         other.certificate().ok_or_else(|| Trouble::TlsProtocol(format!("{} does not use TLS", self.label())))
     }

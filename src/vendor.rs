@@ -150,7 +150,7 @@ pub struct Moment<'a> {
 }
 
 /// Whose session it is, and what proves it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Account<'a> {
     /// Names, serial numbers: another of these is another session.
     pub who: Vec<&'a str>,

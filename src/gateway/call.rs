@@ -1,6 +1,7 @@
 //! One request on its way, and how the same is asked for without its caller.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use http::{HeaderMap, request};
 use tokio::time::Instant;
@@ -38,6 +39,8 @@ pub(super) struct Call {
     pub(super) begun: Instant,
     pub(super) deadline: Instant,
     pub(super) caller: Caller,
+    /// Whether it waits for its turn, where that makes a difference.
+    pub(super) waits: Option<Arc<AtomicBool>>,
 }
 
 /// Asks for what a call asks for, as often as need be and whether its caller waits or not.
@@ -47,14 +50,14 @@ pub(super) struct Fetch<'a> {
 }
 
 impl Fetch<'_> {
-    /// To ask the device as the caller did, but for these headers more.
-    pub(super) fn with(&self, conditions: HeaderMap) -> Errand {
+    /// To ask the device as the caller did, but for these headers more, and to tell whether it waits for its turn.
+    pub(super) fn with(&self, conditions: HeaderMap, waits: Option<Arc<AtomicBool>>) -> Errand {
         let mut trip = Arc::clone(&self.call.trip);
         if !conditions.is_empty() {
             Arc::make_mut(&mut trip).head.headers.extend(conditions);
         }
         let Call { begun, deadline, caller, .. } = *self.call;
-        let call = Call { trip, body: Replay::empty(), begun, deadline, caller };
+        let call = Call { trip, body: Replay::empty(), begun, deadline, caller, waits };
         Errand { gateway: Arc::clone(self.gateway), call }
     }
 }

@@ -67,7 +67,7 @@ impl From<Trouble> for Unsent {
 /// Sends the request with this session and waits for the head of the response. `None`: when its turn came the
 /// session was no longer in force, and nothing was sent.
 pub(super) async fn send(
-    Call { trip, body, deadline, caller, .. }: &Call,
+    Call { trip, body, deadline, caller, waits, .. }: &Call,
     lease: &Lease,
     via: &Via,
     clock: Clock,
@@ -80,6 +80,7 @@ pub(super) async fn send(
         repeatable: !trip.acts,
         upgrades: trip.is_websocket,
         path: hop.target.path(),
+        waits: waits.as_deref(),
     };
     let begun = Instant::now();
     let sent = hop

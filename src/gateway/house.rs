@@ -88,7 +88,7 @@ pub struct Device {
     /// What of its answers is shared and remembered.
     pub recall: Arc<Recall>,
     /// Whether it wants to be left alone.
-    pub respite: Respite,
+    pub respite: Arc<Respite>,
     /// What is counted of it.
     pub figures: Arc<DeviceFigures>,
     /// Held while a certificate is accepted by the page.

@@ -4,6 +4,7 @@
 //! It stands before a session is taken: who is answered from memory needs none. What it shares and keeps is what the
 //! device said, and each caller gets that as if the device had said it to them alone.
 
+mod body;
 mod flights;
 mod keeping;
 mod landing;
@@ -20,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 
 use super::Fetch;
 use super::fault::{Fault, Kind};
@@ -28,7 +29,7 @@ use super::reply::Reply;
 use crate::clock::Clock;
 use crate::config::Cache;
 use crate::metrics::DeviceFigures;
-use flights::{Boarding, Departure, Flight, Flights, Landed, Shared};
+use flights::{Boarding, Departure, Flight, Flights, Landed, Shared, Waits};
 use keeping::Keeping;
 use landing::{Got, ask};
 pub(super) use question::{Question, question};
@@ -42,6 +43,9 @@ use stored::{Found, Store, Stored};
 /// Answers up to this many bytes are shared and remembered.
 const MOST: usize = 1024 * 1024;
 
+/// An answer that nobody waits for and that does not end within this may be a stream.
+const SEEN_THROUGH: Duration = Duration::from_secs(60);
+
 /// How answers of a device are kept.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
@@ -53,6 +57,17 @@ pub struct Rules {
     pub stale_after: Duration,
 }
 
+impl Rules {
+    fn store(&self) -> Option<Store> {
+        (self.cache.is_on() || !self.stale_if_error.is_zero()).then(Store::new)
+    }
+
+    /// Whether others keep the same for as long.
+    fn keep_as(&self, others: &Self) -> bool {
+        self.cache == others.cache && self.stale_if_error == others.stale_if_error
+    }
+}
+
 /// What is under way to one device, and what is remembered of its answers.
 pub struct Recall {
     rules: Rules,
@@ -62,7 +77,7 @@ pub struct Recall {
     /// Nothing where nothing is to be remembered.
     store: Option<Store>,
     /// Counts what may have changed the device: what was asked before then is of another time.
-    epoch: AtomicU64,
+    epoch: Arc<AtomicU64>,
 }
 
 /// The status and headers of a device's answer. No `Debug`: it may hand out a session.
@@ -83,9 +98,21 @@ pub(super) struct Writing(Arc<Recall>);
 impl Recall {
     /// Nothing is remembered yet.
     pub fn new(rules: Rules, clock: Clock, figures: Arc<DeviceFigures>) -> Arc<Self> {
-        let is_on = rules.cache.is_on() || !rules.stale_if_error.is_zero();
-        let (flights, store) = (Flights::default(), is_on.then(Store::new));
-        Arc::new(Self { rules, clock, figures, flights, store, epoch: AtomicU64::new(0) })
+        let (flights, store) = (Flights::default(), rules.store());
+        Arc::new(Self { rules, clock, figures, flights, store, epoch: Arc::default() })
+    }
+
+    /// Goes on from here where the device is set otherwise: what is forgotten by one of the two is by the other, since what
+    /// is asked for by the one may change the device for the other. What is remembered stays if `is_same` device is
+    /// asked for the same account, and by the same rules, so that nothing serves for longer than these allow.
+    pub fn succeeded(&self, rules: Rules, is_same: bool) -> Arc<Self> {
+        let stays = is_same && self.rules.keep_as(&rules);
+        if !stays {
+            self.figures.forgot();
+        }
+        let store = if stays { self.store.clone() } else { rules.store() };
+        let (figures, epoch) = (Arc::clone(&self.figures), Arc::clone(&self.epoch));
+        Arc::new(Self { rules, clock: self.clock, figures, flights: Flights::default(), store, epoch })
     }
 
     pub(super) fn rules(&self) -> &Rules {
@@ -131,15 +158,17 @@ impl Recall {
         let why = found.why(&question, self.keeps(&question));
         let may_stand_in = |stored: &Arc<Stored>| stored.may_stand_in(self.clock.instant());
         let former = found.former().filter(may_stand_in);
-        let mut flight = self.board(question, found, fetch);
+        let waits: Waits = former.is_some().then(Arc::default);
+        let mut flight = self.board(question, found, fetch, waits);
         let got = match &former {
             None => ask(&mut flight, fetch, false).await,
             Some(stored) => {
                 let slow_at = flight.begun + self.rules.stale_after;
+                let waits = flight.waits.clone();
                 let mut asking = pin!(ask(&mut flight, fetch, true));
                 match timeout_at(slow_at, &mut asking).await {
                     Ok(got) => got,
-                    Err(_) if may_stand_in(stored) => Err(Fault::new(Kind::DeviceTimeout, SLOW)),
+                    Err(_) if may_stand_in(stored) => Err(late(&waits)),
                     Err(_) => asking.await,
                 }
             }
@@ -181,11 +210,11 @@ impl Recall {
     }
 
     /// Joins the fetch under way, or begins one.
-    fn board(self: &Arc<Self>, question: Question, found: Found, fetch: &Fetch<'_>) -> Flight {
+    fn board(self: &Arc<Self>, question: Question, found: Found, fetch: &Fetch<'_>, waits: Waits) -> Flight {
         let departure = match question.shares {
             true => {
                 let epoch = self.epoch.load(Ordering::Relaxed);
-                match self.flights.board(&question.key, epoch, fetch.call.begun) {
+                match self.flights.board(&question.key, epoch, fetch.call.begun, &waits) {
                     Boarding::Joined(flight) => return flight,
                     Boarding::First(departure) => Some(departure),
                 }
@@ -193,14 +222,14 @@ impl Recall {
             false => None,
         };
         let keeping = Keeping::of(self, question, &fetch.call.trip, found);
-        let errand = fetch.with(keeping.conditions());
+        let errand = fetch.with(keeping.conditions(), waits.clone());
         let listed = departure.as_ref().and_then(Departure::listed);
         // On the heap, since it may outlive its caller.
         let flying = Box::pin(async move {
             let reply = errand.run().await;
             keeping.landed(reply, departure)
         });
-        Flight::begin(fetch.call.begun, listed, flying)
+        Flight::begin(fetch.call.begun, listed, waits, flying)
     }
 
     /// A fetch that its caller no longer waits for goes on, so that memory has its answer.
@@ -215,7 +244,7 @@ impl Recall {
                     figures.stood_in(fault.kind.name(), &fault.detail);
                 }
                 Landed::Shared(Shared::Recorded(recording)) => {
-                    if let Settled::Whole(..) = recording.settled().await {
+                    if let Ok(Settled::Whole(..)) = timeout(SEEN_THROUGH, recording.settled()).await {
                         figures.fine();
                     }
                 }
@@ -225,6 +254,16 @@ impl Recall {
     }
 }
 
+/// There is no answer yet. While its turn has not come, that says nothing of the device.
+fn late(waits: &Waits) -> Fault {
+    match waits.as_ref().is_some_and(|waits| waits.load(Ordering::Relaxed)) {
+        true => Fault::new(Kind::DeviceBusy, BUSY),
+        false => Fault::new(Kind::DeviceTimeout, SLOW),
+    }
+}
+
+const BUSY: &str = "the turn of this request has not come yet (`max_connections`, `min_interval`); what the device said before stands in \
+     meanwhile";
 const SLOW: &str = "the device is slow to answer; what it said before stands in meanwhile";
 
 impl Drop for Writing {

@@ -49,9 +49,9 @@ impl Reply {
     }
 }
 
-/// Whether an older answer is of more use than one of this status (RFC 5861 section 4).
+/// Whether an older answer is of more use than one of this status: it fails (RFC 5861 section 4), or has too much to do.
 pub(super) fn is_failure(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 500 | 502 | 503 | 504)
+    matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
 }
 
 /// The device's answer as this caller gets it.

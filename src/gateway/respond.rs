@@ -120,8 +120,9 @@ fn headers(
     let protocol = fields::first(&told, header::UPGRADE).cloned();
     if !is_length(&told, length) {
         let length = told.remove(header::CONTENT_LENGTH);
-        if asked.method == Method::HEAD || status == StatusCode::NOT_MODIFIED {
-            // It tells of a body that does not follow; else hyper frames what does.
+        let tells_of_get = asked.method == Method::HEAD && status != StatusCode::NO_CONTENT;
+        if tells_of_get || status == StatusCode::NOT_MODIFIED {
+            // It tells of a body that does not follow; else hyper frames what does, and a 204 has none.
             told.extend(length.map(|length| (header::CONTENT_LENGTH, length)));
         }
     }

@@ -169,7 +169,7 @@ impl House {
             name: "meter".to_owned(),
             address: "http://127.0.0.1:9".to_owned(),
             vendor: Arc::new(Arc::clone(make)),
-            upstream: Upstream::new(settings, pin, None).unwrap(),
+            upstream: Upstream::new(settings, pin, None, None).unwrap(),
             cloud: Cloud::default(),
             clock: self.clock,
             store: Arc::new(Store::new(Arc::new(Folder::new(self.folder.path().join("state"), "")))),

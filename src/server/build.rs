@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Limits, Log, PathPattern};
 use crate::disk::{self, Folder, Links};
 use crate::gateway::recall::{Recall, Rules};
-use crate::gateway::{Device, House, Respite};
+use crate::gateway::{Device, House};
 use crate::keeper::store::Store;
 use crate::keeper::{self, Keeper};
 use crate::metrics::Metrics;
@@ -225,13 +225,11 @@ impl Builder {
             min_interval: device.min_interval,
             path_interval: vendor.path_interval(),
         };
-        let upstream = Upstream::new(settings, pin, vendor.introduction())
+        let paced_as = former.map(|former| &*former.upstream);
+        let upstream = Upstream::new(settings, pin, vendor.introduction(), paced_as)
             .map_err(|error| format!("devices.{}.trust: {error}", device.name))?;
         let figures = match former {
-            Some(former) => {
-                former.figures.forgot();
-                Arc::clone(&former.figures)
-            }
+            Some(former) => Arc::clone(&former.figures),
             None => self.metrics.device(&device.name, self.clock),
         };
         let parts = keeper::Parts {
@@ -250,6 +248,14 @@ impl Builder {
             stale_if_error: device.stale_if_error,
             stale_after: device.stale_after,
         };
+        let recall = match former {
+            Some(former) => {
+                let is_same = former.upstream.settings().trust == upstream.settings().trust
+                    && former.vendor.account() == vendor.account();
+                former.recall.succeeded(rules, is_same)
+            }
+            None => Recall::new(rules, self.clock, Arc::clone(&figures)),
+        };
         let patterns =
             |paths: &[&str]| paths.iter().filter_map(|path| path.parse().ok()).collect::<Vec<PathPattern>>();
         Ok(Device {
@@ -263,8 +269,8 @@ impl Builder {
             host,
             upstream,
             keeper,
-            recall: Recall::new(rules, self.clock, Arc::clone(&figures)),
-            respite: Respite::default(),
+            recall,
+            respite: former.map_or_else(Arc::default, |former| Arc::clone(&former.respite)),
             pinning: tokio::sync::Mutex::default(),
             figures,
             rights: device.access,

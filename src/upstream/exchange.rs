@@ -1,10 +1,11 @@
 //! One exchange with a device: a place in the queue, a connection, a request and the head of its response.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout_at};
 
@@ -34,6 +35,18 @@ pub struct Order<'a> {
     pub upgrades: bool,
     /// What it is for, as the device gets it.
     pub path: &'a str,
+    /// Set while it waits for its turn, for whoever wants to know.
+    pub waits: Option<&'a AtomicBool>,
+}
+
+impl Order<'_> {
+    /// Notes what it waits for from now on.
+    fn note(&self, stage: &mut Stage, next: Stage) {
+        if let Some(waits) = self.waits {
+            waits.store(matches!(next, Stage::Queue | Stage::Pace), Ordering::Relaxed);
+        }
+        *stage = next;
+    }
 }
 
 /// An exchange that failed, and how far it got.
@@ -104,15 +117,15 @@ impl Upstream {
         stage: &mut Stage,
     ) -> Result<Response<Inbound>, E> {
         // Nobody's connection is held by who waits for a path.
-        *stage = Stage::Pace;
-        let most = if order.urgency == Urgency::Visit { usize::MAX } else { self.settings.max_waiting };
-        let path_turn = self.pace.path_turn(order.path, most).await.map_err(|Full| self.full())?;
+        order.note(stage, Stage::Pace);
+        let path_turn =
+            self.pace.path_turn(order.path, order.urgency).await.map_err(|Full| self.full_path())?;
         let mut path_turn = Some(path_turn);
-        *stage = Stage::Queue;
+        order.note(stage, Stage::Queue);
         let slot = self.gate.enter(order.urgency).await.map_err(|Full| self.full())?;
         let mut repeatable = order.repeatable;
         loop {
-            *stage = Stage::Connection;
+            order.note(stage, Stage::Connection);
             let kept = self.idle.take().await;
             let is_kept = kept.is_ok();
             let mut connection = match kept {
@@ -120,7 +133,7 @@ impl Upstream {
                 // On the heap, since it is rare and takes more room than all the rest.
                 Err(epoch) => Box::pin(self.connector.open(epoch)).await?,
             };
-            *stage = Stage::Pace;
+            order.note(stage, Stage::Pace);
             let path_turn = match path_turn.take() {
                 Some(first) => first,
                 None => {
@@ -132,13 +145,14 @@ impl Upstream {
             let request = match make() {
                 Ok(request) => request,
                 Err(error) => {
+                    order.note(stage, Stage::Connection);
                     self.idle.keep(connection);
                     return Err(error);
                 }
             };
             [path_turn, turn].into_iter().flatten().for_each(Turn::take);
             let sent = request.body().sent();
-            *stage = Stage::Answer(sent.clone());
+            order.note(stage, Stage::Answer(sent.clone()));
             let expected = Expected::of(&request, order.upgrades, &connection.received);
             connection.received.expect_answer();
             let answered = connection.send(request).await;
@@ -188,6 +202,16 @@ impl Upstream {
         Trouble::ResponseTimeout(format!("{} has not begun to answer in time {advice}", self.label()))
     }
 
+    fn full_path(&self) -> Trouble {
+        Trouble::Busy(format!(
+            "as many requests as may ({}, `max_waiting`) already wait for this path of {}, which takes one in {:?}: ask \
+             less often, or raise it",
+            self.settings.max_waiting,
+            self.label(),
+            self.settings.path_interval
+        ))
+    }
+
     fn full(&self) -> Trouble {
         Trouble::Busy(format!(
             "as many requests as may ({}, `max_waiting`) already wait for a connection to {}: ask less often, or \
@@ -231,7 +255,8 @@ impl Upstream {
         }
     }
 
-    /// An endless answer gives its slot back: ordinary requests go on beside it.
+    /// An endless answer gives its slot back: ordinary requests go on beside it. One that is of the kind of a stream and has
+    /// an end is none.
     fn receive(
         self: &Arc<Self>,
         response: Response<Incoming>,
@@ -240,7 +265,11 @@ impl Upstream {
         sent: Sent,
     ) -> Result<Response<Inbound>, Trouble> {
         let tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let endless = tunnel || is_event_stream(response.headers());
+        let has_end = || {
+            let is_framed = fields::has(response.headers(), header::CONTENT_LENGTH);
+            is_framed || response.body().is_end_stream() || !response.status().is_success()
+        };
+        let endless = tunnel || is_event_stream(response.headers()) && !has_end();
         self.idle.learn(response.headers());
         let slot = if endless { self.streams.try_enter().ok_or_else(|| self.no_stream())? } else { slot };
         // A protocol of its own, or the rest of the request, goes on whether the response is read or not.

@@ -55,8 +55,13 @@ pub(crate) fn is_coded_oddly(headers: &HeaderMap) -> bool {
 }
 
 pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
+    is_of_type(headers, b"text/event-stream")
+}
+
+/// Whether it is of this type, in lower case.
+pub(crate) fn is_of_type(headers: &HeaderMap, wanted: &[u8]) -> bool {
     fields::first(headers, header::CONTENT_TYPE).is_some_and(|kind| {
         let kind = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-        kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+        kind.trim_ascii().eq_ignore_ascii_case(wanted)
     })
 }

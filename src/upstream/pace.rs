@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex as StdMutex;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::gate::Full;
+use super::Settings;
+use super::gate::{Full, Gate, Slot, Urgency};
 
 /// Paths whose last request is remembered; more than are asked for within any interval.
 const MAX_PATHS: usize = 1024;
@@ -23,20 +23,27 @@ pub(super) struct Pace {
     interval: Duration,
     path_interval: Duration,
     last: Last,
-    paths: StdMutex<HashMap<String, Last>>,
-    /// How many wait for a path.
-    waiting: AtomicUsize,
+    paths: StdMutex<HashMap<String, Path>>,
+    /// How many may wait for a path.
+    max_waiting: usize,
+}
+
+/// One path: who is to ask for it next, and when it was asked for last.
+#[derive(Clone, Debug)]
+struct Path {
+    gate: Arc<Gate>,
+    last: Last,
 }
 
 impl Pace {
-    pub(super) fn new(interval: Duration, path_interval: Duration) -> Self {
-        Self {
-            interval,
-            path_interval,
-            last: Last::default(),
-            paths: StdMutex::default(),
-            waiting: AtomicUsize::new(0),
-        }
+    /// The next request is as far from the last one of `former` as from any.
+    pub(super) fn new(settings: &Settings, former: Option<&Self>) -> Self {
+        let &Settings { min_interval: interval, path_interval, max_waiting, .. } = settings;
+        let last = former.map(|former| Arc::clone(&former.last)).unwrap_or_default();
+        let paths = former.map(|former| former.paths.lock().clone()).unwrap_or_default();
+        let anew = |(path, Path { last, .. })| (path, Path::new(max_waiting, last));
+        let paths = StdMutex::new(paths.into_iter().map(anew).collect());
+        Self { interval, path_interval, last, paths, max_waiting }
     }
 
     /// Waits until a request may go out. Nobody else's may until what this returns is dropped.
@@ -44,16 +51,17 @@ impl Pace {
         if self.interval.is_zero() {
             return None;
         }
-        Some(Turn::come(Arc::clone(&self.last), self.interval).await)
+        Some(Turn::come(Arc::clone(&self.last), self.interval, None).await)
     }
 
-    /// Waits until a request for this path may go out, beside so many others at the most.
-    pub(super) async fn path_turn(&self, path: &str, most: usize) -> Result<Option<Turn>, Full> {
+    /// Waits until a request for this path may go out, in turns with those of other callers.
+    pub(super) async fn path_turn(&self, path: &str, urgency: Urgency) -> Result<Option<Turn>, Full> {
         if self.path_interval.is_zero() {
             return Ok(None);
         }
-        let _waiting = Waiting::among(&self.waiting, most).ok_or(Full)?;
-        Ok(Some(Turn::come(self.path(path), self.path_interval).await))
+        let Path { gate, last } = self.path(path);
+        let slot = gate.enter(urgency).await?;
+        Ok(Some(Turn::come(last, self.path_interval, Some(slot)).await))
     }
 
     /// Lets as much time go by as is to be between two requests for a path. Who has a connection must not wait for those
@@ -64,12 +72,13 @@ impl Pace {
         }
     }
 
-    fn path(&self, path: &str) -> Last {
+    fn path(&self, path: &str) -> Path {
         let mut paths = self.paths.lock();
         if paths.len() >= MAX_PATHS {
-            paths.retain(|_, last| Arc::strong_count(last) > 1 || self.is_recent(last));
+            paths.retain(|_, Path { last, .. }| Arc::strong_count(last) > 1 || self.is_recent(last));
         }
-        Arc::clone(paths.entry(path.to_owned()).or_default())
+        let anew = || Path::new(self.max_waiting, Last::default());
+        paths.entry(path.to_owned()).or_insert_with(anew).clone()
     }
 
     fn is_recent(&self, last: &Last) -> bool {
@@ -77,37 +86,30 @@ impl Pace {
     }
 }
 
-/// One of those who wait for a path.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl<'a> Waiting<'a> {
-    fn among(waiting: &'a AtomicUsize, most: usize) -> Option<Self> {
-        let this = Self(waiting);
-        // The one whose turn it is does not wait.
-        (this.0.fetch_add(1, Ordering::Relaxed) <= most).then_some(this)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+impl Path {
+    fn new(max_waiting: usize, last: Last) -> Self {
+        Self { gate: Gate::new(1, max_waiting), last }
     }
 }
 
 /// The right to ask now.
-pub(super) struct Turn(OwnedMutexGuard<Option<Instant>>);
+pub(super) struct Turn {
+    last: OwnedMutexGuard<Option<Instant>>,
+    /// Where there is a line, who is next in it waits for this.
+    _slot: Option<Slot>,
+}
 
 impl Turn {
-    async fn come(last: Last, interval: Duration) -> Self {
+    async fn come(last: Last, interval: Duration, slot: Option<Slot>) -> Self {
         let last = last.lock_owned().await;
         if let Some(last) = *last {
             sleep_until(last + interval).await;
         }
-        Self(last)
+        Self { last, _slot: slot }
     }
 
     /// It is used: the next one's comes so much later.
     pub(super) fn take(mut self) {
-        *self.0 = Some(Instant::now());
+        *self.last = Some(Instant::now());
     }
 }

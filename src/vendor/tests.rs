@@ -120,7 +120,7 @@ impl Device {
         };
         let pin =
             Arc::new(Pin::new(Arc::new(Folder::new("certs", "")), &device.name, Clock::starting_at(NOW)));
-        let upstream = Upstream::new(settings, pin, None).unwrap();
+        let upstream = Upstream::new(settings, pin, None, None).unwrap();
         Self { vendor: device.driver.vendor, upstream, cloud: Cloud::default(), tally: Tally::default() }
     }
 

@@ -2,7 +2,9 @@
 
 mod memory;
 mod pace;
+mod reload;
 mod stale;
+mod streams;
 mod together;
 mod told;
 

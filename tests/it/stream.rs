@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 
-use crate::support::{Ask, Door, Lab, Reply, until};
+use crate::support::{Ask, Door, Lab, Reply, Scripted, until};
 
 /// More than all buffers on the way hold.
 const LARGE: usize = 32 << 20;
@@ -105,6 +105,27 @@ async fn events_arrive_one_by_one_and_leave_the_only_connection_to_others() {
     let mut line = door.lab.connect().await;
     line.begin(&Ask::get(format!("/meter/twin/events?{HOURLY}"))).await;
     assert_eq!(line.head(&Method::GET).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn what_is_of_the_kind_of_a_stream_and_has_an_end_is_none() {
+    let kind = "Content-Type: text/event-stream\r\n";
+    for (method, answer, is_endless) in [
+        (Method::HEAD, format!("HTTP/1.1 200 OK\r\n{kind}\r\n"), false),
+        (Method::GET, format!("HTTP/1.1 204 No Content\r\n{kind}\r\n"), false),
+        (Method::GET, format!("HTTP/1.1 200 OK\r\n{kind}Content-Length: 4\r\n\r\n\n\n\n\n"), false),
+        (
+            Method::GET,
+            format!("HTTP/1.1 404 Not Found\r\n{kind}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+            false,
+        ),
+        (Method::GET, format!("HTTP/1.1 200 OK\r\n{kind}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), true),
+    ] {
+        let device = Scripted::saying(answer.clone()).await;
+        let lab = Lab::new(&device.table("meter", "max_streams = 0\n")).await;
+        let reply = lab.send(&Ask::new(method, "/meter/x")).await;
+        assert_eq!(reply.status == 503, is_endless, "{answer}");
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What is being asked for right now, so that whoever asks the same waits for the same answer.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Weak};
 
 use futures_util::future::BoxFuture;
@@ -51,9 +52,14 @@ pub(super) struct Flight {
     pub(super) begun: Instant,
     /// Whether this is who began it.
     pub(super) is_first: bool,
+    /// Whether it waits for its turn; known where something could stand in when it began.
+    pub(super) waits: Waits,
     course: Course,
     listed: Option<Listed>,
 }
+
+/// Where it is told whether a fetch waits for its turn, where that makes a difference.
+pub(super) type Waits = Option<Arc<AtomicBool>>;
 
 /// Where others find a fetch, and by which number.
 #[derive(Clone)]
@@ -91,6 +97,7 @@ struct Aloft {
     key: Key,
     begun: Instant,
     epoch: u64,
+    waits: Waits,
     followers: Option<Followers>,
     /// Its answer, while that is on its way into memory.
     recording: Option<Weak<Recording>>,
@@ -110,19 +117,21 @@ pub(super) struct Departure(Option<Listed>);
 
 impl Flights {
     /// Joins the fetch under way, or lists one that is about to begin.
-    pub(super) fn board(&self, key: &Key, epoch: u64, begun: Instant) -> Boarding {
+    pub(super) fn board(&self, key: &Key, epoch: u64, begun: Instant, waits: &Waits) -> Boarding {
         let mut board = self.0.lock();
         let aloft = board.aloft.iter_mut().find(|aloft| aloft.epoch == epoch && aloft.key == *key);
         if let Some(aloft) = aloft
             && let Some(course) = aloft.join()
         {
             let listed = Some(Listed { board: Arc::clone(&self.0), number: aloft.number });
-            return Boarding::Joined(Flight { begun: aloft.begun, is_first: false, course, listed });
+            let (begun, waits) = (aloft.begun, aloft.waits.clone());
+            return Boarding::Joined(Flight { begun, is_first: false, waits, course, listed });
         }
         board.count += 1;
         let (number, key) = (board.count, key.clone());
         let (followers, recording, is_seen_through) = (None, None, false);
-        board.aloft.push(Aloft { number, key, begun, epoch, followers, recording, is_seen_through });
+        let waits = waits.clone();
+        board.aloft.push(Aloft { number, key, begun, epoch, waits, followers, recording, is_seen_through });
         Boarding::First(Departure(Some(Listed { board: Arc::clone(&self.0), number })))
     }
 }
@@ -163,8 +172,13 @@ impl Board {
 
 impl Flight {
     /// A fetch that begins here, and where others find it, if they may.
-    pub(super) fn begin(begun: Instant, listed: Option<Listed>, flying: BoxFuture<'static, Landed>) -> Self {
-        Self { begun, is_first: true, course: Course::Driven(flying), listed }
+    pub(super) fn begin(
+        begun: Instant,
+        listed: Option<Listed>,
+        waits: Waits,
+        flying: BoxFuture<'static, Landed>,
+    ) -> Self {
+        Self { begun, is_first: true, waits, course: Course::Driven(flying), listed }
     }
 
     /// Waits for it. Whoever stops waiting may come back.
@@ -181,6 +195,16 @@ impl Flight {
         };
         self.course = Course::Over;
         landed
+    }
+
+    /// Its answer may yet turn out to be waited for by nobody, and is to be seen through then.
+    pub(super) fn hold(&mut self, recording: &Arc<Recording>) {
+        self.course = Course::Known(Shared::Recorded(Arc::clone(recording)));
+    }
+
+    /// Its answer is not what is wanted here.
+    pub(super) fn let_go(&mut self) {
+        self.course = Course::Over;
     }
 
     /// Whether nobody else has yet seen to it that it goes on without a caller.

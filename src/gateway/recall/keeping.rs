@@ -9,9 +9,10 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http_cache_semantics::{BeforeRequest, CachePolicy};
 
+use super::body::tells_of_error;
 use super::flights::{Departure, Followers, Landed, Shared};
 use super::recording::Recording;
-use super::semantics::{self, Varied, initial_age, is_keepable, is_never_stale, says, tells_of_error};
+use super::semantics::{self, Varied, initial_age, is_keepable, is_never_stale, says};
 use super::stored::{Found, Stored};
 use super::{Question, Recall, Reply, Told, is_shareable};
 use crate::config::Freshness;

@@ -16,7 +16,7 @@ use crate::gateway::reply::{Reply, is_failure};
 /// So long at the most is the end of an answer waited for, where it is needed to say what it is.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Who would have it as it comes waits no longer than this: it may be a stream that does not say so.
+/// Where no length is told nobody waits longer than this: it may be a stream that does not say so.
 const NO_LENGTH: Duration = Duration::from_millis(200);
 
 /// What one caller has of a fetch.
@@ -37,7 +37,7 @@ pub(super) async fn ask(flight: &mut Flight, fetch: &Fetch<'_>, can_stand_in: bo
         Some(got) => got,
         None => {
             // On the heap, as whatever may not be needed.
-            let reply = Box::pin(fetch.with(HeaderMap::new()).run()).await?;
+            let reply = Box::pin(fetch.with(HeaderMap::new(), flight.waits.clone()).run()).await?;
             Got { reply, is_stored: false, is_collapsed: false }
         }
     };
@@ -63,11 +63,17 @@ async fn land(flight: &mut Flight, asked: &request::Parts, can_stand_in: bool) -
         Shared::Recorded(recording)
             if is_first || recording.told.status == StatusCode::OK && recording.varied.suits(asked) =>
         {
-            match listen(&recording, is_first).await? {
+            if can_stand_in {
+                flight.hold(&recording);
+            }
+            match listen(&recording, is_first, can_stand_in).await? {
                 Some((source, is_stored)) => {
                     got(Reply::Shared(Arc::clone(&recording.told), source), is_stored)
                 }
-                None => Ok(None),
+                None => {
+                    flight.let_go();
+                    Ok(None)
+                }
             }
         }
         Shared::Other(_) | Shared::Confirmed(..) | Shared::Recorded(_) => Ok(None),
@@ -75,11 +81,17 @@ async fn land(flight: &mut Flight, asked: &request::Parts, can_stand_in: bool) -
 }
 
 /// What one caller gets of an answer for several, and whether it is kept: all of it if it is soon there, else as it
-/// comes.
-async fn listen(recording: &Arc<Recording>, is_first: bool) -> Result<Option<(Source, bool)>, Fault> {
+/// comes. Of one that breaks off after it has begun nothing can be taken back, so where another can stand in it is better
+/// waited for.
+async fn listen(
+    recording: &Arc<Recording>,
+    is_first: bool,
+    can_stand_in: bool,
+) -> Result<Option<(Source, bool)>, Fault> {
     let patience = match is_first {
+        _ if can_stand_in => PATIENCE,
         true if !recording.is_kept => Duration::ZERO,
-        true if !recording.has_length() => NO_LENGTH,
+        _ if !recording.has_length() => NO_LENGTH,
         _ => PATIENCE,
     };
     match timeout(patience, recording.settled()).await {

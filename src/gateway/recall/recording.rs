@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Bytes, BytesMut};
+use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use parking_lot::Mutex;
@@ -80,7 +81,15 @@ impl Recording {
 
     /// Whether it is known how long it is, which is not longer than the tape.
     pub(super) fn has_length(&self) -> bool {
-        length(&self.told.headers).is_some()
+        self.length().is_some()
+    }
+
+    fn length(&self) -> Option<u64> {
+        match self.told.status {
+            // Whatever they say of a length is not theirs (RFC 9110 section 6.4.1).
+            StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED => Some(0),
+            _ => length(&self.told.headers),
+        }
     }
 
     /// The body as it comes in. If it may turn out longer than the tape, for one listener at a time.
@@ -219,7 +228,11 @@ impl Body for Playback {
         }
     }
 
+    fn is_end_stream(&self) -> bool {
+        self.recording.length() == Some(0)
+    }
+
     fn size_hint(&self) -> SizeHint {
-        length(&self.recording.told.headers).map_or_else(SizeHint::default, SizeHint::with_exact)
+        self.recording.length().map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

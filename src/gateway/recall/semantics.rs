@@ -3,22 +3,18 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
-use std::io::Read;
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
-use bytes::Bytes;
-use flate2::bufread::MultiGzDecoder;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode, request};
 use http_cache_semantics::{CacheOptions, CachePolicy};
-use serde::de::IgnoredAny;
 
 use super::MOST;
 use crate::clock::Timestamp;
 use crate::config::Freshness;
 use crate::gateway::route::Hop;
-use crate::upstream::is_event_stream;
+use crate::upstream::{is_event_stream, is_of_type};
 use crate::vendor::cookie_name;
 
 /// Dates in a response, whose forms of the last century our library does not read.
@@ -31,19 +27,36 @@ const LONGEST: Duration = Duration::from_secs(1 << 31);
 /// What an answer says of itself that no other may take its place for (RFC 9111 section 4.2.4).
 const NEVER_STALE: [&str; 4] = ["must-revalidate", "no-cache", "proxy-revalidate", "s-maxage"];
 
-/// The directives of a header such as `Cache-Control`, names in lower case, values without their quotes.
+/// What a caller says to us, or on a site of the device's own with nothing in it: no device decides by it.
+const NOT_FOR_DEVICES: [HeaderName; 3] = [header::AUTHORIZATION, header::COOKIE, header::HOST];
+
+/// One picture after the other, without end, as cameras send them.
+const PICTURES: &[u8] = b"multipart/x-mixed-replace";
+
+/// The directives of a header such as `Cache-Control`, names in lower case, values without their quotes. Each is read by
+/// itself: what is no text in one says nothing of the others.
 pub(super) fn directives<'a>(
     headers: &'a HeaderMap,
     header: &HeaderName,
-) -> impl Iterator<Item = (String, Option<&'a str>)> + use<'a> {
-    let lines = headers.get_all(header).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(|directive| {
-        let (name, value) = match directive.split_once('=') {
-            Some((name, value)) => (name, Some(value.trim().trim_matches('"'))),
-            None => (directive, None),
-        };
-        (name.trim().to_ascii_lowercase(), value)
+) -> impl Iterator<Item = (String, Option<Cow<'a, str>>)> + use<'a> {
+    parts(headers, header).map(|directive| {
+        let mut halves = directive.splitn(2, |byte| *byte == b'=');
+        let name = halves.next().unwrap_or_default().trim_ascii().to_ascii_lowercase();
+        let value = halves.next().map(|value| String::from_utf8_lossy(unquoted(value.trim_ascii())));
+        (String::from_utf8(name).unwrap_or_default(), value)
     })
+}
+
+/// What stands between the commas of a header.
+fn parts<'a>(headers: &'a HeaderMap, header: &HeaderName) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+    headers.get_all(header).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+}
+
+fn unquoted(mut value: &[u8]) -> &[u8] {
+    while let [b'"', rest @ ..] | [rest @ .., b'"'] = value {
+        value = rest;
+    }
+    value
 }
 
 /// Whether an answer says this of itself.
@@ -58,6 +71,7 @@ pub(super) fn is_shareable(hop: &Hop, headers: &HeaderMap) -> bool {
         !hop.device.vendor.carriers().cookies.has(name)
     };
     !is_event_stream(headers)
+        && !is_of_type(headers, PICTURES)
         && length(headers).is_none_or(|length| length <= MOST as u64)
         && !headers.get_all(header::SET_COOKIE).iter().any(is_personal)
         && !varying(headers).any(|name| name == "*")
@@ -77,8 +91,8 @@ pub(super) fn length(headers: &HeaderMap) -> Option<u64> {
 
 /// The names in `Vary`.
 fn varying(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let lines = headers.get_all(header::VARY).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|name| !name.is_empty())
+    let names = parts(headers, &header::VARY).filter_map(|name| str::from_utf8(name.trim_ascii()).ok());
+    names.filter(|name| !name.is_empty())
 }
 
 /// The headers of the request that an answer depends on, as they were.
@@ -99,36 +113,6 @@ impl Varied {
 
 fn values(asked: &request::Parts, name: &HeaderName) -> Vec<HeaderValue> {
     asked.headers.get_all(name).iter().cloned().collect()
-}
-
-/// Whether a body says that the answer is none, though its status does not: devices answer 200 to what failed. What
-/// can't be looked into does where the device does not decide what is kept.
-pub(super) fn tells_of_error(headers: &HeaderMap, body: &Bytes, is_as_told: bool) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    // Some send JSON without a type, or with a wrong one.
-    if kind.is_some_and(|kind| kind.starts_with("image/") || kind.starts_with("text/html")) {
-        return false;
-    }
-    let mut plain = Vec::new();
-    let body = match headers.get(header::CONTENT_ENCODING).map(HeaderValue::as_bytes) {
-        None | Some(b"identity") => body.as_ref(),
-        Some(b"gzip" | b"x-gzip") => {
-            let limit = 16 * MOST as u64;
-            match MultiGzDecoder::new(body.as_ref()).take(limit).read_to_end(&mut plain) {
-                Ok(_) => plain.as_slice(),
-                Err(_) => return true,
-            }
-        }
-        Some(_) => return !is_as_told,
-    };
-    match serde_json::from_slice::<HashMap<String, IgnoredAny>>(body) {
-        Ok(fields) => fields.contains_key("error"),
-        // What says that it is JSON and is none is not whole.
-        Err(_) => {
-            kind.is_some_and(|kind| kind.contains("json"))
-                && serde_json::from_slice::<IgnoredAny>(body).is_err()
-        }
-    }
 }
 
 /// A policy of RFC 9111 for an answer, as a shared cache has it.
@@ -153,8 +137,9 @@ pub(super) fn seen(hop: &Hop, asked: &request::Parts) -> Request<()> {
     *request.method_mut() = asked.method.clone();
     *request.uri_mut() = hop.target.clone();
     *request.headers_mut() = asked.headers.clone();
-    request.headers_mut().remove(header::HOST);
-    request.headers_mut().remove(header::COOKIE);
+    for name in NOT_FOR_DEVICES {
+        request.headers_mut().remove(name);
+    }
     plain_directives(request.headers_mut());
     request
 }
@@ -218,9 +203,9 @@ pub(super) fn tamed(headers: &HeaderMap) -> HeaderMap {
         |value: &str| value.parse().map_or(value.len() > 9, |seconds: u64| seconds > LONGEST.as_secs());
     let is_wild = |value: &str| value.bytes().all(|byte| byte.is_ascii_digit()) && is_long(value);
     plain_directives(&mut tamed);
-    if directives(headers, &header::CACHE_CONTROL).any(|(_, value)| value.is_some_and(is_wild)) {
-        let written = directives(headers, &header::CACHE_CONTROL).map(|(name, value)| match value {
-            Some(value) if is_wild(value) => format!("{name}={}", LONGEST.as_secs()),
+    if directives(&tamed, &header::CACHE_CONTROL).any(|(_, value)| value.is_some_and(|it| is_wild(&it))) {
+        let written = directives(&tamed, &header::CACHE_CONTROL).map(|(name, value)| match value {
+            Some(value) if is_wild(&value) => format!("{name}={}", LONGEST.as_secs()),
             Some(value) => format!("{name}=\"{value}\""),
             None => name,
         });
@@ -231,11 +216,14 @@ pub(super) fn tamed(headers: &HeaderMap) -> HeaderMap {
     tamed
 }
 
-/// Directives in lower case: they mean the same in any (RFC 9111 section 5.2), but not to our library.
+/// Directives in lower case and without what is not ASCII: they mean the same in any case (RFC 9111 section 5.2), but not
+/// to our library, which also passes over a whole line for one letter.
 fn plain_directives(headers: &mut HeaderMap) {
+    let plain = |byte: &u8| if byte.is_ascii() { byte.to_ascii_lowercase() } else { b'?' };
     if let header::Entry::Occupied(mut lines) = headers.entry(header::CACHE_CONTROL) {
         for line in lines.iter_mut() {
-            if let Ok(plain) = HeaderValue::from_bytes(&line.as_bytes().to_ascii_lowercase()) {
+            let bytes: Vec<_> = line.as_bytes().iter().map(plain).collect();
+            if let Ok(plain) = HeaderValue::from_bytes(&bytes) {
                 *line = plain;
             }
         }

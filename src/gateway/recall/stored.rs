@@ -92,6 +92,7 @@ impl Found {
 }
 
 /// Answers of one device, as many as there is room for.
+#[derive(Clone)]
 pub(super) struct Store(Cache<Key, Arc<Stored>>);
 
 impl Store {

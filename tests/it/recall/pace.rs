@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use http::Method;
 use keyward::twin::enlighted::{Enlighted, EnlightedSettings};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -119,4 +120,37 @@ async fn who_sends_again_does_not_wait_for_those_who_wait_for_their_connection()
     let replies = join_all(targets.iter().map(|target| lab.get(target))).await;
     assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
     assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
+async fn who_asks_for_much_of_one_path_keeps_nobody_from_it_nor_from_another() {
+    let device = Scripted::new(|_| Act::Answer(ok("", "fine"))).await;
+    let keys = ["many", "few"].map(|who| format!("{who}-0123456789abcdefghij"));
+    let tables = keys.iter().map(|key| format!("[access.keys.{}]\nkey = \"{key}\"\n", &key[..3]));
+    let table = device.table("lights", "max_waiting = 4\n").replace(
+        "vendor = \"open\"",
+        "vendor = \"enlighted\"\nusername = \"bob\"\napi_key = \"6eb6f07fd09b18dd61dd353dfb669820e7859cd3\"",
+    );
+    let lab = Lab::new(&(table + &tables.collect::<String>())).await;
+    let ask = |who: usize, rest: &str| {
+        Ask::get(format!("/lights/ems/api/org/{rest}")).with("X-API-Key", &keys[who])
+    };
+    assert_eq!(lab.send(&ask(0, "floor")).await.status, 200);
+    let mut lines = Vec::new();
+    for nth in 0..12 {
+        let mut line = lab.connect().await;
+        line.begin(&ask(0, &format!("floor?{nth}"))).await;
+        lines.push(line);
+    }
+    until(|| lab.figures().contains("{device=\"lights\",fault=\"device_busy\"}")).await;
+    let few = [ask(1, "floor?few"), ask(1, "other")];
+    let few = join_all(few.iter().map(|ask| lab.send(ask))).await;
+    assert!(few.iter().all(|reply| reply.status == 200), "{few:?}");
+    let many = join_all(lines.iter_mut().map(|line| line.reply(&Method::GET))).await;
+    let heard = device.heard();
+    let place = |target: &str| heard.iter().position(|heard| heard.target().ends_with(target)).unwrap();
+    assert!(place("other") < place("few") && place("few") < heard.len() - 1, "{heard:?}");
+    let refused: Vec<_> = many.into_iter().map(Result::unwrap).filter(|reply| reply.status == 503).collect();
+    assert!(refused.len() > 2, "{refused:?}");
+    assert!(refused.iter().all(|reply| reply.problem().detail.contains("already wait for this path")));
 }

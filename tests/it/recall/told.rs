@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::Method;
+
 use super::ok;
 use crate::support::{Act, Ask, Lab, Scripted, pass};
 
@@ -22,6 +24,12 @@ async fn a_device_that_says_for_how_long_is_taken_at_its_word() {
         ("a while", ok("Cache-Control: max-age=60\r\n", "{}"), true),
         ("in capitals", ok("Cache-Control: MAX-AGE=60\r\n", "{}"), true),
         ("not in capitals", ok("Cache-Control: max-age=60, No-Cache\r\n", "{}"), false),
+        ("not beside a letter", ok("Cache-Control: max-age=60, private, a=\"ü\"\r\n", "{}"), false),
+        (
+            "not on the other line",
+            ok("Cache-Control: private, a=\"ü\"\r\nCache-Control: max-age=60\r\n", "{}"),
+            false,
+        ),
         ("nothing", ok("", "{}"), false),
         ("what is older already", ok("Cache-Control: max-age=60\r\nAge: 61\r\n", "{}"), false),
         ("what may be of any age", ok("Cache-Control: max-age=60\r\nAge: 0, 0\r\n", "{}"), false),
@@ -41,6 +49,30 @@ async fn a_device_that_says_for_how_long_is_taken_at_its_word() {
         let again = lab.get("/meter/x").await;
         let is_hit = again.header("cache-status").starts_with("keyward; hit");
         assert_eq!((is_hit, device.heard().len()), (is_kept, if is_kept { 1 } else { 2 }), "{what}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_ours_is_no_reason_to_keep_nothing() {
+    let (device, lab) = lab(|_| ok("Cache-Control: max-age=60\r\n", "{}")).await;
+    let ask = Ask::get("/meter/x").with("Authorization", "Bearer theirs");
+    lab.send(&ask).await;
+    assert!(lab.send(&ask).await.header("cache-status").starts_with("keyward; hit"));
+    assert!(lab.get("/meter/x").await.header("cache-status").starts_with("keyward; hit"));
+    assert_eq!(device.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn what_has_no_body_tells_of_no_length() {
+    for said in ["max-age=60", "no-store"] {
+        let answer = format!("HTTP/1.1 204 No Content\r\nCache-Control: {said}\r\nContent-Length: 5\r\n\r\n");
+        let (_device, lab) = lab(move |_| answer.clone().into_bytes()).await;
+        let mut line = lab.connect().await;
+        for method in [Method::GET, Method::GET, Method::HEAD] {
+            let reply = line.ask(&Ask::new(method.clone(), "/meter/x")).await.unwrap();
+            let has_length = reply.headers.contains_key("content-length");
+            assert_eq!((reply.status.as_u16(), has_length), (204, false), "{said}, {method}");
+        }
     }
 }
 
