@@ -66,7 +66,7 @@ use crate::clock::Clock;
 use crate::keeper::Finding;
 use crate::metrics::Metrics;
 use crate::upstream::Replay;
-use crate::vendor::{Asked, Verdict};
+use crate::vendor::{Asked, Standing, Verdict};
 
 /// Bodies up to this many bytes are kept for a second attempt.
 const REPLAYED: usize = 64 * 1024;
@@ -179,7 +179,8 @@ impl Gateway {
         let Trip { head: asked, hop, acts, is_websocket } = &*call.trip;
         let device = &hop.device;
         for path in hop.paths() {
-            let asked = Asked { method: &asked.method, path, headers: &asked.headers };
+            let (method, headers) = (&asked.method, &asked.headers);
+            let asked = Asked { method, path, headers, standing: Standing::default() };
             if let Some(answer) = device.vendor.answer(&asked, &|| self.clock.now()) {
                 return Ok(ours(answer.map(Body::from)));
             }
@@ -200,7 +201,8 @@ impl Gateway {
     async fn carry(&self, call: &Call) -> Result<Reply, Fault> {
         let Trip { head, hop, .. } = &*call.trip;
         let device = &hop.device;
-        let asked = Asked { method: &head.method, path: hop.path(), headers: &head.headers };
+        let (method, headers) = (&head.method, &head.headers);
+        let asked = Asked { method, path: hop.path(), headers, standing: Standing::default() };
         device.respite.respect(&call.trip, self.clock)?;
         let (mut replayed, mut challenges, mut superseded, mut signed_anew) = (false, 0, false, false);
         let mut own = None;
@@ -221,12 +223,10 @@ impl Gateway {
             let sent = sent.inspect_err(|_| device.keeper.share(&lease))?;
             let Some(response) = sent else { continue };
             let (head, body) = response.into_parts();
-            match device.vendor.judge(lease.session(), &asked, &head) {
+            match device.keeper.judge(&lease, &asked, &head) {
                 passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
                     device.figures.fine();
-                    if head.status.is_success() {
-                        device.keeper.accepted(&lease, hop.path());
-                    }
+                    device.keeper.accepted(&lease, &asked, &head);
                     match passed {
                         Verdict::Rotated(session) => device.keeper.rotate(&lease, session),
                         _ => device.keeper.share(&lease),
@@ -240,7 +240,9 @@ impl Gateway {
                         return Ok(Reply::rights(device, refused));
                     }
                     challenges += 1;
-                    own = Some(device.keeper.own(&lease, session));
+                    own = Some(device.keeper.own(&lease, session).await);
+                    device.figures.replayed();
+                    continue;
                 }
                 Verdict::Starting(detail) => {
                     let wait = device.respite.learn(head.status, &head.headers, self.clock);

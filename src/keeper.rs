@@ -17,11 +17,11 @@ mod tests;
 mod verify;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 pub use account::fingerprint;
@@ -34,7 +34,7 @@ use rest::Rest;
 use store::{Record, Store};
 use succession::Former;
 pub use verify::Finding;
-use verify::Rights;
+use verify::{Rights, Said};
 
 use crate::clock::{Clock, Timestamp};
 use crate::metrics::DeviceFigures;
@@ -110,7 +110,7 @@ struct State {
     /// [`TRIED_EVERY`](check::TRIED_EVERY) none counts.
     refused_at: Option<Instant>,
     login: Option<Landing<Result<(), Failure>>>,
-    verification: Option<Landing<Result<Finding, Failure>>>,
+    verification: Option<Landing<Result<Said, Failure>>>,
     rights: Rights,
     /// Whether what is held could not be saved.
     unsaved: bool,
@@ -183,14 +183,16 @@ impl Keeper {
         if !self.is_on_trial(&lease) {
             return Ok(lease);
         }
-        // Whether a credential is right is for one request to find out and not for fifty. But a device that is
-        // slow to say so does not stop the others.
-        let Ok(Ok(turn)) = timeout(TRIAL, Arc::clone(&self.trial).acquire_owned()).await else {
-            return Ok(lease);
-        };
+        let Some(turn) = self.turn().await else { return Ok(lease) };
         let lease = self.any_lease().await?;
         // It may have been found out meanwhile, and then nobody waits for this one.
-        Ok(if self.is_on_trial(&lease) { lease.on_trial(turn) } else { lease })
+        Ok(if self.is_on_trial(&lease) { lease.on_trial(Some(turn)) } else { lease })
+    }
+
+    /// Whether a credential is right is for one request to find out and not for fifty. But a device that is slow to say so
+    /// does not stop the others.
+    async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        timeout(TRIAL, Arc::clone(&self.trial).acquire_owned()).await.ok()?.ok()
     }
 
     async fn any_lease(self: &Arc<Self>) -> Result<Lease, Failure> {
@@ -228,8 +230,13 @@ impl Keeper {
         }
     }
 
-    /// Whether nothing has ever succeeded with this credential, which no login has proven.
+    /// Whether no request has been let in with this credential, which no login has proven.
     fn is_on_trial(&self, lease: &Lease) -> bool {
+        !lease.held.accepted.load(Ordering::Relaxed) && self.is_unproven(lease)
+    }
+
+    /// Whether nothing has ever proven the credential that this lease is of.
+    fn is_unproven(&self, lease: &Lease) -> bool {
         !lease.session().lasts && !self.state.lock().proven && !self.parts.vendor.account().proofs.is_empty()
     }
 
