@@ -246,7 +246,7 @@ pub enum Verdict {
     },
 }
 
-/// Why there is no session. The variant decides what the keeper does.
+/// Why there is no new session. The variant decides what the keeper does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The device can't be reached: rest for seconds.
@@ -266,6 +266,9 @@ pub enum Refusal {
     /// A person must act: a second factor, a blocked account.
     #[error("{0}")]
     Person(String),
+    /// The session in use lasts as long as any that is to be had: rest for a day, unless that one is refused.
+    #[error("{0}")]
+    Enough(String),
     /// An answer that no one has described: rest for seconds.
     #[error("{0}")]
     Odd(String),

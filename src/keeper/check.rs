@@ -28,7 +28,7 @@ impl Keeper {
             let just_begun =
                 state.rest.as_ref().is_some_and(|rest| rest.has_just_begun(self.parts.clock.instant()));
             if !just_begun {
-                state.rest = None;
+                state.end_rest();
             }
             state.rights.busy = None;
             let is_same = credentials.is_none_or(|now| now == state.credentials);

@@ -36,6 +36,7 @@ impl Keeper {
         }
         let (sender, landing) = watch::channel(None);
         state.login = Some(landing.clone());
+        state.begun_at = Some(self.parts.clock.instant());
         let keeper = Arc::clone(self);
         tokio::spawn(async move {
             let inherited = keeper.inherit().await;
@@ -105,7 +106,7 @@ impl Keeper {
             let result = match outcome {
                 Ok(session) => {
                     state.failures = 0;
-                    state.rest = None;
+                    state.end_rest();
                     if session.lasts {
                         state.rejections = 0;
                         state.proven = true;

@@ -25,14 +25,17 @@ fn news(state: &State) -> News {
 impl Keeper {
     /// Takes over what `former` knows. Reads files.
     pub(super) fn succeed(&self, former: &Arc<Self>) {
-        let (known, unsaved) = {
+        let (known, unsaved, trouble) = {
             let theirs = former.state.lock();
-            (news(&theirs), theirs.unsaved)
+            (news(&theirs), theirs.unsaved, theirs.trouble.clone())
         };
         self.restore(former.record());
         self.go_on_from(former);
         let mut state = self.state.lock();
         state.unsaved = unsaved;
+        if state.held.as_ref().is_some_and(|held| !held.is_over(self.parts.clock.instant())) {
+            state.trouble = trouble;
+        }
         state.former = Some(Former { keeper: Arc::downgrade(former), known });
     }
 

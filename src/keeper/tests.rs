@@ -1,5 +1,6 @@
 //! The session engine on paused time, with a make that does what a test tells it.
 
+mod renewal;
 mod succession;
 
 use std::collections::VecDeque;

@@ -202,6 +202,7 @@ fn kind(refusal: &Refusal) -> &'static str {
         Refusal::Unavailable { .. } => "unavailable",
         Refusal::Rejected(_) => "rejected",
         Refusal::Person(_) => "person",
+        Refusal::Enough(_) => "enough",
         Refusal::Odd(_) => "odd",
     }
 }

@@ -196,6 +196,7 @@ fn one(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
     };
     let counted = match parameter(challenge, "qop") {
         None => false,
+        Some(nothing) if nothing.trim().is_empty() => false,
         // `auth-int` alone would hash a body that is not at hand.
         Some(offers) => {
             offers.split(',').find(|offer| offer.trim().eq_ignore_ascii_case("auth")).map(|_| true)?

@@ -188,7 +188,7 @@ async fn a_renewal_takes_what_lasts_longest_and_keeps_its_seat() {
     let (device, ..) = house(&[VALID], &[ENTERED, &ok(&short)], &configured(&long)).await;
     let held = device.login().await.unwrap();
     let refusal = device.vendor.renew(&device.visit(), &held).await.unwrap_err();
-    assert_eq!(kind(&refusal), "unavailable");
+    assert_eq!(kind(&refusal), "enough");
 
     // A configured one that has changed wins, however short.
     let (other, ..) = house(&[VALID], &[], &configured(&short)).await;
