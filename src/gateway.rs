@@ -237,7 +237,7 @@ impl Gateway {
                 Verdict::Challenged(session) => {
                     let refused = respond::take_in((head, body), call.deadline).await;
                     if challenges == CHALLENGES {
-                        return Ok(Reply::rights(device, refused));
+                        return Reply::rights(device, refused);
                     }
                     challenges += 1;
                     own = Some(device.keeper.own(&lease, session).await);
@@ -269,7 +269,7 @@ impl Gateway {
                     let refused = respond::take_in((head, body), call.deadline).await;
                     device.keeper.expire(&lease);
                     if replayed {
-                        return Ok(Reply::rights(device, refused));
+                        return Reply::rights(device, refused);
                     }
                 }
                 Verdict::Doubt => {
@@ -280,7 +280,7 @@ impl Gateway {
                         false => forward::doubt(hop, &lease, call.deadline).await?,
                     };
                     match finding {
-                        Finding::Rights => return Ok(Reply::rights(device, refused)),
+                        Finding::Rights => return Reply::rights(device, refused),
                         Finding::Void => {}
                         // It may be as old as the one refused, where each answer brings another.
                         Finding::Superseded if !std::mem::replace(&mut superseded, true) => {

@@ -136,6 +136,25 @@ async fn what_is_refused_again_with_a_fresh_nonce_is_a_matter_of_rights() {
 }
 
 #[tokio::test]
+async fn a_refusal_that_breaks_off_is_not_told_as_if_it_were_whole() {
+    const NONCE: &str = r#"{"rlm":"eGauge Administration","nnc":"a-nonce"}"#;
+    let device = Scripted::new(|nth| match nth {
+        0 => answer("401 Unauthorized", "", NONCE),
+        1 => answer("200 OK", "", r#"{"jwt":"head.e30.tail","rights":[]}"#),
+        3 => answer("200 OK", "", r#"{"status":"You are logged in."}"#),
+        _ => Act::Last(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\nnot for".to_vec()),
+    })
+    .await;
+    let lab = Lab::new(&format!(
+        "[devices.meter]\nvendor = \"egauge\"\nurl = \"http://{}\"\nusername = \"owner\"\npassword = \"word\"\n",
+        device.address
+    ))
+    .await;
+    assert_eq!(lab.get("/meter/api/register").await.fault(), "device_broke_off");
+    assert_eq!(device.heard().len(), 4);
+}
+
+#[tokio::test]
 async fn what_acts_on_a_get_is_kept_from_who_may_only_read() {
     let meter = Device::new(Egauge::new(EgaugeSettings::default()));
     let house = Device::new(Yombo::new(YomboSettings::default()));
