@@ -1,6 +1,7 @@
 //! The session engine on paused time, with a make that does what a test tells it.
 
 mod renewal;
+mod rights;
 mod succession;
 
 use std::collections::VecDeque;

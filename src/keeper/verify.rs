@@ -22,9 +22,12 @@ pub(super) const REFUSED_AT_ONCE: &str = "the device refuses a session that it h
                                           nothing else logs in as this user at the same time, and that the device \
                                           shows the right time";
 
-/// For so long after the device called a session good, a refusal is a matter of rights without asking again.
+/// For so long after the device called a session good, another refusal of what it has no right to is not asked about.
 const GOOD_FOR: Duration = Duration::from_secs(5);
-/// Paths remembered as open to this session; a refusal there is never taken for a matter of rights unasked.
+/// The same for what was never refused before. A session that ends meanwhile is refused everywhere.
+const GOOD_ELSEWHERE_FOR: Duration = Duration::from_secs(1);
+/// Paths remembered as open to this session, and as closed; a refusal at an open one is never taken for a matter of rights
+/// unasked.
 const MAX_PATHS: usize = 256;
 
 /// What a doubtful refusal turned out to be.
@@ -49,11 +52,22 @@ pub(super) enum Said {
 /// What is known of a session's rights.
 #[derive(Debug, Default)]
 pub(super) struct Rights {
-    good_until: Option<Instant>,
+    good_at: Option<Instant>,
     /// Until when the device, when asked, wants to be left alone, and why.
     pub(super) busy: Option<(Instant, Refusal)>,
     open: BTreeSet<u64>,
+    closed: BTreeSet<u64>,
     hasher: RandomState,
+}
+
+impl Rights {
+    /// The session has no right to this.
+    fn close(&mut self, path: u64) {
+        self.open.remove(&path);
+        if self.closed.len() < MAX_PATHS {
+            self.closed.insert(path);
+        }
+    }
 }
 
 impl Keeper {
@@ -79,7 +93,8 @@ impl Keeper {
             }
             let now = self.parts.clock.instant();
             let path = state.rights.hasher.hash_one(path);
-            let known_good = state.rights.good_until.is_some_and(|until| now < until);
+            let good_for = if state.rights.closed.contains(&path) { GOOD_FOR } else { GOOD_ELSEWHERE_FOR };
+            let known_good = state.rights.good_at.is_some_and(|good_at| now < good_at + good_for);
             if known_good && !state.rights.open.contains(&path) {
                 return Ok(Finding::Rights);
             }
@@ -92,7 +107,7 @@ impl Keeper {
             // What was proven afresh to this request alone can't be void where the like of it was good.
             Said::Found(Finding::Void) if lease.is_own() => Ok(Finding::Rights),
             Said::Found(Finding::Rights) => {
-                self.state.lock().rights.open.remove(&path);
+                self.state.lock().rights.close(path);
                 Ok(Finding::Rights)
             }
             Said::Found(finding) => Ok(finding),
@@ -129,9 +144,12 @@ impl Keeper {
         lease.held.accepted.store(true, Ordering::Relaxed);
         let rights = &mut state.rights;
         if answered.status.is_success() && rights.open.len() < MAX_PATHS {
-            rights.open.insert(rights.hasher.hash_one(asked.path));
+            let path = rights.hasher.hash_one(asked.path);
+            rights.open.insert(path);
+            rights.closed.remove(&path);
         }
-        if !self.parts.vendor.proves(lease.session(), asked, answered) {
+        // What a login yielded was proven by it, and may be of credentials that were changed since.
+        if lease.session().lasts || !self.parts.vendor.proves(lease.session(), asked, answered) {
             return false;
         }
         let was_refused = state.refused_at.take().is_some();
@@ -208,7 +226,7 @@ impl Keeper {
             state.verification = None;
             let Some(held) = state.held_by(lease) else { return Ok(Said::Found(Finding::Void)) };
             let is_untried = held.is_untried(self.parts.clock.instant());
-            let good_until = Some(self.parts.clock.instant() + GOOD_FOR);
+            let good_at = Some(self.parts.clock.instant());
             match verdict {
                 Ok(Verdict::Expired) if is_untried => {
                     // Without a rest every request would be a login.
@@ -221,18 +239,18 @@ impl Keeper {
                     return Ok(Said::Found(Finding::Void));
                 }
                 Ok(Verdict::Rotated(session)) => {
-                    state.rights.good_until = good_until;
+                    state.rights.good_at = good_at;
                     drop(state);
                     lease.held.accepted.store(true, Ordering::Relaxed);
                     self.rotate(lease, session);
                     return Ok(Said::Found(Finding::Void));
                 }
                 Ok(Verdict::Refused(detail)) => {
-                    state.rights.good_until = good_until;
+                    state.rights.good_at = good_at;
                     return Ok(Said::Nothing(detail));
                 }
                 Ok(_) => {
-                    state.rights.good_until = good_until;
+                    state.rights.good_at = good_at;
                     return Ok(Said::Found(Finding::Rights));
                 }
                 Err(refusal @ (Refusal::Rejected(_) | Refusal::Person(_))) => {

@@ -84,6 +84,23 @@ async fn what_could_wait_while_the_session_served_does_not_where_it_is_refused()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_old_session_opens_says_nothing_of_a_password_that_was_changed() {
+    let make = Make::new(Some(HOUR));
+    let keeper = House::new().keeper(&make);
+    keeper.lease().await.unwrap();
+    *make.password.lock() = SecretSource::Plain("wrong".into());
+    keeper.look_again();
+    make.fails_with([rejected(), rejected()]);
+    for rest in [5 * 60, 30 * 60] {
+        let lease = keeper.lease().await.unwrap();
+        answers(&keeper, &lease, "/", 200);
+        assert_eq!(keeper.snapshot().failure.unwrap().retry_after, Duration::from_secs(rest));
+        advance(Duration::from_secs(rest)).await;
+    }
+    assert_eq!(make.logins(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_renewal_that_failed_is_told_until_one_succeeds() {
     let (make, house) = (Make::new(Some(HOUR)), House::new());
     let keeper = house.keeper(&make);
