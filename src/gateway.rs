@@ -66,7 +66,7 @@ use crate::clock::Clock;
 use crate::keeper::Finding;
 use crate::metrics::Metrics;
 use crate::upstream::Replay;
-use crate::vendor::{Asked, Verdict};
+use crate::vendor::{Asked, Standing, Verdict};
 
 /// Bodies up to this many bytes are kept for a second attempt.
 const REPLAYED: usize = 64 * 1024;
@@ -180,7 +180,8 @@ impl Gateway {
         let Trip { head: asked, hop, acts, is_websocket } = &*call.trip;
         let device = &hop.device;
         for path in hop.paths() {
-            let asked = Asked { method: &asked.method, path, headers: &asked.headers };
+            let (method, headers) = (&asked.method, &asked.headers);
+            let asked = Asked { method, path, headers, standing: Standing::default() };
             if let Some(answer) = device.vendor.answer(&asked, &|| self.clock.now()) {
                 return Ok(ours(answer.map(Body::from)));
             }
@@ -201,7 +202,8 @@ impl Gateway {
     async fn carry(&self, call: &Call) -> Result<Reply, Fault> {
         let Trip { head, hop, .. } = &*call.trip;
         let device = &hop.device;
-        let asked = Asked { method: &head.method, path: hop.path(), headers: &head.headers };
+        let (method, headers) = (&head.method, &head.headers);
+        let asked = Asked { method, path: hop.path(), headers, standing: Standing::default() };
         device.respite.respect(&call.trip, self.clock)?;
         let (mut replayed, mut challenges, mut superseded, mut signed_anew) = (false, 0, false, false);
         let mut own = None;
@@ -215,12 +217,10 @@ impl Gateway {
             let sent = sent.inspect_err(|_| device.keeper.share(&lease))?;
             let Some(response) = sent else { continue };
             let (head, body) = response.into_parts();
-            match device.vendor.judge(lease.session(), &asked, &head) {
+            match device.keeper.judge(&lease, &asked, &head) {
                 passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
                     device.figures.fine();
-                    if head.status.is_success() {
-                        device.keeper.accepted(&lease, hop.path());
-                    }
+                    device.keeper.accepted(&lease, &asked, &head);
                     match passed {
                         Verdict::Rotated(session) => device.keeper.rotate(&lease, session),
                         _ => device.keeper.share(&lease),
@@ -231,10 +231,12 @@ impl Gateway {
                 Verdict::Challenged(session) => {
                     let refused = respond::take_in((head, body), call.deadline).await;
                     if challenges == CHALLENGES {
-                        return Ok(Reply::rights(device, refused));
+                        return Reply::rights(device, refused);
                     }
                     challenges += 1;
-                    own = Some(device.keeper.own(&lease, session));
+                    own = Some(device.keeper.own(&lease, session).await);
+                    device.figures.replayed();
+                    continue;
                 }
                 Verdict::Starting(detail) => {
                     let wait = device.respite.learn(head.status, &head.headers, self.clock);
@@ -261,7 +263,7 @@ impl Gateway {
                     let refused = respond::take_in((head, body), call.deadline).await;
                     device.keeper.expire(&lease);
                     if replayed {
-                        return Ok(Reply::rights(device, refused));
+                        return Reply::rights(device, refused);
                     }
                 }
                 Verdict::Doubt => {
@@ -272,7 +274,7 @@ impl Gateway {
                         false => forward::doubt(hop, &lease, call.deadline).await?,
                     };
                     match finding {
-                        Finding::Rights => return Ok(Reply::rights(device, refused)),
+                        Finding::Rights => return Reply::rights(device, refused),
                         Finding::Void => {}
                         // It may be as old as the one refused, where each answer brings another.
                         Finding::Superseded if !std::mem::replace(&mut superseded, true) => {

@@ -14,6 +14,7 @@ pub mod store;
 mod succession;
 #[cfg(test)]
 mod tests;
+mod trial;
 mod verify;
 
 use std::sync::Arc;
@@ -22,7 +23,7 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::{Semaphore, watch};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 pub use account::fingerprint;
 pub use check::TRIED_EVERY;
@@ -34,7 +35,7 @@ use rest::Rest;
 use store::{Record, Store};
 use succession::Former;
 pub use verify::Finding;
-use verify::Rights;
+use verify::{Rights, Said};
 
 use crate::clock::{Clock, Timestamp};
 use crate::metrics::DeviceFigures;
@@ -42,8 +43,8 @@ use crate::upstream::Upstream;
 use crate::upstream::cloud::Cloud;
 use crate::vendor::{Session, Vendor};
 
-/// So long other requests wait for the one that tries a credential.
-const TRIAL: Duration = Duration::from_secs(1);
+/// So long a login has before a session that should be over serves on beside it. A cloud that hangs is no refusal.
+const HEAD_START: Duration = Duration::from_secs(2);
 
 /// What a keeper is made of.
 pub struct Parts {
@@ -95,6 +96,8 @@ struct State {
     /// What the device refused last: a login must not come back with the same.
     refused: Option<Arc<Session>>,
     rest: Option<Rest>,
+    /// The last one since a login succeeded, over or not.
+    trouble: Option<Rest>,
     /// Passing failures in a row.
     failures: u32,
     /// Rejections in a row of the same credentials, over restarts.
@@ -110,7 +113,9 @@ struct State {
     /// [`TRIED_EVERY`](check::TRIED_EVERY) none counts.
     refused_at: Option<Instant>,
     login: Option<Landing<Result<(), Failure>>>,
-    verification: Option<Landing<Result<Finding, Failure>>>,
+    /// When the last one began.
+    begun_at: Option<Instant>,
+    verification: Option<Landing<Result<Said, Failure>>>,
     rights: Rights,
     /// Whether what is held could not be saved.
     unsaved: bool,
@@ -140,7 +145,7 @@ pub struct Snapshot {
     pub expires_at: Option<Timestamp>,
     /// When it was got.
     pub renewed_at: Option<Timestamp>,
-    /// What keeps us from getting a new one.
+    /// What kept us from getting a new one when that was tried last.
     pub failure: Option<Failure>,
     /// Whether what is held could not be saved.
     pub unsaved: bool,
@@ -183,20 +188,16 @@ impl Keeper {
         if !self.is_on_trial(&lease) {
             return Ok(lease);
         }
-        // Whether a credential is right is for one request to find out and not for fifty. But a device that is
-        // slow to say so does not stop the others.
-        let Ok(Ok(turn)) = timeout(TRIAL, Arc::clone(&self.trial).acquire_owned()).await else {
-            return Ok(lease);
-        };
+        let Some(turn) = self.turn().await else { return Ok(lease) };
         let lease = self.any_lease().await?;
         // It may have been found out meanwhile, and then nobody waits for this one.
-        Ok(if self.is_on_trial(&lease) { lease.on_trial(turn) } else { lease })
+        Ok(if self.is_on_trial(&lease) { lease.on_trial(Some(turn)) } else { lease })
     }
 
     async fn any_lease(self: &Arc<Self>) -> Result<Lease, Failure> {
         loop {
             self.look_while_resting().await;
-            let landing = {
+            let (landing, serves_at) = {
                 let mut state = self.state.lock();
                 let now = self.parts.clock.instant();
                 if let Some(rest) = &state.rest
@@ -214,23 +215,26 @@ impl Keeper {
                         return Ok(lease);
                     }
                     (_, Some(failure)) => return Err(failure),
-                    _ => self.start_login(&mut state),
+                    _ => {
+                        let landing = self.start_login(&mut state);
+                        let begun_at = state.begun_at.unwrap_or(now);
+                        (landing, state.held.is_some().then_some(begun_at + HEAD_START))
+                    }
                 }
             };
-            let outcome = land(landing).await.unwrap_or_else(|| Err(Failure::internal()));
+            let landed = async { land(landing).await.unwrap_or_else(|| Err(Failure::internal())) };
+            let outcome = match serves_at {
+                None => Ok(landed.await),
+                Some(at) => timeout_at(at, landed).await,
+            };
             // Time is a hint: a session that should be over serves until the device says so.
             match (&self.state.lock().held, outcome) {
                 (Some(held), _) => return Ok(Lease::of(held)),
-                (None, Err(failure)) => return Err(failure),
+                (None, Ok(Err(failure))) => return Err(failure),
                 // It was refused to somebody else in the meantime.
-                (None, Ok(())) => {}
+                (None, Ok(Ok(())) | Err(_)) => {}
             }
         }
-    }
-
-    /// Whether nothing has ever succeeded with this credential, which no login has proven.
-    fn is_on_trial(&self, lease: &Lease) -> bool {
-        !lease.session().lasts && !self.state.lock().proven && !self.parts.vendor.account().proofs.is_empty()
     }
 
     /// The session of this lease is void. Nobody gets it again; one got since is not touched.
@@ -261,7 +265,7 @@ impl Keeper {
         Snapshot {
             expires_at: state.held.as_ref().and_then(|held| held.session.expires_at),
             renewed_at: state.held.as_ref().filter(|held| held.session.lasts).map(|held| held.renewed_at),
-            failure: state.rest.as_ref().filter(|rest| !rest.is_over(now)).map(|rest| rest.failure(now)),
+            failure: state.trouble.as_ref().map(|rest| rest.failure(now)),
             unsaved: state.unsaved,
             is_fixed: state.held.as_ref().is_some_and(|held| !held.session.lasts),
         }
@@ -270,26 +274,6 @@ impl Keeper {
     /// What was saved and could not be used, in words for a person.
     pub fn unusable(&self) -> Option<&String> {
         self.unusable.as_ref()
-    }
-
-    /// Saves what could not be saved before.
-    pub async fn save_again(&self) {
-        if self.state.lock().unsaved {
-            self.save().await;
-        }
-    }
-
-    /// Writes down what is to outlive this process.
-    async fn save(&self) {
-        let _turn = self.saving.lock().await;
-        if self.state.lock().is_done {
-            return;
-        }
-        let record = self.record();
-        let (store, name) = (Arc::clone(&self.parts.store), self.parts.name.clone());
-        let saved = tokio::task::spawn_blocking(move || store.save(&name, &record)).await;
-        let saved = saved.is_ok_and(|saved| saved);
-        self.state.lock().unsaved = !saved;
     }
 }
 

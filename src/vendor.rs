@@ -82,8 +82,15 @@ pub trait Vendor: Send + Sync + 'static {
     /// What a response says about the session.
     fn judge(&self, held: &Session, asked: &Asked<'_>, answered: &response::Parts) -> Verdict;
 
+    /// Whether an answer that passed is one that nobody gets without the right credential.
+    fn proves(&self, held: &Session, asked: &Asked<'_>, answered: &response::Parts) -> bool {
+        let _ = (held, asked);
+        answered.status.is_success()
+    }
+
     /// After [`Verdict::Doubt`], asks the device: [`Verdict::Pass`], the session is good, so it was a matter of
-    /// rights; [`Verdict::Expired`], it is void; [`Verdict::Rotated`], good again with what was handed out.
+    /// rights; [`Verdict::Expired`], it is void; [`Verdict::Rotated`], good again with what was handed out;
+    /// [`Verdict::Refused`], the device does not say, so that only what it let in before tells the two apart.
     ///
     /// # Errors
     /// As [`login`](Self::login).
@@ -137,6 +144,19 @@ pub struct Asked<'a> {
     pub path: &'a str,
     /// The caller's headers.
     pub headers: &'a HeaderMap,
+    /// What is known of the credential that it was sent with.
+    pub standing: Standing,
+}
+
+/// What is known of a credential when an answer is judged, so that a refusal says as much as it can.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Standing {
+    /// Whether it has ever been accepted.
+    pub is_proven: bool,
+    /// Whether no other request was [counted](Vendor::counted_by) with this one.
+    pub is_first: bool,
+    /// Whether this request answers a [challenge](Verdict::Challenged) of its own.
+    pub is_answer: bool,
 }
 
 /// What is particular to one request among those of a session.
@@ -226,7 +246,7 @@ pub enum Verdict {
     },
 }
 
-/// Why there is no session. The variant decides what the keeper does.
+/// Why there is no new session. The variant decides what the keeper does.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The device can't be reached: rest for seconds.
@@ -246,6 +266,9 @@ pub enum Refusal {
     /// A person must act: a second factor, a blocked account.
     #[error("{0}")]
     Person(String),
+    /// The session in use lasts as long as any that is to be had: rest for a day, unless that one is refused.
+    #[error("{0}")]
+    Enough(String),
     /// An answer that no one has described: rest for seconds.
     #[error("{0}")]
     Odd(String),

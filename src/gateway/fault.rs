@@ -219,7 +219,7 @@ impl From<Refusal> for Fault {
         match refusal {
             Refusal::Unreachable(trouble) => trouble.into(),
             Refusal::Rejected(detail) | Refusal::Person(detail) => Self::new(Kind::LoginRefused, detail),
-            Refusal::Unavailable { detail, .. } | Refusal::Odd(detail) => {
+            Refusal::Unavailable { detail, .. } | Refusal::Enough(detail) | Refusal::Odd(detail) => {
                 Self::new(Kind::LoginUnavailable, detail)
             }
         }

@@ -155,8 +155,19 @@ pub async fn check(device: &Arc<Device>) -> Result<Findings, Told> {
         pinned,
         session_until: device.keeper.snapshot().expires_at.map(|end| end.to_string()),
         described: Vec::new(),
-        remark: keyless.map(|keyless| format!("if every path answers so, {keyless}")),
+        remark: match keyless {
+            Some(keyless) => Some(format!("if every path answers so, {keyless}")),
+            None => device.keeper.is_untried().await.then(|| untried(device)),
+        },
     })
+}
+
+/// What it means that nothing was asked for.
+fn untried(device: &Device) -> String {
+    let probe = device.vendor.probe();
+    format!(
+        "whether the credential is right it does not say: GET {probe} is open to all, or there is nothing"
+    )
 }
 
 /// What it means that a device of a make without a credential does not let us in.

@@ -35,9 +35,13 @@ pub(super) enum Reply {
 
 impl Reply {
     /// The session is good, and so is the device.
-    pub(super) fn rights(device: &Device, refused: Refused) -> Self {
+    ///
+    /// # Errors
+    /// What it says has no end.
+    pub(super) fn rights(device: &Device, refused: Refused) -> Result<Self, Fault> {
+        let refused = refused.whole()?;
         device.figures.fine();
-        Self::Rights(refused)
+        Ok(Self::Rights(refused))
     }
 
     pub(super) fn status(&self) -> StatusCode {

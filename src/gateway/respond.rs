@@ -16,7 +16,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::authorise::without_trailers;
 use super::connection::nominated;
-use super::fault::Kind;
+use super::fault::{Fault, Kind};
 use super::location;
 use super::outgoing::{Answer, Outgoing, ours};
 use super::problem::RIGHTS;
@@ -34,6 +34,21 @@ const MAX_REFUSAL: usize = 64 * 1024;
 pub(super) struct Refused {
     head: response::Parts,
     body: Option<Bytes>,
+    /// Why there is no end of it.
+    broken: Option<Trouble>,
+}
+
+impl Refused {
+    /// The same, if it can be told whole or at least by its head.
+    ///
+    /// # Errors
+    /// It broke off.
+    pub(super) fn whole(mut self) -> Result<Self, Fault> {
+        match self.broken.take() {
+            Some(trouble) => Err(trouble.into()),
+            None => Ok(self),
+        }
+    }
 }
 
 /// Passes a response on.
@@ -82,10 +97,12 @@ pub(super) fn switch(hop: &Hop, asked: &request::Parts, (status, told): (StatusC
 
 /// Reads a response that is not passed on as it is, so that its connection is free for what comes next.
 pub(super) async fn take_in((head, body): (response::Parts, Inbound), deadline: Instant) -> Refused {
-    // Of an endless, slow or broken refusal the head has to do.
+    // Of an endless or slow refusal the head has to do.
+    let refused = Refused { head, body: None, broken: None };
     match timeout_at(deadline, Limited::new(body, MAX_REFUSAL).collect()).await {
-        Ok(Ok(body)) => Refused { head, body: Some(body.to_bytes()) },
-        _ => Refused { head, body: None },
+        Ok(Ok(body)) => Refused { body: Some(body.to_bytes()), ..refused },
+        Ok(Err(error)) => Refused { broken: error.downcast().ok().map(|trouble| *trouble), ..refused },
+        Err(_) => refused,
     }
 }
 

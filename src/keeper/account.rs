@@ -32,6 +32,7 @@ impl Keeper {
             let is_here = record.account == self.account(&state.salt);
             let saved = record.rest.map(|saved| if is_here { saved } else { of_before(saved) });
             state.rest = saved.and_then(|saved| restored(saved, record.rejections, clock));
+            state.trouble = state.rest.clone();
         }
         state.credentials = if unchanged { record.credentials } else { hash.unwrap_or_default() };
         if let Some((session, renewed_at)) = record.session
@@ -85,6 +86,7 @@ impl Keeper {
                     Refusal::Rejected(_) => Cause::Rejected,
                     Refusal::Person(_) => Cause::Person,
                     Refusal::Unavailable { retry_after: Some(_), .. } => Cause::Asked,
+                    Refusal::Enough(_) => Cause::Enough,
                     _ => return None,
                 },
                 detail: rest.refusal.to_string(),
@@ -110,6 +112,26 @@ impl Keeper {
         }
     }
 
+    /// Saves what could not be saved before.
+    pub async fn save_again(&self) {
+        if self.state.lock().unsaved {
+            self.save().await;
+        }
+    }
+
+    /// Writes down what is to outlive this process.
+    pub(super) async fn save(&self) {
+        let _turn = self.saving.lock().await;
+        if self.state.lock().is_done {
+            return;
+        }
+        let record = self.record();
+        let (store, name) = (Arc::clone(&self.parts.store), self.parts.name.clone());
+        let saved = tokio::task::spawn_blocking(move || store.save(&name, &record)).await;
+        let saved = saved.is_ok_and(|saved| saved);
+        self.state.lock().unsaved = !saved;
+    }
+
     /// Hash of the credentials as they are now; `None` where they can't be read.
     pub(super) async fn credentials(&self) -> Option<String> {
         let (vendor, salt) = (Arc::clone(&self.parts.vendor), self.state.lock().salt.clone());
@@ -133,7 +155,7 @@ impl Keeper {
         if credentials.is_none_or(|now| now == state.credentials) {
             return;
         }
-        state.rest = None;
+        state.end_rest();
         match &mut state.held {
             // The old session serves as long as the new credentials come to nothing.
             Some(held) if held.session.lasts => Arc::make_mut(held).end_now(self.parts.clock.instant()),
@@ -173,6 +195,7 @@ fn restored(saved: SavedRest, rejections: u32, clock: Clock) -> Option<Rest> {
     let (refusal, length) = match cause {
         Cause::Rejected => (Refusal::Rejected(detail), after_rejections(rejections)),
         Cause::Person => (Refusal::Person(detail), LONGEST),
+        Cause::Enough => (Refusal::Enough(detail), LONGEST),
         Cause::Asked => (Refusal::Unavailable { detail, retry_after: Some(LONGEST) }, LONGEST),
     };
     let left = until.since(clock.now()).min(length);

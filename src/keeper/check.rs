@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 use tokio::time::sleep;
 
 use super::verify::REFUSED_AT_ONCE;
 use super::{Failure, Finding, Keeper, Lease};
 use crate::upstream::Answer;
-use crate::vendor::{Asked, Refusal, Verdict};
+use crate::vendor::{Asked, Refusal, Standing, Verdict};
 
 /// A person may try the same refused credential this often.
 pub const TRIED_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -28,7 +28,7 @@ impl Keeper {
             let just_begun =
                 state.rest.as_ref().is_some_and(|rest| rest.has_just_begun(self.parts.clock.instant()));
             if !just_begun {
-                state.rest = None;
+                state.end_rest();
             }
             state.rights.busy = None;
             let is_same = credentials.is_none_or(|now| now == state.credentials);
@@ -43,24 +43,34 @@ impl Keeper {
             }
             just_begun && is_same
         };
-        for _ in 0..2 {
-            let lease = self.lease().await;
+        let probe = self.parts.vendor.probe();
+        let path = probe.split('?').next().unwrap_or_default();
+        let headers = HeaderMap::new();
+        let asked = Asked { method: &Method::GET, path, headers: &headers, standing: Standing::default() };
+        let mut own = None;
+        for _ in 0..3 {
+            let lease = match own.take() {
+                Some(lease) => Ok(lease),
+                None => self.lease().await,
+            };
             let lease = lease.map_err(|failure| if is_unasked { unasked(failure) } else { failure })?;
             let answer = self.probe(&lease).await?;
-            let status = answer.status();
-            let path = self.parts.vendor.probe();
-            match self.judge(&lease, &answer) {
+            let mut head = http::Response::new(()).into_parts().0;
+            head.status = answer.status();
+            head.headers.clone_from(answer.headers());
+            match self.judge(&lease, &asked, &head) {
                 passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
                     // Whoever asked may be about to end.
-                    if status.is_success() && self.is_news_that_accepted(&lease, path) {
+                    if self.is_news_that_accepted(&lease, &asked, &head) {
                         self.save_in_time().await;
                     }
-                    if let Verdict::Rotated(session) = passed {
-                        self.rotate(&lease, session);
+                    match passed {
+                        Verdict::Rotated(session) => self.rotate(&lease, session),
+                        _ => self.share(&lease),
                     }
                     return Ok(answer);
                 }
-                Verdict::Challenged(session) => self.rotate(&lease, session),
+                Verdict::Challenged(session) => own = Some(self.own(&lease, session).await),
                 Verdict::Doubt => {
                     if self.doubt(&lease, path).await? == Finding::Rights {
                         return Ok(answer);
@@ -99,13 +109,9 @@ impl Keeper {
         answer.map_err(|trouble| refused(trouble.into()))
     }
 
-    fn judge(&self, lease: &Lease, answer: &Answer) -> Verdict {
-        let path = self.parts.vendor.probe().split('?').next().unwrap_or_default();
-        let asked = Asked { method: &Method::GET, path, headers: &http::HeaderMap::new() };
-        let mut head = http::Response::new(()).into_parts().0;
-        head.status = answer.status();
-        head.headers.clone_from(answer.headers());
-        self.parts.vendor.judge(lease.session(), &asked, &head)
+    /// Whether nothing has ever asked for the credential, so that nobody knows whether it is right.
+    pub async fn is_untried(self: &Arc<Self>) -> bool {
+        self.lease().await.is_ok_and(|lease| self.is_unproven(&lease))
     }
 }
 

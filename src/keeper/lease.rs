@@ -102,7 +102,7 @@ pub struct Lease {
     /// Whether the device handed this to one request, which nobody else's can overtake.
     is_own: bool,
     /// Held while this is the one request that tries a credential.
-    _turn: Option<Arc<OwnedSemaphorePermit>>,
+    turn: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Lease {
@@ -112,11 +112,20 @@ impl Lease {
     }
 
     pub(super) fn of(held: &Arc<Held>) -> Self {
-        Self { held: Arc::clone(held), is_own: false, _turn: None }
+        Self { held: Arc::clone(held), is_own: false, turn: None }
     }
 
-    pub(super) fn on_trial(self, turn: OwnedSemaphorePermit) -> Self {
-        Self { _turn: Some(Arc::new(turn)), ..self }
+    pub(super) fn on_trial(self, turn: Option<OwnedSemaphorePermit>) -> Self {
+        Self { turn: turn.map(Arc::new), ..self }
+    }
+
+    pub(super) fn is_own(&self) -> bool {
+        self.is_own
+    }
+
+    /// Whether nothing else has been counted with its session.
+    pub(super) fn is_first(&self) -> bool {
+        self.held.uses.load(Ordering::Relaxed) <= 1
     }
 }
 
@@ -126,17 +135,23 @@ impl Keeper {
         let (state, now) = (self.state.lock(), self.parts.clock.instant());
         let held = state.held.as_ref().filter(|held| !held.is_over(now) && !held.is_due(now))?;
         // Whether a credential is right is for one request to find out.
-        let is_proven = held.session.lasts || state.proven;
+        let is_proven = held.session.lasts || state.proven || held.accepted.load(Ordering::Relaxed);
         (is_proven && state.rest.is_none()).then(|| Lease::of(held))
     }
 
     /// A lease of what the device handed out in answer to one request, for that request alone until it is
     /// [shared](Self::share): counted in order by the device, it must not be overtaken by what others send. Where others
-    /// were handed the same, they count together, since no number may come twice.
-    pub fn own(&self, lease: &Lease, session: Session) -> Lease {
+    /// were handed the same, they count together, since no number may come twice. Where nothing has been asked for until
+    /// now, one request tries the credential first.
+    pub async fn own(&self, lease: &Lease, session: Session) -> Lease {
         let uses = self.uses(&session);
         let held = Held { session: Arc::new(session), uses, ..Held::clone(&lease.held) };
-        Lease { held: Arc::new(held), is_own: true, ..lease.clone() }
+        let own = Lease { held: Arc::new(held), is_own: true, ..lease.clone() };
+        if lease.turn.is_some() || !self.is_unproven(lease) {
+            return own;
+        }
+        let turn = self.turn().await;
+        if self.is_unproven(lease) { own.on_trial(turn) } else { own }
     }
 
     /// What one request had alone has served it, and serves all from now on.
@@ -156,7 +171,7 @@ impl Keeper {
 
     /// Whether nobody has found this session void: who waited long may be left with one that was refused to others.
     pub fn is_in_force(&self, lease: &Lease) -> bool {
-        lease.is_own || lease.held.generation > self.state.lock().void
+        lease.held.generation > self.state.lock().void
     }
 
     /// Dresses one request with the session of a lease.

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::lease::Held;
 use super::rest::Failure;
+use super::succession::news;
 use super::{Keeper, Landing, State};
 use crate::vendor::{Refusal, Session, Visit};
 
@@ -34,11 +35,13 @@ impl Keeper {
         if let Some(landing) = state.login.as_ref().filter(|landing| landing.has_changed().is_ok()) {
             return landing.clone();
         }
+        let known = news(state);
         let (sender, landing) = watch::channel(None);
         state.login = Some(landing.clone());
+        state.begun_at = Some(self.parts.clock.instant());
         let keeper = Arc::clone(self);
         tokio::spawn(async move {
-            let inherited = keeper.inherit().await;
+            let inherited = keeper.inherit(known).await;
             if let Some(inherited) = inherited {
                 keeper.state.lock().login = None;
                 keeper.save_in_time().await;
@@ -105,7 +108,7 @@ impl Keeper {
             let result = match outcome {
                 Ok(session) => {
                     state.failures = 0;
-                    state.rest = None;
+                    state.end_rest();
                     if session.lasts {
                         state.rejections = 0;
                         state.proven = true;

@@ -12,6 +12,8 @@ const AFTER_REJECTION: [Duration; 3] =
     [Duration::from_secs(5 * 60), Duration::from_secs(30 * 60), Duration::from_secs(24 * 3600)];
 /// Until a person has acted.
 const AFTER_PERSON: Duration = Duration::from_secs(24 * 3600);
+/// When there is nothing better than what is in use, another hour won't bring it.
+const AFTER_ENOUGH: Duration = Duration::from_secs(24 * 3600);
 /// After failures that pass: doubling from the first to the last.
 const PASSING: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// However long a server asks for, we look in once a day.
@@ -68,14 +70,25 @@ impl Rest {
     pub(super) fn is_final(&self) -> bool {
         matches!(self.refusal, Refusal::Rejected(_) | Refusal::Person(_))
     }
+
+    /// Whether a server wants to be left alone for so long, whatever we need.
+    pub(super) fn is_asked(&self) -> bool {
+        matches!(self.refusal, Refusal::Unavailable { retry_after: Some(_), .. })
+    }
 }
 
 impl State {
-    /// Only what credentials have to do with rests on.
+    /// Only what credentials have to do with, or a server has asked for, rests on.
     pub(super) fn try_again(&mut self) {
-        if self.rest.as_ref().is_some_and(|rest| !rest.is_final()) {
-            self.rest = None;
+        if self.rest.as_ref().is_none_or(|rest| !rest.is_final() && !rest.is_asked()) {
+            self.end_rest();
         }
+    }
+
+    /// What the last attempt came to is no reason to wait any more, and nothing to be told.
+    pub(super) fn end_rest(&mut self) {
+        self.rest = None;
+        self.trouble = None;
     }
 }
 
@@ -88,6 +101,7 @@ impl Keeper {
                 after_rejections(state.rejections)
             }
             Refusal::Person(_) => AFTER_PERSON,
+            Refusal::Enough(_) => AFTER_ENOUGH,
             Refusal::Unavailable { retry_after: Some(asked), .. } => as_asked(*asked),
             Refusal::Unreachable(_) | Refusal::Unavailable { .. } | Refusal::Odd(_) => {
                 state.failures = state.failures.saturating_add(1);
@@ -97,6 +111,7 @@ impl Keeper {
         let now = self.parts.clock.instant();
         let rest = Rest { refusal, until: now + length, length };
         let failure = rest.failure(now);
+        state.trouble = Some(rest.clone());
         state.rest = Some(rest);
         failure
     }
@@ -123,7 +138,7 @@ impl Keeper {
         if let Some(credentials) = self.credentials().await {
             let mut state = self.state.lock();
             if state.credentials != credentials {
-                state.rest = None;
+                state.end_rest();
             }
         }
     }

@@ -58,6 +58,8 @@ pub enum Cause {
     Person,
     /// A cloud asked to be left alone.
     Asked,
+    /// Nothing better than the session in use was to be had.
+    Enough,
 }
 
 /// The folder of saved sessions.

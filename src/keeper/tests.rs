@@ -1,5 +1,7 @@
 //! The session engine on paused time, with a make that does what a test tells it.
 
+mod renewal;
+mod rights;
 mod succession;
 
 use std::collections::VecDeque;
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use http::response;
+use http::{HeaderMap, Method, response};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tokio::time::{advance, sleep};
@@ -22,7 +24,7 @@ use crate::disk::Folder;
 use crate::metrics::Metrics;
 use crate::upstream::cloud::Cloud;
 use crate::upstream::{Pin, Settings, Upstream};
-use crate::vendor::{Account, Asked, Refusal, Session, Stamp, Vendor, Verdict, Visit};
+use crate::vendor::{Account, Asked, Refusal, Session, Stamp, Standing, Vendor, Verdict, Visit};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
@@ -188,6 +190,13 @@ fn stamp(lease: &Lease) -> String {
         Some(Stamp::Header(_, secret)) => secret.expose().to_owned(),
         other => panic!("{other:?}"),
     }
+}
+
+/// The device answers a request with this lease so.
+fn answers(keeper: &Arc<Keeper>, lease: &Lease, path: &str, status: u16) {
+    let (head, ()) = http::Response::builder().status(status).body(()).unwrap().into_parts();
+    let (method, headers) = (&Method::GET, &HeaderMap::new());
+    keeper.accepted(lease, &Asked { method, path, headers, standing: Standing::default() }, &head);
 }
 
 async fn refusal(keeper: &Arc<Keeper>) -> Failure {
@@ -383,7 +392,7 @@ async fn a_hundred_forbidden_requests_are_one_question_and_no_login() {
     let make = Make::new(Some(HOUR));
     let keeper = House::new().keeper(&make);
     let lease = keeper.lease().await.unwrap();
-    keeper.accepted(&lease, "/open");
+    answers(&keeper, &lease, "/open", 200);
     for _ in 0..100 {
         assert_eq!(keeper.doubt(&lease, "/forbidden").await.unwrap(), Finding::Rights);
     }
@@ -395,7 +404,7 @@ async fn a_path_that_was_open_is_never_taken_for_forbidden_unasked() {
     let make = Make::new(Some(HOUR));
     let keeper = House::new().keeper(&make);
     let lease = keeper.lease().await.unwrap();
-    keeper.accepted(&lease, "/open");
+    answers(&keeper, &lease, "/open", 200);
     assert_eq!(keeper.doubt(&lease, "/forbidden").await.unwrap(), Finding::Rights);
     make.says(|| Verdict::Expired);
     assert_eq!(keeper.doubt(&lease, "/open").await.unwrap(), Finding::Void);
@@ -468,7 +477,7 @@ async fn a_fixed_credential_rests_only_while_it_never_once_succeeded() {
     refusal(&keeper).await;
     advance(Duration::from_secs(301)).await;
     let lease = keeper.lease().await.unwrap();
-    keeper.accepted(&lease, "/");
+    answers(&keeper, &lease, "/", 200);
     keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
     keeper.lease().await.unwrap();
     // What was proven stays proven over a restart.
@@ -484,7 +493,7 @@ async fn a_check_tries_a_refused_credential_that_was_fine_before_once_in_five_mi
     let (make, house) = (Make::of(None, false), House::new());
     let keeper = house.keeper(&make);
     let lease = keeper.lease().await.unwrap();
-    keeper.accepted(&lease, "/");
+    answers(&keeper, &lease, "/", 200);
     let failure = keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
     assert!(failure.is_proven);
     // What is refused meanwhile puts it off no further.
@@ -514,9 +523,9 @@ async fn a_credential_that_is_accepted_again_is_checked_at_once() {
     let (make, house) = (Make::of(None, false), House::new());
     let keeper = house.keeper(&make);
     let lease = keeper.lease().await.unwrap();
-    keeper.accepted(&lease, "/");
+    answers(&keeper, &lease, "/", 200);
     keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
-    keeper.accepted(&lease, "/");
+    answers(&keeper, &lease, "/", 200);
     let failure = keeper.check().await.unwrap_err();
     assert!(matches!(failure.refusal, Refusal::Unreachable(_)), "{failure:?}");
 }
@@ -526,7 +535,7 @@ async fn a_device_that_is_too_busy_to_say_whether_a_session_is_good_is_not_asked
     let make = Make::new(Some(HOUR));
     let keeper = House::new().keeper(&make);
     let lease = keeper.lease().await.unwrap();
-    keeper.accepted(&lease, "/");
+    answers(&keeper, &lease, "/", 200);
     make.is_busy_for(Some(Duration::from_secs(600)));
     for gone in [0, 599] {
         advance(Duration::from_secs(gone)).await;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::response;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
@@ -14,16 +15,19 @@ use super::check::TRIED_EVERY;
 use super::login::{BUDGET, SAVED_WITHIN};
 use super::rest::{Failure, as_asked};
 use super::{Keeper, Landing, Lease, land};
-use crate::vendor::{Refusal, Verdict};
+use crate::vendor::{Asked, Refusal, Standing, Verdict};
 
 /// What it means that a login yields nothing.
 pub(super) const REFUSED_AT_ONCE: &str = "the device refuses a session that it has just given out: see that \
                                           nothing else logs in as this user at the same time, and that the device \
                                           shows the right time";
 
-/// For so long after the device called a session good, a refusal is a matter of rights without asking again.
+/// For so long after the device called a session good, another refusal of what it has no right to is not asked about.
 const GOOD_FOR: Duration = Duration::from_secs(5);
-/// Paths remembered as open to this session; a refusal there is never taken for a matter of rights unasked.
+/// The same for what was never refused before. A session that ends meanwhile is refused everywhere.
+const GOOD_ELSEWHERE_FOR: Duration = Duration::from_secs(1);
+/// Paths remembered as open to this session, and as closed; a refusal at an open one is never taken for a matter of rights
+/// unasked.
 const MAX_PATHS: usize = 256;
 
 /// What a doubtful refusal turned out to be.
@@ -37,17 +41,46 @@ pub enum Finding {
     Superseded,
 }
 
+/// What a device says when it is asked.
+#[derive(Clone, Debug)]
+pub(super) enum Said {
+    Found(Finding),
+    /// Nothing. The credential is wrong if it opened this before, in these words.
+    Nothing(String),
+}
+
 /// What is known of a session's rights.
 #[derive(Debug, Default)]
 pub(super) struct Rights {
-    good_until: Option<Instant>,
+    good_at: Option<Instant>,
     /// Until when the device, when asked, wants to be left alone, and why.
     pub(super) busy: Option<(Instant, Refusal)>,
     open: BTreeSet<u64>,
+    closed: BTreeSet<u64>,
     hasher: RandomState,
 }
 
+impl Rights {
+    /// The session has no right to this.
+    fn close(&mut self, path: u64) {
+        self.open.remove(&path);
+        if self.closed.len() < MAX_PATHS {
+            self.closed.insert(path);
+        }
+    }
+}
+
 impl Keeper {
+    /// What an answer to a request with this lease says about the session.
+    pub fn judge(&self, lease: &Lease, asked: &Asked<'_>, answered: &response::Parts) -> Verdict {
+        let standing = Standing {
+            is_proven: self.state.lock().proven,
+            is_first: lease.is_first(),
+            is_answer: lease.is_own(),
+        };
+        self.parts.vendor.judge(lease.session(), &Asked { standing, ..*asked }, answered)
+    }
+
     /// The device refused a request in words that may mean two things: asks it which.
     ///
     /// # Errors
@@ -60,7 +93,8 @@ impl Keeper {
             }
             let now = self.parts.clock.instant();
             let path = state.rights.hasher.hash_one(path);
-            let known_good = state.rights.good_until.is_some_and(|until| now < until);
+            let good_for = if state.rights.closed.contains(&path) { GOOD_FOR } else { GOOD_ELSEWHERE_FOR };
+            let known_good = state.rights.good_at.is_some_and(|good_at| now < good_at + good_for);
             if known_good && !state.rights.open.contains(&path) {
                 return Ok(Finding::Rights);
             }
@@ -69,38 +103,56 @@ impl Keeper {
             }
             (path, self.start_verification(&mut state, lease))
         };
-        let finding = land(landing).await.unwrap_or_else(|| Err(Failure::internal()));
-        if finding == Ok(Finding::Rights) {
-            self.state.lock().rights.open.remove(&path);
+        match land(landing).await.unwrap_or_else(|| Err(Failure::internal()))? {
+            // What was proven afresh to this request alone can't be void where the like of it was good.
+            Said::Found(Finding::Void) if lease.is_own() => Ok(Finding::Rights),
+            Said::Found(Finding::Rights) => {
+                self.state.lock().rights.close(path);
+                Ok(Finding::Rights)
+            }
+            Said::Found(finding) => Ok(finding),
+            Said::Nothing(detail) => {
+                let was_open = self.state.lock().rights.open.contains(&path);
+                match was_open {
+                    true => self.refused(lease, detail).await.map(|()| Finding::Void),
+                    false => Ok(Finding::Rights),
+                }
+            }
         }
-        finding
     }
 
-    /// The device answered a request as it answers who is logged in.
-    pub fn accepted(self: &Arc<Self>, lease: &Lease, path: &str) {
-        if self.is_news_that_accepted(lease, path) {
+    /// The device answered a request otherwise than it answers who is not logged in.
+    pub fn accepted(self: &Arc<Self>, lease: &Lease, asked: &Asked<'_>, answered: &response::Parts) {
+        if self.is_news_that_accepted(lease, asked, answered) {
             let keeper = Arc::clone(self);
             tokio::spawn(async move { keeper.save().await });
         }
     }
 
     /// The same, and whether that is to be saved.
-    pub(super) fn is_news_that_accepted(&self, lease: &Lease, path: &str) -> bool {
+    pub(super) fn is_news_that_accepted(
+        &self,
+        lease: &Lease,
+        asked: &Asked<'_>,
+        answered: &response::Parts,
+    ) -> bool {
         let mut state = self.state.lock();
         // Who waited long may have succeeded with credentials that are no longer these.
         if state.held_by(lease).is_none() {
             return false;
         }
+        lease.held.accepted.store(true, Ordering::Relaxed);
         let rights = &mut state.rights;
-        if rights.open.len() < MAX_PATHS {
-            rights.open.insert(rights.hasher.hash_one(path));
+        if answered.status.is_success() && rights.open.len() < MAX_PATHS {
+            let path = rights.hasher.hash_one(asked.path);
+            rights.open.insert(path);
+            rights.closed.remove(&path);
         }
-        let was_refused = state.refused_at.take().is_some();
-        let accepted = &lease.held.accepted;
-        if accepted.load(Ordering::Relaxed) && !was_refused {
+        // What a login yielded was proven by it, and may be of credentials that were changed since.
+        if lease.session().lasts || !self.parts.vendor.proves(lease.session(), asked, answered) {
             return false;
         }
-        accepted.store(true, Ordering::Relaxed);
+        let was_refused = state.refused_at.take().is_some();
         state.rejections = 0;
         !std::mem::replace(&mut state.proven, true) || was_refused
     }
@@ -145,7 +197,7 @@ impl Keeper {
         self: &Arc<Self>,
         state: &mut super::State,
         lease: &Lease,
-    ) -> Landing<Result<Finding, Failure>> {
+    ) -> Landing<Result<Said, Failure>> {
         if let Some(landing) = state.verification.as_ref().filter(|landing| landing.has_changed().is_ok()) {
             return landing.clone();
         }
@@ -168,13 +220,13 @@ impl Keeper {
         landing
     }
 
-    async fn conclude(&self, lease: &Lease, verdict: Result<Verdict, Refusal>) -> Result<Finding, Failure> {
+    async fn conclude(&self, lease: &Lease, verdict: Result<Verdict, Refusal>) -> Result<Said, Failure> {
         let failure = {
             let mut state = self.state.lock();
             state.verification = None;
-            let Some(held) = state.held_by(lease) else { return Ok(Finding::Void) };
+            let Some(held) = state.held_by(lease) else { return Ok(Said::Found(Finding::Void)) };
             let is_untried = held.is_untried(self.parts.clock.instant());
-            let good_until = Some(self.parts.clock.instant() + GOOD_FOR);
+            let good_at = Some(self.parts.clock.instant());
             match verdict {
                 Ok(Verdict::Expired) if is_untried => {
                     // Without a rest every request would be a login.
@@ -184,18 +236,22 @@ impl Keeper {
                 Ok(Verdict::Expired) => {
                     drop(state);
                     self.expire(lease);
-                    return Ok(Finding::Void);
+                    return Ok(Said::Found(Finding::Void));
                 }
                 Ok(Verdict::Rotated(session)) => {
-                    state.rights.good_until = good_until;
+                    state.rights.good_at = good_at;
                     drop(state);
                     lease.held.accepted.store(true, Ordering::Relaxed);
                     self.rotate(lease, session);
-                    return Ok(Finding::Void);
+                    return Ok(Said::Found(Finding::Void));
+                }
+                Ok(Verdict::Refused(detail)) => {
+                    state.rights.good_at = good_at;
+                    return Ok(Said::Nothing(detail));
                 }
                 Ok(_) => {
-                    state.rights.good_until = good_until;
-                    return Ok(Finding::Rights);
+                    state.rights.good_at = good_at;
+                    return Ok(Said::Found(Finding::Rights));
                 }
                 Err(refusal @ (Refusal::Rejected(_) | Refusal::Person(_))) => {
                     state.refused = state.give_up();

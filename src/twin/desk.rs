@@ -54,6 +54,7 @@ pub(crate) struct Desk {
     nonces: HashMap<String, Nonce>,
     challenges: usize,
     shares: bool,
+    is_silent: bool,
     /// The nonce that was handed out last.
     latest: String,
     repeats: usize,
@@ -81,6 +82,7 @@ impl Desk {
             nonces: HashMap::new(),
             challenges: 0,
             shares: false,
+            is_silent: false,
             latest: String::new(),
             repeats: 0,
         }
@@ -89,6 +91,11 @@ impl Desk {
     /// The same with one nonce at a time for everybody, whose counts may come in any order but each once.
     pub(crate) fn sharing(self, shares: bool) -> Self {
         Self { shares, ..self }
+    }
+
+    /// The same without a word of it where only the nonce was wrong.
+    pub(crate) fn silent(self, is_silent: bool) -> Self {
+        Self { is_silent, ..self }
     }
 
     /// How often a count came again.
@@ -168,7 +175,7 @@ impl Desk {
         if self.qop || self.algorithm != Algorithm::Md5 {
             words = words + ", algorithm=" + algorithm;
         }
-        if stale {
+        if stale && !self.is_silent {
             words += ", stale=true";
         }
         let response: Response =

@@ -34,6 +34,8 @@ pub struct DigestSettings {
     /// Whether there is one nonce for everybody at a time, whose counts may come in any order, or one for each challenge,
     /// in order.
     pub shares_nonce: bool,
+    /// Whether it keeps to itself that only the nonce was wrong.
+    pub is_silent: bool,
 }
 
 impl Default for DigestSettings {
@@ -46,6 +48,7 @@ impl Default for DigestSettings {
             qop: true,
             nonce_lifetime: Duration::from_secs(300),
             shares_nonce: false,
+            is_silent: false,
         }
     }
 }
@@ -66,7 +69,7 @@ impl Digest {
     /// A device that was just switched on.
     pub fn new(settings: DigestSettings) -> Arc<Self> {
         let desk = Desk::with(&settings.realm, settings.algorithm, settings.qop, settings.nonce_lifetime);
-        let desk = desk.sharing(settings.shares_nonce);
+        let desk = desk.sharing(settings.shares_nonce).silent(settings.is_silent);
         let state = State { password: settings.password.clone(), desk };
         Arc::new(Self { settings, journal: Journal::default(), state: Mutex::new(state) })
     }

@@ -4,6 +4,7 @@
 //! GET /       401, WWW-Authenticate: Digest realm, nonce, qop, opaque, algorithm
 //! GET /path   Authorization: Digest username, realm, nonce, uri, response, nc, cnonce, …
 //!             401 with stale=true          the nonce is over: the same again with the new one
+//!             401 with another nonce       the same, where a device does not say so; or what is below
 //!             401                          wrong user or password, or no right to this
 //!             Authentication-Info: nextnonce
 //! ```
@@ -14,11 +15,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::{Request, StatusCode, header, request, response};
+use http::{HeaderValue, Request, StatusCode, header, request, response};
 
+#[cfg(fuzzing)]
+pub(super) use challenge::octets;
 pub(super) use challenge::{Challenge, Credentials};
 
-use super::session::header_value;
 use super::{Account, Asked, Moment, Refusal, Session, Vendor, Verdict, Visit};
 use crate::config::{SecretSource, Section};
 use crate::secret::Secret;
@@ -27,6 +29,8 @@ use crate::secret::Secret;
 const CHALLENGE: &str = "challenge";
 const CNONCE: &str = "cnonce";
 const PASSWORD: &str = "password";
+
+const WRONG: &str = "wrong username or password: set the device's as `username` and `password`";
 
 struct Digest {
     username: String,
@@ -71,7 +75,9 @@ impl Vendor for Digest {
         let credentials = Credentials { username: &self.username, password: &password, cnonce };
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
         let answer = challenge.answer(&credentials, head.method.as_str(), target, moment.nth);
-        let value = header_value(&answer.into())?;
+        let mut value = HeaderValue::from_bytes(&challenge::octets(&answer))
+            .map_err(|error| Refusal::Odd(error.to_string()))?;
+        value.set_sensitive(true);
         head.headers.append(header::AUTHORIZATION, value);
         Ok(())
     }
@@ -82,25 +88,44 @@ impl Vendor for Digest {
         challenge(held).map(Challenge::into_nonce)
     }
 
-    fn judge(&self, held: &Session, _: &Asked<'_>, answered: &response::Parts) -> Verdict {
+    fn judge(&self, held: &Session, asked: &Asked<'_>, answered: &response::Parts) -> Verdict {
         let known = challenge(held);
         if answered.status != StatusCode::UNAUTHORIZED {
             let next = known.and_then(|known| known.followed_by(&answered.headers));
             return next.map_or(Verdict::Pass, |next| Verdict::Rotated(facing(held, &next)));
         }
-        match Challenge::of(&answered.headers) {
-            Some(fresh) if fresh.stale || known.is_none() => Verdict::Challenged(facing(held, &fresh)),
-            _ => Verdict::Doubt,
+        let Some(fresh) = Challenge::of(&answered.headers) else { return Verdict::Doubt };
+        let standing = asked.standing;
+        match known {
+            Some(known) if !fresh.stale => {
+                // With a nonce that nobody has used before, only user and password can be wrong.
+                if !standing.is_proven && (standing.is_first || standing.is_answer) && fresh.is_where(&known)
+                {
+                    return Verdict::Refused(WRONG.to_owned());
+                }
+                // Nonces end without a word (RFC 2069 has none for it), and so they do with a device that starts anew;
+                // another realm is another nonce's.
+                if standing.is_answer || !fresh.is_other_than(&known) {
+                    return Verdict::Doubt;
+                }
+                Verdict::Challenged(facing(held, &fresh))
+            }
+            _ => Verdict::Challenged(facing(held, &fresh)),
         }
+    }
+
+    /// What nobody asked us to prove proves nothing.
+    fn proves(&self, held: &Session, _: &Asked<'_>, answered: &response::Parts) -> bool {
+        answered.status.is_success() && held.memo.contains_key(CHALLENGE)
     }
 
     /// A nonce can lapse without a word, so what is asked is whether a fresh one serves.
     async fn verify(&self, visit: &Visit<'_>, held: &Session) -> Result<Verdict, Refusal> {
         let fresh = self.login(visit).await?;
         let Some(nonce) = self.counted_by(&fresh) else {
-            // The probed path is open to all: the refused one will say what it wants, if that was not said yet.
+            // The probed path is open to all, so nobody is to be asked.
             let said = challenge(held).is_some();
-            return Ok(if said { Verdict::Rotated(fresh) } else { Verdict::Pass });
+            return Ok(if said { Verdict::Refused(WRONG.to_owned()) } else { Verdict::Pass });
         };
         let (mut head, body) = Request::new(Bytes::new()).into_parts();
         // What is proven covers the target as it goes out.
@@ -108,8 +133,7 @@ impl Vendor for Digest {
         self.sign(&fresh, Moment { nth: visit.count.next(&nonce), time: &|| visit.now }, &mut head)?;
         let status = visit.device.ask(Request::from_parts(head, body), visit.within).await?.status();
         if status == StatusCode::UNAUTHORIZED {
-            let wrong = "wrong username or password: set the device's as `username` and `password`";
-            return Err(Refusal::Rejected(wrong.to_owned()));
+            return Err(Refusal::Rejected(WRONG.to_owned()));
         }
         Ok(Verdict::Rotated(fresh))
     }

@@ -206,12 +206,13 @@ pub(super) fn session(token: &Secret, now: Timestamp) -> Session {
     }
 }
 
-/// The claim `ltm` in seconds: a number, or a string of digits.
+/// The claim `ltm` in seconds: a number, whole or not, or one in a string.
 pub(super) fn lifetime(token: &str) -> Option<u64> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?.trim_end_matches('=')).ok()?;
     let claims: serde_json::Value = serde_json::from_slice(&claims).ok()?;
     let lifetime = claims.get("ltm")?;
-    lifetime.as_u64().or_else(|| lifetime.as_str()?.parse().ok()).filter(|seconds| *seconds > 0)
+    let seconds = lifetime.as_f64().or_else(|| lifetime.as_str()?.parse().ok())?;
+    Some(Duration::try_from_secs_f64(seconds).ok()?.as_secs()).filter(|seconds| *seconds > 0)
 }
 
 fn post_json(path: &'static str, body: &serde_json::Value) -> Result<Request<Bytes>, Refusal> {

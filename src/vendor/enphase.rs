@@ -18,7 +18,6 @@ mod seat;
 mod token;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -40,8 +39,6 @@ use crate::upstream::{Answer, Introduction};
 const CHECK: &str = "/auth/check_jwt";
 /// What the gateway says of a good token; a client library compares it to the byte.
 const VALID: &str = "<!DOCTYPE html><h2>Valid token.</h2>\n";
-/// When the cloud has no better token, another hour won't bring one.
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const NEW_TOKEN: &str =
     "set a new one from entrez.enphaseenergy.com as `token`, or set `username` and `password`";
 
@@ -199,7 +196,7 @@ impl Enphase {
             && (old.memo.get(TOKEN) == Some(&fetched.text) || old.expires_at > Some(fetched.ends_at))
         {
             let detail = "the cloud gives no token that lasts longer than the one in use; that one serves on";
-            return Err(Refusal::Unavailable { detail: detail.to_owned(), retry_after: Some(DAY) });
+            return Err(Refusal::Enough(detail.to_owned()));
         }
         if is_refused(visit, &fetched) {
             return Err(refused_though_new());

@@ -2,7 +2,7 @@
 
 use http::header::{self, HeaderMap, HeaderValue};
 
-use super::digest::{Challenge, Credentials};
+use super::digest::{Challenge, Credentials, octets};
 use super::egauge;
 use super::enphase::Token;
 use crate::clock::Timestamp;
@@ -25,7 +25,7 @@ pub(crate) fn challenge(asks: &[u8], announces: &[u8]) {
         let password = Secret::new("Circle of Life");
         let who = Credentials { username: "Mufasa", password: &password, cnonce: "0a4f113b" };
         let answer = challenge.answer(&who, "GET", "/dir/index.html", 1);
-        assert!(HeaderValue::from_str(&answer).is_ok(), "{answer:?} can't be sent");
+        assert!(HeaderValue::from_bytes(&octets(&answer)).is_ok(), "{answer:?} can't be sent");
         // That it was stale is over when it is saved.
         challenge.stale = false;
         assert_eq!(Challenge::read(&challenge.to_string()), Some(challenge));

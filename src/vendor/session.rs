@@ -6,8 +6,12 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request;
 
 use super::Refusal;
+use super::visit::date;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
+
+/// The start of 2010: whoever shows no clock and sets a cookie that ended before takes it back.
+const LONG_PAST: Timestamp = Timestamp::from_seconds(1_262_304_000);
 
 /// What a login yields, as data, so that any store can keep it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,13 +91,32 @@ impl Session {
     }
 }
 
-/// The value of a cookie that a device or cloud hands out; one that it takes back has none.
+/// The value of a cookie that a device or cloud hands out, unless it takes it back in the same answer.
 pub(super) fn cookie(headers: &HeaderMap, name: &str) -> Option<Secret> {
     let mut given = headers.get_all(header::SET_COOKIE).iter().filter_map(|line| {
-        let (given, value) = line.to_str().ok()?.split(';').next()?.split_once('=')?;
-        (given.trim() == name).then(|| value.trim().trim_matches('"'))
+        let (pair, attributes) = line.to_str().ok()?.split_once(';').unwrap_or((line.to_str().ok()?, ""));
+        let (given, value) = pair.split_once('=')?;
+        (given.trim() == name).then(|| (value.trim().trim_matches('"'), attributes))
     });
-    given.next_back().filter(|value| !value.is_empty()).map(Secret::from)
+    let (value, attributes) = given.next_back()?;
+    let is_given = !["", "deleted"].contains(&value) && !has_ended(attributes, headers);
+    is_given.then(|| Secret::from(value))
+}
+
+/// Whether a cookie with these attributes is to be forgotten (RFC 6265 sections 3.1, 5.3), by the clock of whoever sets it.
+fn has_ended(attributes: &str, headers: &HeaderMap) -> bool {
+    let attribute = |name: &str| {
+        let all = attributes.split(';').filter_map(|attribute| attribute.split_once('='));
+        let mut given = all.filter(|(given, _)| given.trim().eq_ignore_ascii_case(name));
+        given.next_back().map(|(_, value)| value.trim())
+    };
+    if let Some(seconds) = attribute("max-age").and_then(|seconds| seconds.parse::<i64>().ok()) {
+        return seconds <= 0;
+    }
+    // Many write the day with dashes, as the first cookies had it.
+    let end = attribute("expires").map(|end| end.replace('-', " "));
+    let end = end.and_then(|end| httpdate::parse_http_date(&end).ok()).map(Timestamp::from);
+    end.is_some_and(|end| end <= date(headers).unwrap_or(LONG_PAST))
 }
 
 /// The name of a cookie in a `Cookie` or `Set-Cookie` (RFC 6265 section 4).

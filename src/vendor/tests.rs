@@ -152,8 +152,13 @@ impl Device {
     }
 
     fn judged_for(&self, held: &Session, accept: &str, answer: Response) -> Verdict {
+        let standing = Standing { is_proven: true, ..Standing::default() };
+        self.judged_as(held, (accept, standing), answer)
+    }
+
+    fn judged_as(&self, held: &Session, (accept, standing): (&str, Standing), answer: Response) -> Verdict {
         let headers = HeaderMap::from_iter([(http::header::ACCEPT, accept.parse().unwrap())]);
-        let asked = Asked { method: &Method::GET, path: "/api/x", headers: &headers };
+        let asked = Asked { method: &Method::GET, path: "/api/x", headers: &headers, standing };
         self.vendor.judge(held, &asked, &answer.into_parts().0)
     }
 }
@@ -197,6 +202,7 @@ fn kind(refusal: &Refusal) -> &'static str {
         Refusal::Unavailable { .. } => "unavailable",
         Refusal::Rejected(_) => "rejected",
         Refusal::Person(_) => "person",
+        Refusal::Enough(_) => "enough",
         Refusal::Odd(_) => "odd",
     }
 }

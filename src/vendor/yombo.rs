@@ -90,9 +90,7 @@ impl Vendor for Yombo {
         if fixed::redirected_to(answered).is_some_and(|path| path.starts_with("/user/login")) {
             return Verdict::Refused(WRONG.to_owned());
         }
-        let kind =
-            answered.headers.get(header::CONTENT_TYPE).map_or("", |kind| kind.to_str().unwrap_or_default());
-        let kind = kind.to_ascii_lowercase();
+        let kind = kind(answered);
         let is_starting = match answered.status {
             StatusCode::SERVICE_UNAVAILABLE => kind.contains("json"),
             StatusCode::OK => {
@@ -103,9 +101,21 @@ impl Vendor for Yombo {
         if is_starting { Verdict::Starting(STARTING.to_owned()) } else { fixed::judge(answered, WRONG) }
     }
 
+    /// A page is there for everybody while the gateway starts, and that of its login always.
+    fn proves(&self, _: &Session, asked: &Asked<'_>, answered: &response::Parts) -> bool {
+        let is_data = asked.path.starts_with("/api/") && !kind(answered).starts_with("text/html");
+        answered.status.is_success() && is_data
+    }
+
     fn probe(&self) -> &'static str {
         "/api/v1/lib/devices"
     }
+}
+
+/// What the answer is of, in lower case.
+fn kind(answered: &response::Parts) -> String {
+    let kind = answered.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.unwrap_or_default().to_ascii_lowercase()
 }
 
 /// Whether the caller leaves the form of the answer to the gateway.

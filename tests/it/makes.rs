@@ -1,5 +1,7 @@
 //! What only one make does.
 
+mod digest;
+
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -112,7 +114,7 @@ async fn what_a_meter_refuses_again_after_a_login_is_a_matter_of_rights() {
 async fn what_is_refused_again_with_a_fresh_nonce_is_a_matter_of_rights() {
     let device = Scripted::new(|nth| match nth {
         // The path that was refused, and the one that a fresh nonce was tried with.
-        1 | 2 | 5 => answer("200 OK", "", "{}"),
+        1 | 2 | 6 => answer("200 OK", "", "{}"),
         _ => {
             let challenge = format!(
                 "WWW-Authenticate: Digest realm=\"r\", nonce=\"{nth}\", qop=\"auth\", algorithm=MD5\r\n"
@@ -130,7 +132,26 @@ async fn what_is_refused_again_with_a_fresh_nonce_is_a_matter_of_rights() {
     assert_eq!(lab.get("/camera/x").await.status, 200);
     is_refused_again(&lab.get("/camera/x").await);
     let asked: Vec<_> = device.heard().iter().map(|heard| heard.target().to_owned()).collect();
-    assert_eq!(asked, ["/", "/x", "/x", "/x", "/", "/", "/x"]);
+    assert_eq!(asked, ["/", "/x", "/x", "/x", "/x", "/", "/"]);
+}
+
+#[tokio::test]
+async fn a_refusal_that_breaks_off_is_not_told_as_if_it_were_whole() {
+    const NONCE: &str = r#"{"rlm":"eGauge Administration","nnc":"a-nonce"}"#;
+    let device = Scripted::new(|nth| match nth {
+        0 => answer("401 Unauthorized", "", NONCE),
+        1 => answer("200 OK", "", r#"{"jwt":"head.e30.tail","rights":[]}"#),
+        3 => answer("200 OK", "", r#"{"status":"You are logged in."}"#),
+        _ => Act::Last(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 100\r\n\r\nnot for".to_vec()),
+    })
+    .await;
+    let lab = Lab::new(&format!(
+        "[devices.meter]\nvendor = \"egauge\"\nurl = \"http://{}\"\nusername = \"owner\"\npassword = \"word\"\n",
+        device.address
+    ))
+    .await;
+    assert_eq!(lab.get("/meter/api/register").await.fault(), "device_broke_off");
+    assert_eq!(device.heard().len(), 4);
 }
 
 #[tokio::test]

@@ -95,6 +95,37 @@ async fn a_corrected_password_is_tried_whatever_came_of_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_ends_late_takes_nothing_from_those_who_came_after_the_next() {
+    let (make, house) = (Make::new(Some(HOUR)), House::new());
+    let first = house.keeper(&make);
+    first.lease().await.unwrap();
+    let second = house.heir(&make, &first);
+    second.expire(&second.lease().await.unwrap());
+    assert_eq!(stamp(&second.lease().await.unwrap()), "login 2");
+    let third = house.heir(&make, &second);
+    first.retire(Some(&third)).await;
+    assert_eq!(stamp(&third.lease().await.unwrap()), "login 2");
+    second.retire(Some(&third)).await;
+    assert_eq!(stamp(&third.lease().await.unwrap()), "login 2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_who_ends_late_has_found_out_is_known_to_those_who_came_after_the_next() {
+    let (make, house) = (Make::new(Some(HOUR)), House::new());
+    make.fails_with([rejected()]);
+    let first = house.keeper(&make);
+    let caller = login_under_way(&make, &first).await;
+    let second = house.heir(&make, &first);
+    let third = house.heir(&make, &second);
+    make.permits.add_permits(1000);
+    caller.await.unwrap().unwrap_err();
+    first.retire(Some(&third)).await;
+    drop(first);
+    assert_eq!(refusal(&third).await.refusal, rejected());
+    assert_eq!(make.logins(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_the_device_has_refused_does_not_come_back() {
     let (make, house) = (Make::new(Some(HOUR)), House::new());
     let keeper = house.keeper(&make);

@@ -2,14 +2,19 @@
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, header};
 use http_auth::{ChallengeParser, ChallengeRef};
 use md5::Md5;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, percent_encode};
 use sha2::{Digest, Sha256};
 
 use crate::secret::Secret;
 
-/// A challenge of the scheme Digest.
+/// Devices send bytes that are no text, and want them back as they are; the parser takes ASCII alone. So it gets them
+/// percent-encoded.
+const NO_TEXT: &AsciiSet = &CONTROLS.remove(b'\t').add(b'%');
+
+/// A challenge of the scheme Digest. Each char of its texts stands for one byte of the device's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::vendor) struct Challenge {
     realm: String,
@@ -43,13 +48,13 @@ impl Challenge {
     /// The strongest challenge among those of a 401 that we can answer.
     pub(in crate::vendor) fn of(headers: &HeaderMap) -> Option<Self> {
         let challenges =
-            headers.get_all(header::WWW_AUTHENTICATE).iter().flat_map(|value| all(&ascii(value)));
+            headers.get_all(header::WWW_AUTHENTICATE).iter().flat_map(|value| all(value.as_bytes()));
         challenges.max_by_key(|challenge| challenge.algorithm)
     }
 
     /// The challenge of this text.
     pub(in crate::vendor) fn read(text: &str) -> Option<Self> {
-        all(text).into_iter().next()
+        all(&octets(text)).into_iter().next()
     }
 
     /// Its nonce.
@@ -57,9 +62,19 @@ impl Challenge {
         self.nonce
     }
 
+    /// Whether it asks for a proof in the same place.
+    pub(in crate::vendor) fn is_where(&self, other: &Self) -> bool {
+        self.realm == other.realm
+    }
+
+    /// Whether a proof for the other one is of no use here.
+    pub(in crate::vendor) fn is_other_than(&self, other: &Self) -> bool {
+        self.nonce != other.nonce || !self.is_where(other)
+    }
+
     /// This one with the nonce that an answer announces, if that is another.
     pub(in crate::vendor) fn followed_by(&self, headers: &HeaderMap) -> Option<Self> {
-        let announced = ascii(headers.get("authentication-info")?);
+        let announced = percent_encode(headers.get("authentication-info")?.as_bytes(), NO_TEXT);
         // The parser knows challenges only, and this is one but for the name of the scheme.
         let announced = format!("Digest {announced}");
         let announced = ChallengeParser::new(&announced).next()?.ok()?;
@@ -67,7 +82,7 @@ impl Challenge {
         Some(Self { nonce, ..self.clone() })
     }
 
-    /// The value of `Authorization` for one request.
+    /// The value of `Authorization` for one request, in the same chars.
     pub(in crate::vendor) fn answer(
         &self,
         who: &Credentials<'_>,
@@ -78,17 +93,14 @@ impl Challenge {
         let Self { realm, nonce, .. } = self;
         let Credentials { username, password, cnonce } = who;
         let algorithm = self.algorithm.unwrap_or(Algorithm::Md5);
-        let hash = |text: String| algorithm.hash(&text);
-        let mut secret = hash(format!("{username}:{realm}:{}", password.expose()));
+        let given = octets(nonce);
+        let mut secret = algorithm.hash(&[username.as_bytes(), &octets(realm), password.expose().as_bytes()]);
         if algorithm.is_session() {
-            secret = hash(format!("{secret}:{nonce}:{cnonce}"));
+            secret = algorithm.hash(&[secret.as_bytes(), &given, cnonce.as_bytes()]);
         }
-        let request = hash(format!("{method}:{target}"));
-        let response = if self.counted {
-            hash(format!("{secret}:{nonce}:{nth:08x}:{cnonce}:auth:{request}"))
-        } else {
-            hash(format!("{secret}:{nonce}:{request}"))
-        };
+        let request = algorithm.hash(&[method.as_bytes(), target.as_bytes()]);
+        let count = if self.counted { format!("{nth:08x}:{cnonce}:auth:{request}") } else { request };
+        let response = algorithm.hash(&[secret.as_bytes(), &given, count.as_bytes()]);
         let mut text = format!(
             "Digest username={}, realm={}, nonce={}, uri={}, response=\"{response}\"",
             Quoted(username),
@@ -142,10 +154,12 @@ impl Algorithm {
         matches!(self, Self::Md5Session | Self::Sha256Session)
     }
 
-    fn hash(self, text: &str) -> String {
+    /// Of the parts with a colon between each two.
+    fn hash(self, parts: &[&[u8]]) -> String {
+        let whole = parts.join(&b':');
         match self {
-            Self::Md5 | Self::Md5Session => hex::encode(Md5::digest(text)),
-            Self::Sha256 | Self::Sha256Session => hex::encode(Sha256::digest(text)),
+            Self::Md5 | Self::Md5Session => hex::encode(Md5::digest(whole)),
+            Self::Sha256 | Self::Sha256Session => hex::encode(Sha256::digest(whole)),
         }
     }
 }
@@ -159,14 +173,15 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-/// Devices send bytes that are no text; the parser takes ASCII alone.
-fn ascii(value: &HeaderValue) -> String {
-    value.as_bytes().iter().map(|byte| if byte.is_ascii() { char::from(*byte) } else { '?' }).collect()
+/// The bytes that a text of a challenge stands for.
+pub(in crate::vendor) fn octets(text: &str) -> Vec<u8> {
+    text.chars().filter_map(|char| u8::try_from(char).ok()).collect()
 }
 
-/// Every challenge in a text that we can answer.
-fn all(text: &str) -> Vec<Challenge> {
-    ChallengeParser::new(text).map_while(Result::ok).filter_map(|challenge| one(&challenge)).collect()
+/// Every challenge in a header's value that we can answer.
+fn all(value: &[u8]) -> Vec<Challenge> {
+    let text = percent_encode(value, NO_TEXT).to_string();
+    ChallengeParser::new(&text).map_while(Result::ok).filter_map(|challenge| one(&challenge)).collect()
 }
 
 fn one(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
@@ -181,6 +196,7 @@ fn one(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
     };
     let counted = match parameter(challenge, "qop") {
         None => false,
+        Some(nothing) if nothing.trim().is_empty() => false,
         // `auth-int` alone would hash a body that is not at hand.
         Some(offers) => {
             offers.split(',').find(|offer| offer.trim().eq_ignore_ascii_case("auth")).map(|_| true)?
@@ -198,5 +214,5 @@ fn one(challenge: &ChallengeRef<'_>) -> Option<Challenge> {
 
 fn parameter(challenge: &ChallengeRef<'_>, name: &str) -> Option<String> {
     let found = challenge.params.iter().find(|(given, _)| given.eq_ignore_ascii_case(name));
-    found.map(|(_, value)| value.to_unescaped())
+    found.map(|(_, value)| percent_decode_str(&value.to_unescaped()).map(char::from).collect())
 }

@@ -3,7 +3,8 @@
 use super::*;
 
 fn asked(device: &Device, method: &Method, path: &str) -> Option<Answer> {
-    device.vendor.answer(&Asked { method, path, headers: &HeaderMap::new() }, &|| NOW)
+    let asked = Asked { method, path, headers: &HeaderMap::new(), standing: Standing::default() };
+    device.vendor.answer(&asked, &|| NOW)
 }
 
 #[test]

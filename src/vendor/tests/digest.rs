@@ -62,6 +62,29 @@ fn the_strongest_challenge_is_taken_and_bytes_that_are_no_text_do_not_hurt() {
     assert_eq!(Challenge::of(&HeaderMap::new()), None);
 }
 
+#[test]
+fn bytes_that_are_no_text_are_hashed_and_go_back_as_they_are() {
+    use md5::{Digest, Md5};
+    let value = b"Digest realm=\"50 %25 r\xfc\", nonce=\"\xff\xe9n\", opaque=\"\x80\"";
+    let mut headers = HeaderMap::new();
+    headers.append("www-authenticate", http::HeaderValue::from_bytes(value).unwrap());
+    let device = Device::new("digest", KEYS);
+    let held = Session { memo: [("password".to_owned(), "p".into())].into(), ..Session::default() };
+    let mut refusal = answer(401, &[]);
+    *refusal.headers_mut() = headers;
+    let Verdict::Challenged(held) = device.judged(&held, refusal) else { panic!() };
+    let head = device.signed(&held, get("/x"));
+    let md5 = |bytes: &[u8]| hex::encode(Md5::digest(bytes)).into_bytes();
+    let response = md5(&[&md5(b"Mufasa:50 %25 r\xfc:p")[..], b":\xff\xe9n:", &md5(b"GET:/x")[..]].concat());
+    let expected = [
+        &b"Digest username=\"Mufasa\", realm=\"50 %25 r\xfc\", nonce=\"\xff\xe9n\", uri=\"/x\", response=\""
+            [..],
+        &response,
+        b"\", opaque=\"\x80\"",
+    ];
+    assert_eq!(head.headers["authorization"].as_bytes(), expected.concat());
+}
+
 #[tokio::test]
 async fn every_request_bears_its_own_target_and_count() {
     let scripted = Scripted::new(&[&format!("401 Unauthorized\nWWW-Authenticate: {PLAIN}")]).await;
@@ -117,6 +140,51 @@ async fn a_new_nonce_is_taken_over() {
     ] {
         assert_eq!(word(&device.judged(&held, answer(status, &[(name, value)]))), expected, "{value}");
     }
+}
+
+#[tokio::test]
+async fn a_refusal_means_a_wrong_password_only_where_nothing_else_can_be_wrong() {
+    const OTHER: &str = "Digest realm=\"r\", nonce=\"n2\", qop=\"auth\"";
+    const ELSEWHERE: &str = "Digest realm=\"s\", nonce=\"n2\", qop=\"auth\"";
+    let scripted = Scripted::new(&[&format!("401 Unauthorized\nWWW-Authenticate: {PLAIN}")]).await;
+    let device = Device::at(&scripted.url, "digest", KEYS);
+    let held = device.login().await.unwrap();
+    let later = Standing::default();
+    let first = Standing { is_first: true, ..later };
+    let own = Standing { is_first: true, is_answer: true, ..later };
+    let proven = |standing| Standing { is_proven: true, ..standing };
+    for (challenge, standing, expected) in [
+        (OTHER, first, "refused"),
+        (OTHER, own, "refused"),
+        (PLAIN, own, "refused"),
+        // Others may have used the nonce up.
+        (OTHER, later, "challenged"),
+        (PLAIN, later, "doubt"),
+        (STALE, first, "challenged"),
+        // It was made for another realm.
+        (ELSEWHERE, first, "challenged"),
+        (ELSEWHERE, own, "doubt"),
+        ("Basic realm=\"r\"", own, "doubt"),
+        (OTHER, proven(later), "challenged"),
+        (OTHER, proven(first), "challenged"),
+        (OTHER, proven(own), "doubt"),
+        (STALE, proven(own), "challenged"),
+    ] {
+        let answer = answer(401, &[("www-authenticate", challenge)]);
+        let said = word(&device.judged_as(&held, ("*/*", standing), answer));
+        assert_eq!(said, expected, "{challenge}, {standing:?}");
+    }
+}
+
+#[tokio::test]
+async fn where_the_front_page_is_open_nobody_is_to_be_asked() {
+    let scripted = Scripted::new(&["200 OK", "200 OK"]).await;
+    let device = Device::at(&scripted.url, "digest", KEYS);
+    let held = device.login().await.unwrap();
+    let Verdict::Challenged(held) = device.judged(&held, answer(401, &[("www-authenticate", PLAIN)])) else {
+        panic!()
+    };
+    assert_eq!(word(&device.vendor.verify(&device.visit(), &held).await.unwrap()), "refused");
 }
 
 #[tokio::test]

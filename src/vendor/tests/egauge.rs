@@ -33,7 +33,12 @@ fn a_meters_token_lives_as_long_as_it_says_in_a_number_or_a_text() {
     let token = |claims: &str| format!("e30.{}.sig", URL_SAFE_NO_PAD.encode(claims));
     assert_eq!(lifetime(&token(r#"{"ltm":600,"beg":1}"#)), Some(600));
     assert_eq!(lifetime(&token(r#"{"ltm":"300"}"#)), Some(300));
+    assert_eq!(lifetime(&token(r#"{"ltm":300.0}"#)), Some(300));
+    assert_eq!(lifetime(&token(r#"{"ltm":"300.5"}"#)), Some(300));
     assert_eq!(lifetime(&token(r#"{"ltm":0}"#)), None);
+    assert_eq!(lifetime(&token(r#"{"ltm":-1.5}"#)), None);
+    assert_eq!(lifetime(&token(r#"{"ltm":1e300}"#)), None);
+    assert_eq!(lifetime(&token(r#"{"ltm":"inf"}"#)), None);
     assert_eq!(lifetime(&token(r#"{"beg":1}"#)), None);
     assert_eq!(lifetime("no token"), None);
 }

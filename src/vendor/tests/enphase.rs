@@ -188,7 +188,7 @@ async fn a_renewal_takes_what_lasts_longest_and_keeps_its_seat() {
     let (device, ..) = house(&[VALID], &[ENTERED, &ok(&short)], &configured(&long)).await;
     let held = device.login().await.unwrap();
     let refusal = device.vendor.renew(&device.visit(), &held).await.unwrap_err();
-    assert_eq!(kind(&refusal), "unavailable");
+    assert_eq!(kind(&refusal), "enough");
 
     // A configured one that has changed wins, however short.
     let (other, ..) = house(&[VALID], &[], &configured(&short)).await;
@@ -212,6 +212,14 @@ async fn a_new_cookie_is_taken_over_but_not_from_a_refusal() {
         (404, "sessionId=seat2", "rotated"),
         (200, "sessionId=seat1; path=/", "pass"),
         (200, "sessionId=; Max-Age=0", "pass"),
+        (200, "sessionId=seat2; Max-Age=0; path=/", "pass"),
+        (200, "sessionId=seat2; max-age = -1", "pass"),
+        (200, "sessionId=seat2; Max-Age=60; Expires=Thu, 01 Jan 1970 00:00:00 GMT", "rotated"),
+        (200, "sessionId=seat2; Path=/; expires=Thu, 01-Jan-1970 00:00:00 GMT", "pass"),
+        (200, "sessionId=seat2; Expires=Sun, 06 Nov 1994 08:49:38 GMT", "pass"),
+        (200, "sessionId=seat2; Expires=Fri, 01 Jan 2100 00:00:00 GMT", "rotated"),
+        (200, "sessionId=seat2; Expires=sometime; Max-Age=long", "rotated"),
+        (200, "sessionId=deleted; path=/", "pass"),
         (200, "other=seat2", "pass"),
         (401, "sessionId=seat2", "doubt"),
     ] {
@@ -222,6 +230,19 @@ async fn a_new_cookie_is_taken_over_but_not_from_a_refusal() {
             assert_eq!(bearer(&device, &session), bearer(&device, &held));
             assert_eq!(session.expires_at, held.expires_at);
         }
+    }
+}
+
+#[tokio::test]
+async fn whether_a_cookie_has_ended_is_by_the_clock_of_the_gateway() {
+    let (device, ..) = house(&[VALID], &[], &configured(&token(SERIAL, 3600))).await;
+    let held = device.login().await.unwrap();
+    for (date, expected) in
+        [("Sun, 06 Nov 1994 08:49:37 GMT", "rotated"), ("Sun, 06 Nov 1994 08:49:39 GMT", "pass")]
+    {
+        let cookie = "sessionId=seat2; Expires=Sun, 06 Nov 1994 08:49:38 GMT";
+        let verdict = device.judged(&held, answer(200, &[("set-cookie", cookie), ("date", date)]));
+        assert_eq!(word(&verdict), expected, "{date}");
     }
 }
 

@@ -85,6 +85,25 @@ fn a_yombo_page_in_place_of_data_means_that_it_is_starting() {
 }
 
 #[test]
+fn what_anybody_gets_of_a_yombo_gateway_proves_no_key() {
+    let device = Device::new("yombo", "auth_key = \"s3cret\"");
+    let (page, data) = ("text/html; charset=utf-8", "application/vnd.api+json");
+    for (path, status, kind, expected) in [
+        ("/api/v1/lib/devices", 200, data, true),
+        ("/api/v1/lib/devices", 200, page, false),
+        ("/api/v1/lib/devices", 404, data, false),
+        ("/devices/index", 200, page, false),
+        ("/devices/index", 200, data, false),
+    ] {
+        let headers = HeaderMap::new();
+        let asked = Asked { method: &Method::GET, path, headers: &headers, standing: Standing::default() };
+        let answered = answer(status, &[("content-type", kind)]).into_parts().0;
+        let proves = device.vendor.proves(&Session::default(), &asked, &answered);
+        assert_eq!(proves, expected, "{path} {status} {kind}");
+    }
+}
+
+#[test]
 fn what_is_said_of_a_refusal_says_what_to_do_and_shows_no_secret() {
     for (make, keys) in STANZAS {
         let device = Device::new(make, keys);

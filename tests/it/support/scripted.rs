@@ -10,8 +10,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What is done about each request, counted from 0 over all connections.
-type Script = dyn Fn(usize) -> Act + Send + Sync;
+/// What is done about each request, counted from 0 over all connections, with this head.
+type Script = dyn Fn(usize, &str) -> Act + Send + Sync;
 
 /// What is done about one request.
 pub(crate) enum Act {
@@ -62,6 +62,11 @@ pub(crate) struct Scripted {
 impl Scripted {
     /// A device that does `script` about each request, counted from 0 over all connections.
     pub(crate) async fn new(script: impl Fn(usize) -> Act + Send + Sync + 'static) -> Self {
+        Self::reading(move |nth, _| script(nth)).await
+    }
+
+    /// The same by what the head of the request says.
+    pub(crate) async fn reading(script: impl Fn(usize, &str) -> Act + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (note, heard) = watch::channel(Vec::new());
@@ -103,16 +108,13 @@ impl Device {
     async fn converse(&self, mut with: Conversation, connection: usize) -> io::Result<()> {
         loop {
             let head = with.until(b"\r\n\r\n").await?;
-            let act = (self.script)(self.begun.fetch_add(1, Ordering::Relaxed));
+            let read = String::from_utf8_lossy(&head);
+            let act = (self.script)(self.begun.fetch_add(1, Ordering::Relaxed), &read);
             if let Act::Early(bytes) = &act {
                 with.stream.write_all(bytes).await?;
             }
-            let mut heard = Heard {
-                connection,
-                head: String::from_utf8_lossy(&head).into_owned(),
-                body: Vec::new(),
-                trailers: String::new(),
-            };
+            let mut heard =
+                Heard { connection, head: read.into_owned(), body: Vec::new(), trailers: String::new() };
             with.body(&mut heard).await?;
             self.note.send_modify(|all| all.push(heard));
             match act {

@@ -1,0 +1,55 @@
+//! What a refusal means, and for how long that is believed.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ends_right_after_a_matter_of_rights_is_found_out_where_it_was_not_asked_before() {
+    let make = Make::new(Some(HOUR));
+    let keeper = House::new().keeper(&make);
+    let lease = keeper.lease().await.unwrap();
+    answers(&keeper, &lease, "/open", 200);
+    assert_eq!(keeper.doubt(&lease, "/forbidden").await.unwrap(), Finding::Rights);
+    make.says(|| Verdict::Expired);
+    advance(Duration::from_secs(2)).await;
+    assert_eq!(keeper.doubt(&lease, "/forbidden").await.unwrap(), Finding::Rights, "as ever");
+    assert_eq!(keeper.doubt(&lease, "/new").await.unwrap(), Finding::Void);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_forbidden_paths_at_once_are_one_question() {
+    let make = Make::new(Some(HOUR));
+    let keeper = House::new().keeper(&make);
+    let lease = keeper.lease().await.unwrap();
+    answers(&keeper, &lease, "/open", 200);
+    let paths: Vec<_> = (0..100).map(|nth| format!("/forbidden/{nth}")).collect();
+    let findings = join_all(paths.iter().map(|path| keeper.doubt(&lease, path))).await;
+    assert!(findings.into_iter().all(|finding| finding.unwrap() == Finding::Rights));
+    for path in &paths {
+        assert_eq!(keeper.doubt(&lease, path).await.unwrap(), Finding::Rights);
+    }
+    assert_eq!((make.logins(), make.verifications()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_was_let_in_anywhere_was_good_whatever_came_of_the_request() {
+    for status in [301, 304, 400, 403, 404, 409, 500] {
+        let make = Make::new(Some(HOUR));
+        let keeper = House::new().keeper(&make);
+        let lease = keeper.lease().await.unwrap();
+        answers(&keeper, &lease, "/x", status);
+        make.says(|| Verdict::Expired);
+        assert_eq!(keeper.doubt(&lease, "/x").await.unwrap(), Finding::Void, "{status}");
+        assert_eq!(stamp(&keeper.lease().await.unwrap()), "login 2", "{status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_success_proves_no_fixed_credential() {
+    let make = Make::of(None, false);
+    let keeper = House::new().keeper(&make);
+    let lease = keeper.lease().await.unwrap();
+    answers(&keeper, &lease, "/x", 404);
+    let failure = keeper.refused(&lease, "wrong key".to_owned()).await.unwrap_err();
+    assert!(!failure.is_proven);
+    refusal(&keeper).await;
+}
