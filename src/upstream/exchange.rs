@@ -125,14 +125,6 @@ impl Upstream {
         let slot = self.gate.enter(order.urgency).await.map_err(|Full| self.full())?;
         let mut repeatable = order.repeatable;
         loop {
-            order.note(stage, Stage::Connection);
-            let kept = self.idle.take().await;
-            let is_kept = kept.is_ok();
-            let mut connection = match kept {
-                Ok(connection) => connection,
-                // On the heap, since it is rare and takes more room than all the rest.
-                Err(epoch) => Box::pin(self.connector.open(epoch)).await?,
-            };
             order.note(stage, Stage::Pace);
             let path_turn = match path_turn.take() {
                 Some(first) => first,
@@ -141,11 +133,19 @@ impl Upstream {
                     None
                 }
             };
+            // Before there is a connection: a device may close one that waits.
             let turn = self.pace.turn().await;
+            order.note(stage, Stage::Connection);
+            let kept = self.idle.take().await;
+            let is_kept = kept.is_ok();
+            let mut connection = match kept {
+                Ok(connection) => connection,
+                // On the heap, since it is rare and takes more room than all the rest.
+                Err(epoch) => Box::pin(self.connector.open(epoch)).await?,
+            };
             let request = match make() {
                 Ok(request) => request,
                 Err(error) => {
-                    order.note(stage, Stage::Connection);
                     self.idle.keep(connection);
                     return Err(error);
                 }
