@@ -20,6 +20,18 @@ pub fn has(headers: &HeaderMap, name: HeaderName) -> bool {
     first(headers, name).is_some()
 }
 
+/// The same value in memory of its own: what was read is a slice of all that came with it, and keeps that.
+pub fn apart(value: &HeaderValue) -> HeaderValue {
+    let mut copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());
+    copy.set_sensitive(value.is_sensitive());
+    copy
+}
+
+/// The same fields in memory of their own.
+pub fn all_apart(headers: &HeaderMap) -> HeaderMap {
+    headers.iter().map(|(name, value)| (name.clone(), apart(value))).collect()
+}
+
 /// Whether two names are one to many a server, to which an underscore is a dash.
 pub fn are_alike(name: &str, other: &str) -> bool {
     let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };

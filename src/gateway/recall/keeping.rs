@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName};
 use http_cache_semantics::{BeforeRequest, CachePolicy};
 
 use super::body::tells_of_error;
@@ -16,6 +16,7 @@ use super::semantics::{self, Varied, initial_age, is_keepable, is_never_stale, s
 use super::stored::{Found, Stored};
 use super::{Question, Recall, Reply, Told, is_shareable};
 use crate::config::Freshness;
+use crate::fields;
 use crate::gateway::Trip;
 use crate::gateway::fault::Fault;
 
@@ -112,7 +113,7 @@ impl Keeping {
         {
             let landed = match self.confirmed(former, &head.headers) {
                 Some(stored) => {
-                    let is_stored = self.recall.keep(self.epoch, self.question.key.clone(), &stored);
+                    let is_stored = self.recall.keep(self.epoch, self.question.key.apart(), &stored);
                     Shared::Confirmed(stored, is_stored)
                 }
                 // It is not what was asked about, or it is for one alone: whoever waits asks for all of it.
@@ -136,7 +137,7 @@ impl Keeping {
         let varied = Varied::of(&self.trip.head, &told.headers);
         let draft = if keeps { self.draft(&told) } else { None };
         let departure = departure.map(Arc::new);
-        let key = self.question.key.clone();
+        let key = self.question.key.apart();
         let (recall, epoch) = (Arc::clone(&self.recall), self.epoch);
         let aloft = departure.clone();
         let keep = draft.map(|draft| {
@@ -199,7 +200,7 @@ impl Keeping {
             headers.remove(name);
         }
         for (name, value) in told.iter().filter(|(name, _)| !OF_THE_BODY.contains(name)) {
-            headers.append(name, value.clone());
+            headers.append(name, fields::apart(value));
         }
         let told = Arc::new(Told { status: former.told.status, headers });
         let is_for_all = is_shareable(&self.trip.hop, &told.headers);
@@ -243,9 +244,8 @@ impl Stored {
 
     /// This with its body. Neither it nor the headers keep what they were read from, and a session is nobody's to have.
     fn with(self, body: &Bytes) -> Self {
-        let copied = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
         let kept = self.told.headers.iter().filter(|(name, _)| **name != header::SET_COOKIE);
-        let headers = kept.filter_map(|(name, value)| Some((name.clone(), copied(value)?)));
+        let headers = kept.map(|(name, value)| (name.clone(), fields::apart(value)));
         let told = Told { status: self.told.status, headers: headers.collect() };
         Self { told: Arc::new(told), body: Bytes::copy_from_slice(body), ..self }
     }

@@ -55,6 +55,12 @@ pub(in crate::gateway) struct Key {
 }
 
 impl Key {
+    /// The same in memory of its own.
+    pub(super) fn apart(&self) -> Self {
+        let accepts = self.accepts.each_ref().map(|accept| accept.as_ref().map(fields::apart));
+        Self { target: self.target.clone(), accepts }
+    }
+
     /// About how many bytes it takes.
     pub(super) fn size(&self) -> usize {
         let accepts = self.accepts.iter().flatten().map(HeaderValue::len).sum::<usize>();

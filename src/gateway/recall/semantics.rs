@@ -13,6 +13,7 @@ use http_cache_semantics::{CacheOptions, CachePolicy};
 use super::MOST;
 use crate::clock::Timestamp;
 use crate::config::Freshness;
+use crate::fields;
 use crate::gateway::route::Hop;
 use crate::upstream::{is_event_stream, is_of_type};
 use crate::vendor::cookie_name;
@@ -102,17 +103,32 @@ pub(super) struct Varied(Vec<(HeaderName, Vec<HeaderValue>)>);
 impl Varied {
     pub(super) fn of(asked: &request::Parts, headers: &HeaderMap) -> Self {
         let names = varying(headers).filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok());
-        Self(names.map(|name| (name.clone(), values(asked, &name))).collect())
+        let told = names.map(|name| {
+            let told = values(asked, &name).map(fields::apart).collect();
+            (name, told)
+        });
+        Self(told.collect())
+    }
+
+    /// About how many bytes it takes.
+    pub(super) fn size(&self) -> usize {
+        let value = |(name, values): &(HeaderName, Vec<HeaderValue>)| {
+            name.as_str().len() + values.iter().map(HeaderValue::len).sum::<usize>()
+        };
+        self.0.iter().map(value).sum()
     }
 
     /// Whether another request says the same.
     pub(super) fn suits(&self, asked: &request::Parts) -> bool {
-        self.0.iter().all(|(name, told)| values(asked, name) == *told)
+        self.0.iter().all(|(name, told)| values(asked, name).eq(told))
     }
 }
 
-fn values(asked: &request::Parts, name: &HeaderName) -> Vec<HeaderValue> {
-    asked.headers.get_all(name).iter().cloned().collect()
+fn values<'a>(
+    asked: &'a request::Parts,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a HeaderValue> + use<'a> {
+    asked.headers.get_all(name).into_iter()
 }
 
 /// A policy of RFC 9111 for an answer, as a shared cache has it.
@@ -125,10 +141,18 @@ pub(super) fn policy(
 ) -> CachePolicy {
     let mut response = Response::new(());
     *response.status_mut() = status;
-    *response.headers_mut() = tamed(headers);
+    *response.headers_mut() = fields::all_apart(&tamed(headers));
     let age = HeaderValue::from(initial_age(headers, now).as_secs());
     response.headers_mut().insert(header::AGE, age);
-    CachePolicy::new_options(&seen(hop, asked), &response, wall(now), CacheOptions::default())
+    let mut request = seen(hop, asked);
+    // It keeps all of it, and asks for no more than this.
+    let asked_for: Vec<_> = [header::CACHE_CONTROL, header::PRAGMA]
+        .into_iter()
+        .chain(varying(headers).filter_map(|name| HeaderName::from_bytes(name.as_bytes()).ok()))
+        .collect();
+    let kept = request.headers().iter().filter(|(name, _)| asked_for.contains(name));
+    *request.headers_mut() = kept.map(|(name, value)| (name.clone(), fields::apart(value))).collect();
+    CachePolicy::new_options(&request, &response, wall(now), CacheOptions::default())
 }
 
 /// The request as a policy is to see it: wherever the caller found us, it is the device that was asked.

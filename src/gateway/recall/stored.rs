@@ -65,7 +65,10 @@ impl Stored {
 
     fn size(&self) -> usize {
         let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| name.as_str().len() + value.len();
-        OVERHEAD + self.body.len() + HeaderMap::iter(&self.told.headers).map(line).sum::<usize>()
+        let headers = HeaderMap::iter(&self.told.headers).map(line).sum::<usize>();
+        // A policy has its own of both.
+        let times = if self.policy.is_some() { 2 } else { 1 };
+        OVERHEAD + self.body.len() + times * (headers + self.varied.size())
     }
 }
 
