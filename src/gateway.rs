@@ -56,7 +56,7 @@ pub use outgoing::Outgoing;
 use outgoing::{Answer, ours};
 use patience::{Blemish, Patient};
 pub use problem::{RequestId, refuse};
-use recall::Answered;
+use recall::{Answered, Writing};
 use reply::{Line, Reply};
 pub use respite::Respite;
 use route::{Hop, Route};
@@ -187,7 +187,7 @@ impl Gateway {
             }
         }
         permit::permit(&call.trip)?;
-        let writing = (*acts || *is_websocket).then(|| device.recall.write());
+        let writing = (*acts || *is_websocket).then(|| device.recall.write(device.timeout));
         let answered = match recall::question(hop, asked) {
             Some(question) => device.recall.answer(question, &Fetch { gateway: self, call }).await?,
             None => {
@@ -195,6 +195,7 @@ impl Gateway {
                 Answered { reply, status: device.recall.bypassed(asked.method == Method::GET) }
             }
         };
+        let writing = writing.map(Writing::answered);
         reply::respond(hop, asked, answered, (line, writing))
     }
 

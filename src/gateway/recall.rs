@@ -14,10 +14,11 @@ mod semantics;
 mod source;
 mod status;
 mod stored;
+mod writes;
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode};
@@ -39,6 +40,8 @@ pub(super) use source::Source;
 pub(super) use status::Status;
 use status::Why;
 use stored::{Found, Store, Stored};
+use writes::Writes;
+pub(super) use writes::Writing;
 
 /// Answers up to this many bytes are shared and remembered.
 const MOST: usize = 1024 * 1024;
@@ -76,8 +79,7 @@ pub struct Recall {
     flights: Flights,
     /// Nothing where nothing is to be remembered.
     store: Option<Store>,
-    /// Counts what may have changed the device: what was asked before then is of another time.
-    epoch: Arc<AtomicU64>,
+    writes: Arc<Writes>,
 }
 
 /// The status and headers of a device's answer. No `Debug`: it may hand out a session.
@@ -92,14 +94,11 @@ pub(super) struct Answered {
     pub(super) status: Option<Status>,
 }
 
-/// While this is there, something may change the device.
-pub(super) struct Writing(Arc<Recall>);
-
 impl Recall {
     /// Nothing is remembered yet.
     pub fn new(rules: Rules, clock: Clock, figures: Arc<DeviceFigures>) -> Arc<Self> {
         let (flights, store) = (Flights::default(), rules.store());
-        Arc::new(Self { rules, clock, figures, flights, store, epoch: Arc::default() })
+        Arc::new(Self { rules, clock, figures, flights, store, writes: Arc::default() })
     }
 
     /// Goes on from here where the device is set otherwise: what is forgotten by one of the two is by the other, since what
@@ -111,26 +110,12 @@ impl Recall {
             self.figures.forgot();
         }
         let store = if stays { self.store.clone() } else { rules.store() };
-        let (figures, epoch) = (Arc::clone(&self.figures), Arc::clone(&self.epoch));
-        Arc::new(Self { rules, clock: self.clock, figures, flights: Flights::default(), store, epoch })
+        let (figures, writes) = (Arc::clone(&self.figures), Arc::clone(&self.writes));
+        Arc::new(Self { rules, clock: self.clock, figures, flights: Flights::default(), store, writes })
     }
 
     pub(super) fn rules(&self) -> &Rules {
         &self.rules
-    }
-
-    /// What is asked for now may change the device: neither what was asked before nor what is until its answer is good
-    /// afterwards.
-    pub(super) fn write(self: &Arc<Self>) -> Writing {
-        self.forget();
-        Writing(Arc::clone(self))
-    }
-
-    fn forget(&self) {
-        self.epoch.fetch_add(1, Ordering::Relaxed);
-        if let Some(store) = &self.store {
-            store.clear();
-        }
     }
 
     /// How an answer came about with which memory has nothing to do.
@@ -213,7 +198,7 @@ impl Recall {
     fn board(self: &Arc<Self>, question: Question, found: Found, fetch: &Fetch<'_>, waits: Waits) -> Flight {
         let departure = match question.shares {
             true => {
-                let epoch = self.epoch.load(Ordering::Relaxed);
+                let epoch = self.writes.epoch();
                 match self.flights.board(&question.key, epoch, fetch.call.begun, &waits) {
                     Boarding::Joined(flight) => return flight,
                     Boarding::First(departure) => Some(departure),
@@ -265,9 +250,3 @@ fn late(waits: &Waits) -> Fault {
 const BUSY: &str = "the turn of this request has not come yet (`max_connections`, `min_interval`); what the device said before stands in \
      meanwhile";
 const SLOW: &str = "the device is slow to answer; what it said before stands in meanwhile";
-
-impl Drop for Writing {
-    fn drop(&mut self) {
-        self.0.forget();
-    }
-}

@@ -1,7 +1,6 @@
 //! From a device's reply to what several callers, and later ones, get of it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -61,7 +60,7 @@ impl Recall {
     /// What memory has on this.
     pub(super) fn find(&self, question: &Question, Trip { head, hop, .. }: &Trip) -> Found {
         let Some(store) = self.store.as_ref().filter(|_| question.shares) else { return Found::Nothing };
-        let (epoch, now) = (self.epoch.load(Ordering::Relaxed), self.clock.instant());
+        let (epoch, now) = (self.writes.epoch(), self.clock.instant());
         let Some(stored) = store.get(&question.key).filter(|stored| stored.epoch == epoch) else {
             return Found::Nothing;
         };
@@ -91,7 +90,7 @@ impl Keeping {
             recall: Arc::clone(recall),
             question,
             trip: Arc::clone(trip),
-            epoch: recall.epoch.load(Ordering::Relaxed),
+            epoch: recall.writes.epoch(),
             former,
         }
     }
@@ -212,7 +211,7 @@ impl Keeping {
 impl Recall {
     /// Remembers an answer, unless something has been changed since it was asked for.
     fn keep(&self, epoch: u64, key: super::question::Key, stored: &Arc<Stored>) -> bool {
-        let is_current = self.epoch.load(Ordering::Relaxed) == epoch;
+        let is_current = self.writes.allow(epoch);
         match &self.store {
             Some(store) if is_current && !stored.kept_for.is_zero() => {
                 store.keep(key, Arc::clone(stored));

@@ -135,6 +135,24 @@ async fn a_write_empties_memory_and_so_does_a_get_that_acts() {
     assert_eq!(memory.get("/meter/x").await.json()["nth"], 4);
 }
 
+/// Who leaves does not take back what they have asked for.
+#[tokio::test]
+async fn while_a_device_may_be_about_a_write_that_nobody_waits_for_nothing_is_remembered() {
+    let door = Door::with("acts_on_get = []\ncache = \"1h\"\ntimeout = \"5s\"\n").await;
+    let status = async || door.lab.get("/meter/twin/sample").await.header("cache-status").to_owned();
+    let mut line = door.lab.connect().await;
+    line.begin(&Ask::post("/meter/twin/slow?ms=3600000", "x")).await;
+    door.device.twin.journal().reaches(1).await;
+    drop(line);
+    door.device.served().settles(0).await;
+    for _ in 0..2 {
+        assert_eq!(status().await, "keyward; fwd=uri-miss");
+    }
+    pass(SECOND * 6).await;
+    assert!(status().await.ends_with("; stored"));
+    assert!(status().await.starts_with("keyward; hit"));
+}
+
 #[tokio::test]
 async fn each_path_has_its_own_time_and_the_most_precise_rule_counts() {
     let cache = "cache = { default = \"0s\", \"/a\" = \"10s\", \"/a/b*\" = \"0s\", \"/a/*/c\" = \"60s\" }\n";
