@@ -24,8 +24,9 @@ pub(super) const REFUSED_AT_ONCE: &str = "the device refuses a session that it h
 
 /// For so long after the device called a session good, another refusal of what it has no right to is not asked about.
 const GOOD_FOR: Duration = Duration::from_secs(5);
-/// The same for what was never refused before. A session that ends meanwhile is refused everywhere.
-const GOOD_ELSEWHERE_FOR: Duration = Duration::from_secs(1);
+/// What was never refused before is asked about all the same, since a session that ends meanwhile is refused everywhere;
+/// but so many questions in a second are enough.
+const QUESTIONS: (u32, Duration) = (4, Duration::from_secs(1));
 /// Paths remembered as open to this session, and as closed; a refusal at an open one is never taken for a matter of rights
 /// unasked.
 const MAX_PATHS: usize = 256;
@@ -53,6 +54,8 @@ pub(super) enum Said {
 #[derive(Debug, Default)]
 pub(super) struct Rights {
     good_at: Option<Instant>,
+    /// When the first question of this second was asked, and how many there were.
+    asked: Option<(Instant, u32)>,
     /// Until when the device, when asked, wants to be left alone, and why.
     pub(super) busy: Option<(Instant, Refusal)>,
     open: BTreeSet<u64>,
@@ -61,6 +64,20 @@ pub(super) struct Rights {
 }
 
 impl Rights {
+    /// Whether a refusal of this is a matter of rights without asking.
+    fn is_closed(&self, path: u64, now: Instant) -> bool {
+        let (most, within) = QUESTIONS;
+        let is_asked_often = self.asked.is_some_and(|(since, times)| times >= most && now < since + within);
+        let is_good = self.good_at.is_some_and(|good_at| now < good_at + GOOD_FOR);
+        is_good && !self.open.contains(&path) && (self.closed.contains(&path) || is_asked_often)
+    }
+
+    /// A question goes out.
+    fn ask(&mut self, now: Instant) {
+        let this_second = self.asked.filter(|(since, _)| now < *since + QUESTIONS.1);
+        self.asked = Some(this_second.map_or((now, 1), |(since, times)| (since, times + 1)));
+    }
+
     /// The session has no right to this.
     fn close(&mut self, path: u64) {
         self.open.remove(&path);
@@ -93,9 +110,7 @@ impl Keeper {
             }
             let now = self.parts.clock.instant();
             let path = state.rights.hasher.hash_one(path);
-            let good_for = if state.rights.closed.contains(&path) { GOOD_FOR } else { GOOD_ELSEWHERE_FOR };
-            let known_good = state.rights.good_at.is_some_and(|good_at| now < good_at + good_for);
-            if known_good && !state.rights.open.contains(&path) {
+            if state.rights.is_closed(path, now) {
                 return Ok(Finding::Rights);
             }
             if let Some((until, refusal)) = state.rights.busy.as_ref().filter(|(until, _)| now < *until) {
@@ -203,6 +218,7 @@ impl Keeper {
         }
         let (sender, landing) = watch::channel(None);
         state.verification = Some(landing.clone());
+        state.rights.ask(self.parts.clock.instant());
         let (keeper, lease) = (Arc::clone(self), lease.clone());
         tokio::spawn(async move {
             let visit = keeper.long_visit(None);

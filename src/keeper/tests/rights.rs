@@ -10,7 +10,6 @@ async fn a_session_that_ends_right_after_a_matter_of_rights_is_found_out_where_i
     answers(&keeper, &lease, "/open", 200);
     assert_eq!(keeper.doubt(&lease, "/forbidden").await.unwrap(), Finding::Rights);
     make.says(|| Verdict::Expired);
-    advance(Duration::from_secs(2)).await;
     assert_eq!(keeper.doubt(&lease, "/forbidden").await.unwrap(), Finding::Rights, "as ever");
     assert_eq!(keeper.doubt(&lease, "/new").await.unwrap(), Finding::Void);
 }
@@ -28,6 +27,22 @@ async fn a_hundred_forbidden_paths_at_once_are_one_question() {
         assert_eq!(keeper.doubt(&lease, path).await.unwrap(), Finding::Rights);
     }
     assert_eq!((make.logins(), make.verifications()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn ever_other_forbidden_paths_are_few_questions() {
+    let make = Make::new(Some(HOUR));
+    let keeper = House::new().keeper(&make);
+    let lease = keeper.lease().await.unwrap();
+    answers(&keeper, &lease, "/open", 200);
+    for second in 1..=3 {
+        for nth in 0..100 {
+            let path = format!("/forbidden/{second}/{nth}");
+            assert_eq!(keeper.doubt(&lease, &path).await.unwrap(), Finding::Rights);
+        }
+        assert_eq!((make.logins(), make.verifications()), (1, 4 * second));
+        advance(Duration::from_secs(1)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
