@@ -39,6 +39,8 @@ pub(super) struct Watched {
     seat: Arc<Seat>,
     /// See [`put_back`](Self::put_back).
     ahead: Bytes,
+    /// Whether hyper has a head, has more to come, and has not yet made a request of it.
+    is_given: bool,
     turn: Option<u64>,
     alarm: Option<Pin<Box<Sleep>>>,
     stall: Option<Pin<Box<Sleep>>>,
@@ -53,6 +55,7 @@ impl Watched {
             stream,
             seat,
             ahead: Bytes::new(),
+            is_given: false,
             turn: None,
             alarm: None,
             stall: None,
@@ -80,18 +83,19 @@ impl Watched {
     }
 
     /// hyper gets no more than a request at a time, where that can be told for certain: with a part of the next in its hands
-    /// it looks for nothing, not even for the end of the connection.
-    fn keep_next(&mut self, buffer: &mut ReadBuf<'_>, before: usize) {
+    /// it looks for nothing, not even for the end of the connection. Says whether there was more.
+    fn keep_next(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> bool {
         let read = buffer.filled().get(before..).unwrap_or_default();
         // Nearly all are one head, and whole.
         if read.ends_with(END) && !read.ends_with(b"\r\n\r\n\r\n") || !read.starts_with(b"GET ") {
-            return;
+            return false;
         }
-        let Some(end) = read.windows(END.len()).position(|bytes| bytes == END) else { return };
+        let Some(end) = read.windows(END.len()).position(|bytes| bytes == END) else { return false };
         let end = end + END.len();
         let next = Bytes::copy_from_slice(read.get(end..).unwrap_or_default());
         buffer.set_filled(before + end);
         self.put_back(next);
+        true
     }
 
     /// While a request is answered of which nothing is to come, what comes is for later; all that counts is whether the caller
@@ -204,7 +208,8 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.seat.is_all_read() {
+        let is_head_given = this.is_given && this.seat.stage().phase == Phase::Head;
+        if is_head_given || this.seat.is_all_read() {
             if let Poll::Ready(ended) = this.poll_end(context) {
                 return Poll::Ready(ended);
             }
@@ -214,7 +219,7 @@ impl AsyncRead for Watched {
                 if buffer.filled().len() > before && this.seat.stage().phase == Phase::Waiting {
                     this.seat.enter(Phase::Head);
                     this.requests += 1;
-                    this.keep_next(buffer, before);
+                    this.is_given = this.keep_next(buffer, before);
                 }
                 return Poll::Ready(read);
             }

@@ -288,7 +288,8 @@ async fn callers_who_have_said_more_are_seen_to_leave_too() {
                 line.write(more).await;
             }
             drop(line);
-            door.device.served().settles(0).await;
+            let seen = timeout(Duration::from_secs(5), door.device.served().settles(0)).await;
+            seen.unwrap_or_else(|_| panic!("{more:?}"));
         }
     }
 }
