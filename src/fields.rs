@@ -20,6 +20,11 @@ pub fn has(headers: &HeaderMap, name: HeaderName) -> bool {
     first(headers, name).is_some()
 }
 
+/// The media type that a `Content-Type` names, without its parameters (RFC 9110 section 8.3.1).
+pub fn media_type(kind: &HeaderValue) -> &[u8] {
+    kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
+}
+
 /// The same value in memory of its own: what was read is a slice of all that came with it, and keeps that.
 pub fn apart(value: &HeaderValue) -> HeaderValue {
     let mut copy = HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone());

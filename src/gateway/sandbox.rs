@@ -4,6 +4,7 @@
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::fields;
+use crate::upstream::is_of_type;
 
 /// Types of content that run nothing.
 const INERT: [&str; 13] = [
@@ -33,7 +34,7 @@ pub(super) fn confine(headers: &mut HeaderMap) {
     if is_document {
         headers.insert("cross-origin-resource-policy", HeaderValue::from_static("same-origin"));
     }
-    if is_document || is_stylesheet(headers) {
+    if is_document || is_of_type(headers, b"text/css") {
         // What a stylesheet asks for is asked for by its own address, whatever the page that it is for.
         headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     }
@@ -71,24 +72,11 @@ fn is_harmless(name: &HeaderName) -> bool {
     is_known || name.starts_with("x-")
 }
 
-/// The type, if there is one.
-fn kind(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut kinds = fields::all(headers, header::CONTENT_TYPE);
-    kinds.next().filter(|_| kinds.next().is_none()).map(HeaderValue::as_bytes)
-}
-
-fn bare(kind: &[u8]) -> &[u8] {
-    kind.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii()
-}
-
-fn is_stylesheet(headers: &HeaderMap) -> bool {
-    kind(headers).is_some_and(|kind| bare(kind).eq_ignore_ascii_case(b"text/css"))
-}
-
 /// Whether a browser might make a page of it: everything but one plain word for what it never takes for one.
 fn is_document(headers: &HeaderMap) -> bool {
-    let Some(kind) = kind(headers) else { return true };
-    let bare = bare(kind);
+    let mut kinds = fields::all(headers, header::CONTENT_TYPE);
+    let (Some(kind), None) = (kinds.next(), kinds.next()) else { return true };
+    let (kind, bare) = (kind.as_bytes(), fields::media_type(kind));
     let is_inert = INERT.iter().any(|inert| bare.eq_ignore_ascii_case(inert.as_bytes()))
         || bare.len().checked_sub(5).is_some_and(|at| bare.split_at(at).1.eq_ignore_ascii_case(b"+json"));
     !kind.is_ascii() || kind.contains(&b',') || !is_inert

@@ -60,8 +60,6 @@ pub(crate) fn is_event_stream(headers: &HeaderMap) -> bool {
 
 /// Whether it is of this type, in lower case.
 pub(crate) fn is_of_type(headers: &HeaderMap, wanted: &[u8]) -> bool {
-    fields::first(headers, header::CONTENT_TYPE).is_some_and(|kind| {
-        let kind = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-        kind.trim_ascii().eq_ignore_ascii_case(wanted)
-    })
+    let kind = fields::first(headers, header::CONTENT_TYPE).map(fields::media_type);
+    kind.is_some_and(|kind| kind.eq_ignore_ascii_case(wanted))
 }

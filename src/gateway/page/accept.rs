@@ -91,10 +91,8 @@ async fn accepted(
 
 /// Whether it does not say that it is something else than a form.
 fn is_form(head: &request::Parts) -> bool {
-    fields::all(&head.headers, header::CONTENT_TYPE).all(|kind| {
-        let bare = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-        bare.trim_ascii().eq_ignore_ascii_case(FORM)
-    })
+    let mut kinds = fields::all(&head.headers, header::CONTENT_TYPE).map(fields::media_type);
+    kinds.all(|kind| kind.eq_ignore_ascii_case(FORM))
 }
 
 fn malformed(why: &str) -> Fault {
