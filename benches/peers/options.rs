@@ -12,7 +12,7 @@ pub(crate) struct Options {
     pub(crate) poll: f64,
     /// Only what has one of these words in its name; everything if there is none.
     only: Vec<String>,
-    /// keyward as it is released, but with its symbols.
+    /// keyward, with its symbols.
     pub(crate) program: PathBuf,
     /// Where packages of npm and PyPI are.
     pub(crate) tools: PathBuf,
