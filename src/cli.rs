@@ -35,6 +35,7 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use futures_util::future::LocalBoxFuture;
 
 use crate::config::{self, Config, Environment, Missing};
 use crate::disk::plain;
@@ -142,15 +143,17 @@ pub fn main() -> ExitCode {
     let here = environment.clone();
     let outcome = match arguments.command {
         Command::Run(ConfigArgument { config }) => {
-            run::handed().and_then(|handed| in_runtime(run::run(config, environment, handed)))
+            run::handed().and_then(|handed| in_runtime(Box::pin(run::run(config, environment, handed))))
         }
-        Command::Demo { listen } => in_runtime(demo::demo(listen, environment)),
-        Command::Init(arguments) => in_runtime(init::init(arguments, environment)),
-        Command::Add(arguments) => in_runtime(init::add(arguments, environment)),
-        Command::Discover => in_runtime(discover::discover(environment)),
-        Command::Check(arguments) => in_runtime(check::check(arguments, environment)),
-        Command::Trust(arguments) => in_runtime(trust::trust(arguments, environment)),
-        Command::Health(ConfigArgument { config }) => in_runtime(health::health(config, environment)),
+        Command::Demo { listen } => in_runtime(Box::pin(demo::demo(listen, environment))),
+        Command::Init(arguments) => in_runtime(Box::pin(init::init(arguments, environment))),
+        Command::Add(arguments) => in_runtime(Box::pin(init::add(arguments, environment))),
+        Command::Discover => in_runtime(Box::pin(discover::discover(environment))),
+        Command::Check(arguments) => in_runtime(Box::pin(check::check(arguments, environment))),
+        Command::Trust(arguments) => in_runtime(Box::pin(trust::trust(arguments, environment))),
+        Command::Health(ConfigArgument { config }) => {
+            in_runtime(Box::pin(health::health(config, environment)))
+        }
         Command::Completions { shell } => {
             // The library would end in a panic where nobody reads any more.
             let mut script = Vec::new();
@@ -175,7 +178,8 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn in_runtime<F: Future<Output = Result<(), Exit>>>(command: F) -> Result<(), Exit> {
+/// Every command is of the same type here: a runtime is compiled once for each type that it waits for.
+fn in_runtime(command: LocalBoxFuture<'_, Result<(), Exit>>) -> Result<(), Exit> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_keep_alive(SPARE_THREAD)

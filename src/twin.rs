@@ -14,6 +14,7 @@ pub mod digest;
 pub mod egauge;
 pub mod enlighted;
 pub mod enphase;
+mod face;
 mod gate;
 pub mod generic;
 mod journal;

@@ -1,6 +1,5 @@
 //! How long answers of a device may be given from memory.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
 use toml::de::DeValue;
@@ -57,15 +56,18 @@ pub(super) fn read(device: &mut Section<'_>) -> Option<Cache> {
             table.fault(at, key, message);
             continue;
         };
-        match key.parse() {
+        match key.parse::<PathPattern>() {
             _ if key == "default" => cache.default = freshness,
-            Ok(pattern) => cache.rules.push((pattern, freshness)),
+            Ok(pattern) => {
+                let rules = &cache.rules;
+                let at = rules.partition_point(|(other, _)| other.precision() >= pattern.precision());
+                cache.rules.insert(at, (pattern, freshness));
+            }
             Err(super::Malformed(message)) => {
                 table.fault(at, key, format!("{message}; or `default` for all else"));
             }
         }
     }
-    cache.rules.sort_by_key(|(pattern, _)| Reverse(pattern.precision()));
     Some(cache)
 }
 

@@ -1,6 +1,6 @@
 //! The environment, read once, and where the configuration file is.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::Address;
 ///
 /// Everything of keyward that depends on the environment takes this value, so that a test brings its own.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<OsString, OsString>);
+pub struct Environment(HashMap<OsString, OsString>);
 
 impl Environment {
     /// The variables of this process.

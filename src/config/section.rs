@@ -25,6 +25,9 @@ pub struct Section<'a> {
     asked: Vec<&'static str>,
 }
 
+/// A key and where it stands.
+type Key<'a> = &'a Spanned<Cow<'a, str>>;
+
 /// A value and where it stands.
 type Given<'a> = &'a Spanned<DeValue<'a>>;
 
@@ -119,13 +122,18 @@ impl<'a> Section<'a> {
 
     /// The tables in this one with their names and where those stand, in the order of the file.
     pub(super) fn sections(&self) -> Vec<(&'a str, usize, Self)> {
-        let mut entries: Vec<_> = self.table.into_iter().flatten().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        let open = |(key, given): (&'a Spanned<_>, _)| {
-            let name: &Cow<'a, str> = key.get_ref();
+        let open = |(key, given): (Key<'a>, Given<'a>)| {
+            let name = key.get_ref();
             (name.as_ref(), key.span().start, self.open(self.dotted(name), given))
         };
-        entries.into_iter().map(open).collect()
+        self.in_order().into_iter().map(open).collect()
+    }
+
+    /// What is in this table, in the order of the file.
+    fn in_order(&self) -> Vec<(Key<'a>, Given<'a>)> {
+        let mut entries: Vec<_> = self.table.into_iter().flatten().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        entries
     }
 
     /// What a message about this key begins with.

@@ -32,7 +32,7 @@ pub(crate) fn html(status: StatusCode, title: &str) -> Response {
 }
 
 /// A front page for a make that no recording shows one of, so that a visitor of the demo finds something.
-pub(crate) async fn front() -> Response {
+pub(crate) fn front() -> Response {
     html(StatusCode::OK, "A simulated device: its readings are at twin/sample")
 }
 

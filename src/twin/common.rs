@@ -3,14 +3,15 @@
 mod flow;
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Query, Request, State};
+use axum::extract::{Query, Request};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -23,6 +24,7 @@ use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 
 use super::answer::{html, json, redirect, typed};
+use super::face::{Answer, Face};
 use super::gate::Gate;
 use super::journal::target;
 use super::readings::Readings;
@@ -60,22 +62,24 @@ const PRIVATE: [(&str, &str); 17] = [
 
 pub(super) fn routes(gate: Arc<dyn Gate>) -> Router {
     let clock = Clock::of_runtime();
-    Router::new()
-        .route("/twin/sample", get(move || async move { sample(clock) }))
-        .route("/twin/echo", any(echo))
-        .route("/twin/echo/", any(echo))
-        .route("/twin/echo/{*rest}", any(echo))
-        .route("/twin/upload", post(upload).put(upload))
-        .route("/twin/redirect", any(moved))
-        .route("/twin/status", any(status))
-        .route("/twin/etag", get(tagged))
-        .route("/twin/range", get(ranged))
-        .route("/twin/html", get(|| async { html(StatusCode::OK, "Twin") }))
-        .route("/twin/websocket", get(websocket))
-        .route("/twin/cookies", get(|| async { private() }))
-        .route("/twin/raw", any(raw))
-        .merge(flow::routes())
-        .with_state(gate)
+    let echoes = |gate, request| -> Answer { Box::pin(echo(gate, request)) };
+    let uploads = |_, request| -> Answer { Box::pin(upload(request)) };
+    let face = Face::of(gate)
+        .slow("/twin/sample", get, move |_, ()| Box::pin(ready(sample(clock))))
+        .slow("/twin/echo", any, echoes)
+        .slow("/twin/echo/", any, echoes)
+        .slow("/twin/echo/{*rest}", any, echoes)
+        .slow("/twin/upload", post, uploads)
+        .slow("/twin/upload", put, uploads)
+        .at("/twin/redirect", any, |_, asked| moved(asked))
+        .at("/twin/status", any, |_, asked| status(asked))
+        .at("/twin/etag", get, tagged)
+        .at("/twin/range", get, |_, headers| ranged(&headers))
+        .at("/twin/html", get, |_, ()| html(StatusCode::OK, "Twin"))
+        .at("/twin/websocket", get, |_, request| websocket(request))
+        .at("/twin/cookies", get, |_, ()| private())
+        .at("/twin/raw", any, |_, asked| raw(asked));
+    flow::routes(face).router()
 }
 
 fn sample(clock: Clock) -> Response {
@@ -85,7 +89,7 @@ fn sample(clock: Clock) -> Response {
 }
 
 /// What arrived, as JSON. Secrets are blotted out, so that a hunt for them in answers finds only what leaked.
-async fn echo(State(gate): State<Arc<dyn Gate>>, request: Request) -> Response {
+async fn echo(gate: Arc<dyn Gate>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let (length, digest) = match measure(body).await {
         Ok(measured) => measured,
@@ -132,11 +136,11 @@ async fn measure(mut body: Body) -> Result<(usize, String), Response> {
 
 type Asked = Query<BTreeMap<String, String>>;
 
-async fn moved(Query(asked): Asked) -> Response {
+fn moved(Query(asked): Asked) -> Response {
     redirect(StatusCode::MOVED_PERMANENTLY, asked.get("to").map_or("/", String::as_str))
 }
 
-async fn status(Query(asked): Asked) -> Response {
+fn status(Query(asked): Asked) -> Response {
     let code = asked.get("code").and_then(|code| StatusCode::from_bytes(code.as_bytes()).ok());
     match code {
         None => StatusCode::BAD_REQUEST.into_response(),
@@ -147,7 +151,7 @@ async fn status(Query(asked): Asked) -> Response {
 }
 
 /// A document with a validator. `control` and `vary` become `Cache-Control` and `Vary`.
-async fn tagged(State(gate): State<Arc<dyn Gate>>, Query(asked): Asked, headers: HeaderMap) -> Response {
+fn tagged(gate: &dyn Gate, (Query(asked), headers): (Asked, HeaderMap)) -> Response {
     const TAG: &str = "\"twin-1\"";
     let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let fresh = known.is_some_and(|known| known.split(',').any(|tag| matches!(tag.trim(), TAG | "*")));
@@ -166,7 +170,7 @@ async fn tagged(State(gate): State<Arc<dyn Gate>>, Query(asked): Asked, headers:
     response
 }
 
-async fn ranged(headers: HeaderMap) -> Response {
+fn ranged(headers: &HeaderMap) -> Response {
     let whole = [(header::ACCEPT_RANGES, "bytes")];
     let asked = headers.get(header::RANGE).and_then(|range| range.to_str().ok());
     let Some(asked) = asked.and_then(|asked| asked.strip_prefix("bytes=")) else {
@@ -189,7 +193,7 @@ async fn ranged(headers: HeaderMap) -> Response {
 }
 
 /// The handshake of a WebSocket; after it every byte comes back as it was, framed or not.
-async fn websocket(request: Request) -> Response {
+fn websocket(request: Request) -> Response {
     let key = request.headers().get("sec-websocket-key").cloned();
     let asked = request.headers().get(header::UPGRADE);
     let asked = asked.is_some_and(|name| name.as_bytes().eq_ignore_ascii_case(b"websocket"));
@@ -222,7 +226,7 @@ fn private() -> Response {
 }
 
 /// Answers with the bytes of `text` instead of HTTP's.
-async fn raw(Query(asked): Asked, head: Parts) -> Response {
+fn raw((Query(asked), head): (Asked, Parts)) -> Response {
     let text = asked.get("text").cloned().unwrap_or_default();
     if let Some(connection) = head.extensions.get::<Connection>() {
         connection.answer_raw(Bytes::from(text));

@@ -10,6 +10,7 @@ use http::request::Parts;
 use parking_lot::Mutex;
 
 use super::desk::Desk;
+use super::face::Face;
 use super::gate::{Gate, Refusal, guard};
 use super::{Journal, Twin, answer, line, token};
 use crate::secret::Secret;
@@ -95,7 +96,7 @@ impl Twin for Digest {
     }
 
     fn face(self: Arc<Self>) -> Router {
-        guard(self, Router::new().route("/", get(answer::front)))
+        guard(self.clone(), Face::of(self).at("/", get, |_, ()| answer::front()).router())
     }
 
     fn stanza(&self) -> String {

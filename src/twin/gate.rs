@@ -5,13 +5,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
-use axum::middleware::{Next, from_fn};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::EXPECT;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt as _;
 
+use super::face::Face;
 use super::{Twin, common};
 
 /// How much of a refused request's body is read before the refusal goes out.
@@ -37,7 +38,7 @@ pub(crate) trait Gate: Twin {
 /// Puts the gate before the make's routes and the common ones.
 pub(crate) fn guard(gate: Arc<dyn Gate>, routes: Router) -> Router {
     let routes = routes.merge(common::routes(Arc::clone(&gate)));
-    routes.layer(from_fn(move |request: Request, next: Next| pass(Arc::clone(&gate), request, next)))
+    Face::over(gate, routes).before(|gate, request, next| Box::pin(pass(gate, request, next))).router()
 }
 
 async fn pass(gate: Arc<dyn Gate>, request: Request, next: Next) -> Response {

@@ -12,6 +12,7 @@ use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 
+use super::face::Face;
 use super::gate::{Gate, Refusal, bad_request, guard, sole};
 use super::{Journal, Twin, answer, line, token};
 use crate::secret::Secret;
@@ -131,7 +132,7 @@ impl Twin for Generic {
     }
 
     fn face(self: Arc<Self>) -> Router {
-        guard(self, Router::new().route("/", get(answer::front)))
+        guard(self.clone(), Face::of(self).at("/", get, |_, ()| answer::front()).router())
     }
 
     fn stanza(&self) -> String {

@@ -21,6 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
@@ -168,20 +170,13 @@ async fn carry(
 ) {
     // Without it a small answer may wait for the caller's delayed acknowledgement. Where it can't be had, it may.
     let _ = stream.set_nodelay(true);
-    match tls {
-        None => talk(stream, face, connection, seat).await,
-        Some(tls) => {
-            if let Ok(stream) = tls.accept(stream).await {
-                talk(stream, face, connection, seat).await;
-            }
-        }
-    }
-}
-
-async fn talk<S>(stream: S, face: Router, connection: Connection, seat: Seat)
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+    let stream = match tls {
+        None => Either::Left(stream),
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => Either::Right(Box::new(stream)),
+            Err(_) => return,
+        },
+    };
     let closing = Box::pin(connection.house.closing.clone().cancelled_owned());
     let line = Line { stream, closing, raw: Arc::clone(&connection.raw), _seat: seat };
     let service = hyper::service::service_fn(move |request: http::Request<Incoming>| {
@@ -216,14 +211,14 @@ impl Drop for Seat {
 }
 
 /// The stream below HTTP: it breaks when the port closes, and lets raw bytes take an answer's place.
-struct Line<S> {
-    stream: S,
+struct Line {
+    stream: Either<TcpStream, Box<TlsStream<TcpStream>>>,
     closing: Pin<Box<WaitForCancellationFutureOwned>>,
     raw: Arc<Mutex<Option<Bytes>>>,
     _seat: Seat,
 }
 
-impl<S: AsyncWrite + Unpin> Line<S> {
+impl Line {
     fn poll_closing(&mut self, context: &mut Context<'_>) -> io::Result<()> {
         match self.closing.as_mut().poll(context) {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionReset.into()),
@@ -244,7 +239,7 @@ impl<S: AsyncWrite + Unpin> Line<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<S> {
+impl AsyncRead for Line {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -255,7 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Line<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Line<S> {
+impl AsyncWrite for Line {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,

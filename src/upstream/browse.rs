@@ -1,6 +1,6 @@
 //! Devices that show themselves on the network, by multicast DNS (RFC 6762, RFC 6763).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub struct Sighting {
     /// Its addresses that can be written into a URL, IPv4 first.
     pub addresses: Vec<IpAddr>,
     /// What its announcement says beside that, in the order of the names.
-    pub told: BTreeMap<String, String>,
+    pub told: HashMap<String, String>,
 }
 
 /// Who announces one of these services, or answers to one of these names below `.local`, within this time.
@@ -75,7 +75,7 @@ async fn owner(
     while let Ok(Ok(event)) = timeout_at(until, events.recv_async()).await {
         if let HostnameResolutionEvent::AddressesFound(_, addresses) = event {
             let addresses = usable(addresses.iter());
-            return Ok(Some(Sighting { service: None, host, addresses, told: BTreeMap::new() }));
+            return Ok(Some(Sighting { service: None, host, addresses, told: HashMap::new() }));
         }
     }
     Ok(None)

@@ -183,9 +183,9 @@ async fn multicast_lookup(host: &str, port: u16) -> Option<Vec<SocketAddr>> {
             _ => {}
         }
     }
-    let mut addresses: Vec<_> =
-        found.into_iter().filter(is_usable).map(|ip| SocketAddr::new(ip, port)).collect();
-    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let usable = found.into_iter().filter(is_usable).map(|ip| SocketAddr::new(ip, port));
+    let (mut addresses, later): (Vec<_>, Vec<_>) = usable.partition(SocketAddr::is_ipv4);
+    addresses.extend(later);
     (!addresses.is_empty()).then_some(addresses)
 }
 

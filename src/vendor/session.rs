@@ -1,6 +1,6 @@
 //! What a login yields.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request;
@@ -21,7 +21,7 @@ pub struct Session {
     /// When it ends by our clock, where that is known.
     pub expires_at: Option<Timestamp>,
     /// What else the make has to remember.
-    pub memo: BTreeMap<String, Secret>,
+    pub memo: HashMap<String, Secret>,
     /// Whether it outlives this process. Fixed credentials are in the configuration already.
     pub lasts: bool,
 }

@@ -1,15 +1,13 @@
 //! The kinds of values that keyward's own keys have.
 
-use std::borrow::Cow;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Given, Section};
+use super::{Given, Key, Section};
 use crate::config::{Malformed, quantity, whereabouts};
 
 impl Section<'_> {
@@ -104,12 +102,10 @@ impl Section<'_> {
 impl<'a> Section<'a> {
     /// The keys and values of this table, and where the values stand, in the order of the file.
     pub(in crate::config) fn entries(&self) -> Vec<(&'a str, usize, &'a DeValue<'a>)> {
-        let mut entries: Vec<_> = self.table.into_iter().flatten().collect();
-        entries.sort_by_key(|(key, _)| key.span().start);
-        let entry = |(key, given): (&'a Spanned<Cow<'a, str>>, Given<'a>)| {
+        let entry = |(key, given): (Key<'a>, Given<'a>)| {
             (key.get_ref().as_ref(), given.span().start, given.get_ref())
         };
-        entries.into_iter().map(entry).collect()
+        self.in_order().into_iter().map(entry).collect()
     }
 
     /// Notes that something is wrong at this place, with the key there.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Query, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::{Query, Request};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::header::{CONTENT_TYPE, RETRY_AFTER, SET_COOKIE};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Cloud, Stage, Trouble, form};
 use crate::secret::Secret;
+use crate::twin::face::Face;
 use crate::twin::gate::cookie;
 use crate::twin::{answer, token};
 
@@ -24,18 +25,16 @@ const SESSION: &str = "_enlighten_4_session";
 /// The serial of a gateway that nobody has.
 const FOREIGN: &str = "999999999999";
 
-type Shared = State<Arc<Cloud>>;
-
 pub(super) fn routes(cloud: Arc<Cloud>) -> Router {
-    Router::new()
-        .route("/login/login.json", post(login))
-        .route("/tokens", post(tokens))
-        .route("/entrez-auth-token", get(entrez))
-        .layer(from_fn_with_state(Arc::clone(&cloud), noted))
-        .with_state(cloud)
+    Face::of(cloud)
+        .slow("/login/login.json", post, |cloud, asked| Box::pin(login(cloud, asked)))
+        .slow("/tokens", post, |cloud, asked| Box::pin(tokens(cloud, asked)))
+        .slow("/entrez-auth-token", get, |cloud, asked| Box::pin(entrez(cloud, asked)))
+        .before(|cloud, request, next| Box::pin(noted(cloud, request, next)))
+        .router()
 }
 
-async fn noted(State(cloud): Shared, request: Request, next: Next) -> Response {
+async fn noted(cloud: Arc<Cloud>, request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     let progress = cloud.journal.enter(&head);
     let body = progress.count(body);
@@ -48,7 +47,7 @@ fn kind(headers: &HeaderMap) -> &str {
     headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default()
 }
 
-async fn login(State(cloud): Shared, headers: HeaderMap, body: Bytes) -> Response {
+async fn login(cloud: Arc<Cloud>, (headers, body): (HeaderMap, Bytes)) -> Response {
     cloud.state.lock().logins += 1;
     tokio::time::sleep(cloud.settings.login_delay).await;
     if let Some(response) = troubled(&cloud, Stage::Login).await {
@@ -84,7 +83,7 @@ struct Wanted {
 }
 
 /// The first way: the bare token as text.
-async fn tokens(State(cloud): Shared, headers: HeaderMap, body: Bytes) -> Response {
+async fn tokens(cloud: Arc<Cloud>, (headers, body): (HeaderMap, Bytes)) -> Response {
     cloud.state.lock().fetches += 1;
     if let Some(response) = troubled(&cloud, Stage::Tokens).await {
         return response;
@@ -109,7 +108,7 @@ struct Serial {
 }
 
 /// The second way: the token within JSON, for a cookie.
-async fn entrez(State(cloud): Shared, Query(asked): Query<Serial>, headers: HeaderMap) -> Response {
+async fn entrez(cloud: Arc<Cloud>, (Query(asked), headers): (Query<Serial>, HeaderMap)) -> Response {
     cloud.state.lock().fetches += 1;
     if let Some(response) = troubled(&cloud, Stage::Entrez).await {
         return response;

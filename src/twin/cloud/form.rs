@@ -1,9 +1,9 @@
 //! The two forms that a login may have.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// The fields of an urlencoded or multipart body; none where the type is neither.
-pub(super) fn fields(kind: &str, body: &[u8]) -> BTreeMap<String, String> {
+pub(super) fn fields(kind: &str, body: &[u8]) -> HashMap<String, String> {
     let (name, parameters) = kind.split_once(';').unwrap_or((kind, ""));
     match name.trim() {
         "application/x-www-form-urlencoded" => form_urlencoded::parse(body).into_owned().collect(),
@@ -11,13 +11,13 @@ pub(super) fn fields(kind: &str, body: &[u8]) -> BTreeMap<String, String> {
             let boundary = parameters.trim().strip_prefix("boundary=").unwrap_or_default().trim_matches('"');
             multipart(boundary, &String::from_utf8_lossy(body))
         }
-        _ => BTreeMap::new(),
+        _ => HashMap::new(),
     }
 }
 
-fn multipart(boundary: &str, body: &str) -> BTreeMap<String, String> {
+fn multipart(boundary: &str, body: &str) -> HashMap<String, String> {
     if boundary.is_empty() {
-        return BTreeMap::new();
+        return HashMap::new();
     }
     let body = format!("\r\n{body}");
     let border = format!("\r\n--{boundary}");

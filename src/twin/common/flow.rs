@@ -2,10 +2,9 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::Query;
 use axum::response::{IntoResponse as _, Response};
@@ -21,6 +20,7 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::super::answer::typed;
+use super::super::face::Face;
 use super::super::gate::Gate;
 
 /// The noise repeats after so many bytes, and goes out in pieces of no more.
@@ -29,15 +29,14 @@ const BLOCK: usize = 64 << 10;
 /// How long a body that breaks off stays open, so that what it sent is under way when the connection drops.
 const PARTING: Duration = Duration::from_millis(20);
 
-pub(super) fn routes() -> Router<Arc<dyn Gate>> {
-    Router::new()
-        .route("/twin/bytes", get(sized))
-        .route("/twin/chunked", get(chunked))
-        .route("/twin/until-close", get(until_close))
-        .route("/twin/break", get(broken))
-        .route("/twin/slow", any(slow))
-        .route("/twin/events", get(events))
-        .route("/twin/trailers", get(trailers))
+pub(super) fn routes(face: Face<dyn Gate>) -> Face<dyn Gate> {
+    face.at("/twin/bytes", get, |_, Query(asked)| sized(&asked))
+        .at("/twin/chunked", get, |_, Query(asked)| chunked(&asked))
+        .at("/twin/until-close", get, |_, Query(asked)| until_close(&asked))
+        .at("/twin/break", get, |_, Query(asked)| broken(&asked))
+        .slow("/twin/slow", any, |_, Query(asked)| Box::pin(slow(asked)))
+        .at("/twin/events", get, |_, Query(asked)| events(&asked))
+        .at("/twin/trailers", get, |_, ()| trailers())
 }
 
 /// Bytes that look random and are the same on every twin: `length` of them from the `start`th on.
@@ -104,23 +103,23 @@ impl Asked {
     }
 }
 
-async fn sized(Query(asked): Query<Asked>) -> Response {
+fn sized(asked: &Asked) -> Response {
     with_length(asked.n, Body::from_stream(asked.flow(asked.n)))
 }
 
-async fn chunked(Query(asked): Query<Asked>) -> Response {
+fn chunked(asked: &Asked) -> Response {
     Body::from_stream(asked.flow(asked.n)).into_response()
 }
 
 /// A body that ends where the connection does, as HTTP/1.0 has it.
-async fn until_close(Query(asked): Query<Asked>) -> Response {
+fn until_close(asked: &Asked) -> Response {
     let mut response = Body::from_stream(asked.flow(asked.n)).into_response();
     *response.version_mut() = Version::HTTP_10;
     response
 }
 
 /// A body that promises `n` bytes, or more than it has, and breaks off `after` some.
-async fn broken(Query(asked): Query<Asked>) -> Response {
+fn broken(asked: &Asked) -> Response {
     let parting = stream::once(async {
         sleep(PARTING).await;
         Err(io::ErrorKind::BrokenPipe.into())
@@ -134,13 +133,13 @@ fn with_length(length: u64, body: Body) -> Response {
     (headers, [(CONTENT_TYPE, "application/octet-stream")], body).into_response()
 }
 
-async fn slow(Query(asked): Query<Asked>) -> Response {
+async fn slow(asked: Asked) -> Response {
     sleep(asked.pause()).await;
     typed(StatusCode::OK, "application/json", json!({ "slept": asked.ms }).to_string())
 }
 
 /// Events without end, one every `ms`; the first comes at once.
-async fn events(Query(asked): Query<Asked>) -> Response {
+fn events(asked: &Asked) -> Response {
     let pause = if asked.ms == 0 { Duration::from_millis(50) } else { asked.pause() };
     let events = stream::unfold(0_u64, move |count| async move {
         if count > 0 {
@@ -154,7 +153,7 @@ async fn events(Query(asked): Query<Asked>) -> Response {
 }
 
 /// A body in chunks with a trailer, which goes out only to who said `TE: trailers`.
-async fn trailers() -> Response {
+fn trailers() -> Response {
     let name = HeaderName::from_static("x-twin-trailer");
     let trailer = HeaderMap::from_iter([(name, HeaderValue::from_static("the end"))]);
     let frames = [Frame::data(Bytes::from_static(b"before the trailer\n")), Frame::trailers(trailer)];

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, Request, State};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{Path, Request};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, post, put};
 use http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::{Egauge, Login};
 use crate::twin::answer;
+use crate::twin::face::Face;
 use crate::twin::gate::asks;
 use crate::twin::readings::{Readings, whole};
 use crate::twin::serve::Connection;
@@ -23,20 +24,21 @@ use crate::twin::serve::Connection;
 const HEADLESS: &[u8] = b"{\"ts\":\"0\",\"registers\":[]}\n";
 
 pub(super) fn routes(meter: Arc<Egauge>) -> Router {
-    Router::new()
-        .route("/", get(answer::front))
-        .route("/api/auth/unauthorized", get(unauthorized))
-        .route("/api/auth/login", post(login))
-        .route("/api/auth/logout", get(logout))
-        .route("/api/auth/rights", get(rights))
-        .route("/api/register", get(register))
-        .route("/api/sys", get(|| async { ok(&json!({ "result": { "sn": "TWIN0001" } })) }))
-        .route("/api/capture", get(capture))
-        .route("/api/cmd", any(|| async { ok(&json!({ "result": "OK" })) }))
-        .route("/api/config/{*path}", get(config).put(configure))
-        .route("/cgi-bin/egauge", get(legacy))
-        .layer(from_fn(headless))
-        .with_state(meter)
+    Face::of(meter)
+        .at("/", get, |_, ()| answer::front())
+        .at("/api/auth/unauthorized", get, unauthorized)
+        .slow("/api/auth/login", post, |meter, asked| Box::pin(login(meter, asked)))
+        .at("/api/auth/logout", get, logout)
+        .at("/api/auth/rights", get, rights)
+        .at("/api/register", get, register)
+        .at("/api/sys", get, |_, ()| ok(&json!({ "result": { "sn": "TWIN0001" } })))
+        .at("/api/capture", get, capture)
+        .at("/api/cmd", any, |_, ()| ok(&json!({ "result": "OK" })))
+        .at("/api/config/{*path}", get, config)
+        .at("/api/config/{*path}", put, configure)
+        .at("/cgi-bin/egauge", get, |meter, ()| legacy(meter))
+        .before(|_, request, next| Box::pin(headless(request, next)))
+        .router()
 }
 
 fn ok(body: &Value) -> Response {
@@ -53,7 +55,7 @@ async fn headless(request: Request, next: Next) -> Response {
     next.run(Request::from_parts(head, body)).await
 }
 
-async fn unauthorized(State(meter): State<Arc<Egauge>>, headers: HeaderMap) -> Response {
+fn unauthorized(meter: &Egauge, headers: HeaderMap) -> Response {
     match meter.shown(&headers) {
         Ok(Some(_)) => ok(&json!({ "status": "You are logged in." })),
         Ok(None) => meter.challenge(),
@@ -61,7 +63,7 @@ async fn unauthorized(State(meter): State<Arc<Egauge>>, headers: HeaderMap) -> R
     }
 }
 
-async fn rights(State(meter): State<Arc<Egauge>>, headers: HeaderMap) -> Response {
+fn rights(meter: &Egauge, headers: HeaderMap) -> Response {
     match meter.shown(&headers) {
         Ok(Some(_)) => ok(&json!({ "rights": meter.settings.rights })),
         Ok(None) => meter.challenge(),
@@ -69,7 +71,7 @@ async fn rights(State(meter): State<Arc<Egauge>>, headers: HeaderMap) -> Respons
     }
 }
 
-async fn login(State(meter): State<Arc<Egauge>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn login(meter: Arc<Egauge>, (headers, body): (HeaderMap, Bytes)) -> Response {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let login = serde_json::from_slice::<Login>(&body).ok();
     let (true, Some(login)) = (kind.starts_with("application/json"), login) else {
@@ -83,7 +85,7 @@ async fn login(State(meter): State<Arc<Egauge>>, headers: HeaderMap, body: Bytes
     }
 }
 
-async fn logout(State(meter): State<Arc<Egauge>>, headers: HeaderMap) -> Response {
+fn logout(meter: &Egauge, headers: HeaderMap) -> Response {
     match meter.shown(&headers) {
         Ok(Some(token)) => {
             meter.state.lock().tokens.remove(token);
@@ -95,7 +97,7 @@ async fn logout(State(meter): State<Arc<Egauge>>, headers: HeaderMap) -> Respons
 }
 
 /// Registers: their names, with `rate` what they show, with `time` what they counted.
-async fn register(State(meter): State<Arc<Egauge>>, head: Parts) -> Response {
+fn register(meter: &Egauge, head: Parts) -> Response {
     let readings = Readings::at(meter.now());
     let (solar, house) = (readings.solar, readings.house);
     let shown = [
@@ -127,7 +129,7 @@ async fn register(State(meter): State<Arc<Egauge>>, head: Parts) -> Response {
 }
 
 /// Samples of the wave; `R` starts a new capture, GET as it is.
-async fn capture(State(meter): State<Arc<Egauge>>, head: Parts) -> Response {
+fn capture(meter: &Egauge, head: Parts) -> Response {
     if asks(&head, "R") {
         return ok(&json!({ "state": "armed" }));
     }
@@ -135,8 +137,8 @@ async fn capture(State(meter): State<Arc<Egauge>>, head: Parts) -> Response {
     ok(&json!({ "state": "full", "samples": [whole(volts * 1.414), 0, whole(volts * -1.414)] }))
 }
 
-async fn config(State(meter): State<Arc<Egauge>>, Path(path): Path<String>, headers: HeaderMap) -> Response {
-    let (version, value) = kept(&meter, &path);
+fn config(meter: &Egauge, (Path(path), headers): (Path<String>, HeaderMap)) -> Response {
+    let (version, value) = kept(meter, &path);
     let tag = tag(version);
     let known = headers.get(IF_NONE_MATCH) == Some(&tag);
     let mut response =
@@ -146,14 +148,11 @@ async fn config(State(meter): State<Arc<Egauge>>, Path(path): Path<String>, head
 }
 
 /// Takes a new value, unless `If-Match` says that it was made from another version.
-async fn configure(
-    State(meter): State<Arc<Egauge>>,
-    Path(path): Path<String>,
-    method: Method,
-    headers: HeaderMap,
-    body: Bytes,
+fn configure(
+    meter: &Egauge,
+    (Path(path), method, headers, body): (Path<String>, Method, HeaderMap, Bytes),
 ) -> Response {
-    let (version, _) = kept(&meter, &path);
+    let (version, _) = kept(meter, &path);
     if headers.get(IF_MATCH).is_some_and(|seen| *seen != tag(version) && seen != "*") {
         return answer::json(StatusCode::PRECONDITION_FAILED, &json!({ "error": "Precondition failed." }));
     }
@@ -175,7 +174,7 @@ fn tag(version: u64) -> HeaderValue {
     HeaderValue::from_str(&format!("\"{version}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
-async fn legacy(State(meter): State<Arc<Egauge>>) -> Response {
+fn legacy(meter: &Egauge) -> Response {
     let readings = Readings::at(meter.now());
     let body = json!({ "ts": readings.seconds, "r": [whole(readings.grid()), whole(readings.solar)] });
     answer::typed(StatusCode::OK, "text/xml", answer::xml("data", &body))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use axum::routing::{get, post};
 use http::header::CONTENT_TYPE;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Api, Enlighted};
 use crate::twin::answer;
+use crate::twin::face::Face;
 use crate::twin::readings::{Readings, whole};
 
 /// Where people log in.
@@ -26,20 +27,19 @@ pub(super) fn routes(server: Arc<Enlighted>) -> Router {
         Api::FourFive => "/ems/api",
         Api::Two | Api::Three => "/ems/api/org",
     };
-    let api = Router::new()
-        .route("/em/v1/energy", get(energy))
-        .route("/facility/v1/energy/{id}", get(facility))
-        .route("/floor/list", get(floors))
-        .route("/sensor/v1/details/{id}", get(sensor))
-        .route("/fixture/v1/op/dim/ABS/{level}", post(dim))
-        .route("/switch/v1/op/applyScene/{switch}/{scene}", post(scene))
-        .route("/user/list", get(users));
-    Router::new()
-        .nest(base, api)
-        .route("/", get(answer::front))
-        .route(LOGIN, get(|| async { answer::html(StatusCode::OK, "Enlighted Manage") }))
-        .route("/ems/home.action", get(|| async { answer::html(StatusCode::OK, "Energy Manager") }))
-        .with_state(server)
+    let api = |path: &str| format!("{base}{path}");
+    Face::of(server)
+        .at(&api("/em/v1/energy"), get, energy)
+        .at(&api("/facility/v1/energy/{id}"), get, facility)
+        .at(&api("/floor/list"), get, |_, asked| floors(&asked))
+        .at(&api("/sensor/v1/details/{id}"), get, sensor)
+        .at(&api("/fixture/v1/op/dim/ABS/{level}"), post, |_, asked| dim(asked))
+        .at(&api("/switch/v1/op/applyScene/{switch}/{scene}"), post, |_, asked| scene(asked))
+        .at(&api("/user/list"), get, |_, asked| users(&asked))
+        .at("/", get, |_, ()| answer::front())
+        .at(LOGIN, get, |_, ()| answer::html(StatusCode::OK, "Enlighted Manage"))
+        .at("/ems/home.action", get, |_, ()| answer::html(StatusCode::OK, "Energy Manager"))
+        .router()
 }
 
 fn reply(asked: &HeaderMap, status: StatusCode, root: &str, body: &Value) -> Response {
@@ -50,7 +50,7 @@ fn reply(asked: &HeaderMap, status: StatusCode, root: &str, body: &Value) -> Res
     }
 }
 
-async fn energy(State(server): State<Arc<Enlighted>>, asked: HeaderMap) -> Response {
+fn energy(server: &Enlighted, asked: HeaderMap) -> Response {
     let readings = Readings::at(server.now());
     let power = whole(readings.house * 12.0);
     let body = json!({
@@ -63,18 +63,18 @@ async fn energy(State(server): State<Arc<Enlighted>>, asked: HeaderMap) -> Respo
     reply(&asked, StatusCode::OK, "energy", &body)
 }
 
-async fn facility(State(server): State<Arc<Enlighted>>, Path(id): Path<u32>, asked: HeaderMap) -> Response {
+fn facility(server: &Enlighted, (Path(id), asked): (Path<u32>, HeaderMap)) -> Response {
     let readings = Readings::at(server.now());
     let body = json!({ "id": id, "power": whole(readings.house * 3.0), "energy": readings.taken / 4 });
     reply(&asked, StatusCode::OK, "energy", &body)
 }
 
-async fn floors(asked: HeaderMap) -> Response {
+fn floors(asked: &HeaderMap) -> Response {
     let body = json!({ "floor": [{ "id": 1, "name": "Ground" }, { "id": 2, "name": "First & Second" }] });
-    reply(&asked, StatusCode::OK, "floors", &body)
+    reply(asked, StatusCode::OK, "floors", &body)
 }
 
-async fn sensor(State(server): State<Arc<Enlighted>>, Path(id): Path<u32>, asked: HeaderMap) -> Response {
+fn sensor(server: &Enlighted, (Path(id), asked): (Path<u32>, HeaderMap)) -> Response {
     if id == OFFLINE {
         let body = json!({ "status": 1, "msg": "sensor is offline" });
         return reply(&asked, StatusCode::INTERNAL_SERVER_ERROR, "response", &body);
@@ -85,7 +85,7 @@ async fn sensor(State(server): State<Arc<Enlighted>>, Path(id): Path<u32>, asked
 }
 
 /// Dims the fixtures that the body names, in XML or JSON by its type.
-async fn dim(Path(level): Path<u32>, asked: HeaderMap, body: Bytes) -> Response {
+fn dim((Path(level), asked, body): (Path<u32>, HeaderMap, Bytes)) -> Response {
     let kind = asked.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let understood = match kind.split(';').next().unwrap_or_default() {
         "application/json" => serde_json::from_slice::<Value>(&body).is_ok(),
@@ -99,13 +99,13 @@ async fn dim(Path(level): Path<u32>, asked: HeaderMap, body: Bytes) -> Response 
     reply(&asked, StatusCode::OK, "response", &json!({ "status": 0 }))
 }
 
-async fn scene(Path((switch, scene)): Path<(u32, u32)>, asked: HeaderMap) -> Response {
+fn scene((Path((switch, scene)), asked): (Path<(u32, u32)>, HeaderMap)) -> Response {
     let body = json!({ "status": 0, "switch": switch, "scene": scene });
     reply(&asked, StatusCode::OK, "response", &body)
 }
 
 /// What the account may not see.
-async fn users(asked: HeaderMap) -> Response {
+fn users(asked: &HeaderMap) -> Response {
     let body = json!({ "status": 1, "msg": "Access denied" });
-    reply(&asked, StatusCode::FORBIDDEN, "response", &body)
+    reply(asked, StatusCode::FORBIDDEN, "response", &body)
 }

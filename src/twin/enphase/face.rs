@@ -6,16 +6,17 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any, delete, get, put};
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Enphase, Firmware, SESSION, set_cookie, unauthorized};
+use crate::clock::Clock;
 use crate::twin::answer;
+use crate::twin::face::Face;
 use crate::twin::gate::cookie;
 use crate::twin::readings::{Readings, whole};
 
@@ -31,38 +32,33 @@ const CADENCE: i64 = 300;
 /// How many inverters are on the roof.
 const INVERTERS: i64 = 24;
 
-type Shared = State<Arc<Enphase>>;
-
 pub(super) fn routes(gateway: Arc<Enphase>) -> Router {
-    Router::new()
-        .route(CHECK, any(check))
-        .route("/info", get(info))
-        .route("/production.json", get(production))
-        .route("/production", get(page))
-        .route("/api/v1/production", get(totals))
-        .route("/api/v1/production/inverters", get(inverters))
-        .route("/ivp/meters", get(meters))
-        .route("/ivp/meters/readings", get(readings))
-        .route("/ivp/meters/reports/consumption", get(consumption))
-        .route("/ivp/livedata/status", get(live))
-        .route("/ivp/ss/gen_schedule", delete(|_: Bytes| async { StatusCode::NO_CONTENT }))
-        .route("/admin/lib/tariff", put(tariff))
-        .route("/installer/agf/index.json", get(|| async { untyped(&json!({ "profiles": [] })) }))
-        .route("/stream/meter", get(meter_stream))
-        .route("/home", get(|| async { answer::html(StatusCode::OK, "Envoy") }))
-        .route(
-            "/",
-            get(|| async { answer::redirect(StatusCode::MOVED_PERMANENTLY, "https://localhost/home") }),
-        )
-        .with_state(gateway)
+    Face::of(gateway)
+        .at(CHECK, any, check)
+        .at("/info", get, |gateway, ()| info(gateway))
+        .slow("/production.json", get, |gateway, ()| Box::pin(production(gateway)))
+        .at("/production", get, page)
+        .at("/api/v1/production", get, |gateway, ()| totals(gateway))
+        .at("/api/v1/production/inverters", get, |gateway, ()| inverters(gateway))
+        .at("/ivp/meters", get, |_, ()| meters())
+        .at("/ivp/meters/readings", get, |gateway, ()| readings(gateway))
+        .at("/ivp/meters/reports/consumption", get, |gateway, ()| consumption(gateway))
+        .at("/ivp/livedata/status", get, |gateway, ()| live(gateway))
+        .at("/ivp/ss/gen_schedule", delete, |_, _: Bytes| StatusCode::NO_CONTENT.into_response())
+        .at("/admin/lib/tariff", put, |_, asked| tariff(asked))
+        .at("/installer/agf/index.json", get, |_, ()| untyped(&json!({ "profiles": [] })))
+        .at("/stream/meter", get, |gateway, ()| meter_stream(gateway.clock))
+        .at("/home", get, |_, ()| answer::html(StatusCode::OK, "Envoy"))
+        .at("/", get, |_, ()| answer::redirect(StatusCode::MOVED_PERMANENTLY, "https://localhost/home"))
+        .router()
 }
 
 fn untyped(body: &Value) -> Response {
     answer::typed(StatusCode::OK, "", body.to_string())
 }
 
-async fn check(State(gateway): Shared, method: http::Method, headers: HeaderMap) -> Response {
-    if !matches!(method, http::Method::GET | http::Method::POST) {
+fn check(gateway: &Enphase, (method, headers): (Method, HeaderMap)) -> Response {
+    if !matches!(method, Method::GET | Method::POST) {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     if gateway.settings.firmware == Firmware::Five {
@@ -86,7 +82,7 @@ async fn check(State(gateway): Shared, method: http::Method, headers: HeaderMap)
     }
 }
 
-async fn info(State(gateway): Shared) -> Response {
+fn info(gateway: &Enphase) -> Response {
     let serial = gateway.state.lock().serial.clone();
     let (software, tokens) = match gateway.settings.firmware {
         Firmware::Five => ("D5.0.62", false),
@@ -117,7 +113,7 @@ fn marked(gateway: &Enphase) -> Readings {
     readings
 }
 
-async fn production(State(gateway): Shared) -> Response {
+async fn production(gateway: Arc<Enphase>) -> Response {
     tokio::time::sleep(gateway.settings.production_delay).await;
     let now = Readings::at(gateway.clock.now());
     let eim = |kind: &str, watts: f64, ever: i64| {
@@ -152,16 +148,16 @@ async fn production(State(gateway): Shared) -> Response {
 }
 
 /// A page for browsers, figures for programs.
-async fn page(state: Shared, asked: HeaderMap) -> Response {
+fn page(gateway: &Enphase, asked: HeaderMap) -> Response {
     if answer::accepts(&asked, "text/html") {
         answer::html(StatusCode::OK, "Production")
     } else {
-        totals(state).await
+        totals(gateway)
     }
 }
 
-async fn totals(State(gateway): Shared) -> Response {
-    let now = marked(&gateway);
+fn totals(gateway: &Enphase) -> Response {
+    let now = marked(gateway);
     let day = now.yielded.rem_euclid(30_000);
     untyped(&json!({
         "wattHoursToday": day,
@@ -171,8 +167,8 @@ async fn totals(State(gateway): Shared) -> Response {
     }))
 }
 
-async fn inverters(State(gateway): Shared) -> Response {
-    let now = marked(&gateway);
+fn inverters(gateway: &Enphase) -> Response {
+    let now = marked(gateway);
     let each = whole(now.solar) / INVERTERS;
     let list: Vec<_> = (0..INVERTERS)
         .map(|index| {
@@ -188,7 +184,7 @@ async fn inverters(State(gateway): Shared) -> Response {
     untyped(&Value::from(list))
 }
 
-async fn meters() -> Response {
+fn meters() -> Response {
     let meter = |eid: u32, kind: &str| {
         json!({
             "eid": eid,
@@ -203,8 +199,8 @@ async fn meters() -> Response {
     untyped(&json!([meter(704_643_328, "production"), meter(704_643_584, "net-consumption")]))
 }
 
-async fn readings(State(gateway): Shared) -> Response {
-    let now = marked(&gateway);
+fn readings(gateway: &Enphase) -> Response {
+    let now = marked(gateway);
     let reading = |eid: u32, watts: f64, ever: i64| {
         json!({
             "eid": eid,
@@ -225,8 +221,8 @@ async fn readings(State(gateway): Shared) -> Response {
     ]))
 }
 
-async fn consumption(State(gateway): Shared) -> Response {
-    let now = marked(&gateway);
+fn consumption(gateway: &Enphase) -> Response {
+    let now = marked(gateway);
     let report = |kind: &str, watts: f64, ever: i64| {
         let cumulative =
             json!({ "currW": watts, "actPower": watts, "whDlvdCum": ever, "rmsVoltage": now.volts });
@@ -239,7 +235,7 @@ async fn consumption(State(gateway): Shared) -> Response {
 }
 
 /// The one reading that is live.
-async fn live(State(gateway): Shared) -> Response {
+fn live(gateway: &Enphase) -> Response {
     let now = Readings::at(gateway.clock.now());
     let milliwatts =
         |watts: f64| json!({ "agg_p_mw": whole(watts * 1000.0), "agg_s_mva": whole(watts * 1010.0) });
@@ -258,7 +254,7 @@ async fn live(State(gateway): Shared) -> Response {
 }
 
 /// JSON that is sent as a form, which clients do and the gateway takes.
-async fn tariff(asked: HeaderMap, body: Bytes) -> Response {
+fn tariff((asked, body): (HeaderMap, Bytes)) -> Response {
     let kind = asked.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let taken = kind == "application/x-www-form-urlencoded" || kind.starts_with("application/json");
     match serde_json::from_slice::<Value>(&body) {
@@ -268,18 +264,16 @@ async fn tariff(asked: HeaderMap, body: Bytes) -> Response {
 }
 
 /// A reading a second, for installers.
-async fn meter_stream(State(gateway): Shared) -> Response {
-    let events = stream::unfold(true, move |first| {
-        let gateway = Arc::clone(&gateway);
-        async move {
-            if !first {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-            let now = Readings::at(gateway.clock.now());
-            let phase = json!({ "p": now.solar, "v": now.volts, "f": 50.0 });
-            let body = json!({ "production": { "ph-a": phase }, "net-consumption": { "ph-a": { "p": now.grid() } } });
-            Some((Ok::<_, Infallible>(format!("data: {body}\n\n")), false))
+fn meter_stream(clock: Clock) -> Response {
+    let events = stream::unfold(true, move |first| async move {
+        if !first {
+            tokio::time::sleep(Duration::from_secs(1)).await;
         }
+        let now = Readings::at(clock.now());
+        let phase = json!({ "p": now.solar, "v": now.volts, "f": 50.0 });
+        let body =
+            json!({ "production": { "ph-a": phase }, "net-consumption": { "ph-a": { "p": now.grid() } } });
+        Some((Ok::<_, Infallible>(format!("data: {body}\n\n")), false))
     });
     ([(CONTENT_TYPE, "text/event-stream")], Body::from_stream(events)).into_response()
 }

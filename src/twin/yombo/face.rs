@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::{Path, State};
-use axum::middleware::{Next, from_fn};
-use axum::response::Response;
+use axum::extract::Path;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Form, Yombo, form};
 use crate::secret::Secret;
+use crate::twin::face::Face;
 use crate::twin::gate::Refusal;
 use crate::twin::readings::{Readings, whole};
 use crate::twin::{answer, noise, token};
@@ -24,17 +25,17 @@ pub(super) const LOGIN: &str = "/user/login";
 const PAGE: usize = 1 << 20;
 
 pub(super) fn routes(gateway: Arc<Yombo>) -> Router {
-    Router::new()
-        .route("/api/v1/lib/devices", get(devices))
-        .route("/api/v1/lib/devices/{device}/command/{command}", get(command))
-        .route("/api/v1/device/{device}/command/{command}", get(command))
-        .route("/api/v1/lib/auth_keys", get(keys))
-        .route("/api/v1/lib/auth_keys/{key}/rotate", get(rotate))
-        .route("/api/v1/system/backup", get(|| async { noise(0, 4096) }))
-        .layer(from_fn(paged))
-        .route(LOGIN, get(|| async { answer::html(StatusCode::OK, "Log in") }))
-        .route("/", get(|| async { answer::html(StatusCode::OK, "Yombo gateway") }))
-        .with_state(gateway)
+    Face::of(gateway)
+        .at("/api/v1/lib/devices", get, |gateway, ()| devices(gateway))
+        .at("/api/v1/lib/devices/{device}/command/{command}", get, command)
+        .at("/api/v1/device/{device}/command/{command}", get, command)
+        .at("/api/v1/lib/auth_keys", get, |_, ()| keys())
+        .at("/api/v1/lib/auth_keys/{key}/rotate", get, rotate)
+        .at("/api/v1/system/backup", get, |_, ()| noise(0, 4096).into_response())
+        .before(|_, request, next| Box::pin(paged(request, next)))
+        .at(LOGIN, get, |_, ()| answer::html(StatusCode::OK, "Log in"))
+        .at("/", get, |_, ()| answer::html(StatusCode::OK, "Yombo gateway"))
+        .router()
 }
 
 /// Refuses what asks for no form that there is.
@@ -67,7 +68,7 @@ fn ok(kind: &str, data: &Value) -> Response {
     answer::json(StatusCode::OK, &json!({ "data": data, "meta": { "type": kind } }))
 }
 
-async fn devices(State(gateway): State<Arc<Yombo>>) -> Response {
+fn devices(gateway: &Yombo) -> Response {
     let readings = Readings::at(gateway.clock.now());
     let device = |id: &str, label: &str, state: i64| {
         let attributes = json!({ "label": label, "machine_state": state, "energy_usage": state * 9 });
@@ -83,21 +84,18 @@ async fn devices(State(gateway): State<Arc<Yombo>>) -> Response {
 }
 
 /// A GET that switches something.
-async fn command(
-    State(gateway): State<Arc<Yombo>>,
-    Path((device, command)): Path<(String, String)>,
-) -> Response {
+fn command(gateway: &Yombo, Path((device, command)): Path<(String, String)>) -> Response {
     gateway.state.lock().commands.push(format!("{device}/{command}"));
     let id = token::random::<8>();
     ok("device_commands", &json!({ "type": "device_commands", "id": id, "attributes": { "status": "sent" } }))
 }
 
-async fn keys() -> Response {
+fn keys() -> Response {
     ok("auth_keys", &json!([{ "type": "auth_keys", "id": "main", "attributes": { "enabled": true } }]))
 }
 
 /// Replaces the key, whoever uses it.
-async fn rotate(State(gateway): State<Arc<Yombo>>, Path(key): Path<String>) -> Response {
+fn rotate(gateway: &Yombo, Path(key): Path<String>) -> Response {
     let fresh = token::random::<20>();
     let mut state = gateway.state.lock();
     state.auth_key = Secret::new(fresh.clone());
