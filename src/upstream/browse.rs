@@ -19,7 +19,7 @@ pub struct Sighting {
     pub host: String,
     /// Its addresses that can be written into a URL, IPv4 first.
     pub addresses: Vec<IpAddr>,
-    /// What its announcement says beside that, in the order of the names.
+    /// What its announcement says beside that, by name.
     pub told: HashMap<String, String>,
 }
 
