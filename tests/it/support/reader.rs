@@ -15,10 +15,11 @@ use page::{Command, commands, file, first_configuration, skeleton};
 
 /// What takes minutes, an engine for containers or a network of its own, and where it is run instead: a file of this
 /// repository, and how that says it.
-const ELSEWHERE: [(&str, &str, &str); 5] = [
+const ELSEWHERE: [(&str, &str, &str); 6] = [
     ("cargo test", ".ci/run", "cargo test --locked"),
     ("cargo install --path .", CI, "run: cargo install --path ."),
     ("cargo build --release", CI, "run: cargo build --release"),
+    ("just release", ".ci/run", "bash packaging/profiled \"$host\" release"),
     (IMAGE, CI, IMAGE),
     ("keyward discover", "tests/slow/network/names.rs", "carry_out(&[\"discover\"])"),
 ];
