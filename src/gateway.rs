@@ -36,6 +36,7 @@ mod sandbox;
 mod tests;
 mod via;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -43,7 +44,6 @@ use arc_swap::ArcSwap;
 use axum::body::Body;
 use http::{Method, request};
 use http_body::Body as _;
-use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +57,7 @@ use outgoing::{Answer, ours};
 use patience::{Blemish, Patient};
 pub use problem::{RequestId, refuse};
 use recall::{Answered, Writing};
-use reply::{Line, Reply};
+use reply::Reply;
 pub use respite::Respite;
 use route::{Hop, Route};
 use via::Via;
@@ -65,7 +65,7 @@ use via::Via;
 use crate::clock::Clock;
 use crate::keeper::Finding;
 use crate::metrics::Metrics;
-use crate::upstream::Replay;
+use crate::upstream::{Caller, Replay};
 use crate::vendor::{Asked, Standing, Verdict};
 
 /// Bodies up to this many bytes are kept for a second attempt.
@@ -103,23 +103,30 @@ impl Gateway {
         })
     }
 
+    /// Where a request to a device goes; or its answer, if that is nowhere.
+    fn set_out(
+        &self,
+        house: &House,
+        head: request::Parts,
+        arrival: &Arrival,
+        admitted: &Admitted,
+    ) -> ControlFlow<Answer, Arc<Trip>> {
+        match self.find(house, &head, admitted) {
+            Ok(Route::Hop(hop)) => ControlFlow::Continue(Trip::new(head, hop)),
+            Ok(Route::Slash { to, .. }) => ControlFlow::Break(ours(reply::redirect(&to))),
+            Err(fault) => ControlFlow::Break(ours(refuse(&fault, &head, arrival))),
+        }
+    }
+
     /// Answers a request to a device.
     async fn answer(
         self: &Arc<Self>,
         house: &House,
-        (mut head, body): (request::Parts, Body),
+        (trip, body): (Arc<Trip>, Body),
         arrival: &Arrival,
-        admitted: &Admitted,
+        caller: Caller,
     ) -> Answer {
         let begun = Instant::now();
-        let upgrade = head.extensions.remove::<OnUpgrade>();
-        let caller = admit::caller(arrival, admitted);
-        let hop = match self.find(house, &head, admitted) {
-            Ok(Route::Hop(hop)) => hop,
-            Ok(Route::Slash { to, .. }) => return ours(reply::redirect(&to)),
-            Err(fault) => return ours(refuse(&fault, &head, arrival)),
-        };
-        let trip = Arc::new(Trip::new(head, hop));
         let Trip { head, hop, .. } = &*trip;
         let device = &hop.device;
         let _waiting = device.figures.begun();
@@ -134,8 +141,7 @@ impl Gateway {
         };
         let (deadline, waits) = (begun + device.timeout, None);
         let call = Call { trip: Arc::clone(&trip), body, begun, deadline, caller, waits };
-        let line = Line { upgrade, ending: &arrival.peer.ending };
-        let outcome = self.pass(&call, line).await;
+        let outcome = self.pass(&call, &arrival.peer.ending).await;
         let outcome = outcome.map_err(|fault| match (fault.kind, verdict.and_then(|it| it.blemish())) {
             (Kind::CallerLeft, Some(Blemish::TooLarge)) => {
                 permit::too_large(&device.name, device.max_body.unwrap_or_default())
@@ -176,7 +182,7 @@ impl Gateway {
     }
 
     /// One request on one screen.
-    async fn pass(self: &Arc<Self>, call: &Call, line: Line<'_>) -> Result<Answer, Fault> {
+    async fn pass(self: &Arc<Self>, call: &Call, ending: &CancellationToken) -> Result<Answer, Fault> {
         let Trip { head: asked, hop, acts, is_websocket } = &*call.trip;
         let device = &hop.device;
         for path in hop.paths() {
@@ -188,7 +194,7 @@ impl Gateway {
         }
         permit::permit(&call.trip)?;
         let writing = (*acts || *is_websocket).then(|| device.recall.write(device.timeout));
-        let answered = match recall::question(hop, asked) {
+        let answered = match recall::question(&call.trip) {
             Some(question) => device.recall.answer(question, &Fetch { gateway: self, call }).await?,
             None => {
                 let reply = Box::pin(self.carry(call)).await?;
@@ -196,7 +202,7 @@ impl Gateway {
             }
         };
         let writing = writing.map(Writing::answered);
-        reply::respond(hop, asked, answered, (line, writing))
+        reply::respond(hop, asked, answered, (ending, writing))
     }
 
     /// Takes a request to its device, with a session that is good if there is any.

@@ -235,7 +235,7 @@ impl Upstream {
             head.headers.insert(header::HOST, host);
         }
         let make = || Ok::<_, Trouble>(Request::from_parts(head.clone(), Outbound::from(body.clone())));
-        let (head, body) = self.send(order, make).await?.into_parts();
+        let (head, body) = self.send(&order, make).await?.into_parts();
         let body = timeout_at(deadline, Limited::new(body, MAX_ANSWER).collect())
             .await
             .map_err(|_| self.late(within))?

@@ -26,9 +26,9 @@ pub(super) struct Trip {
 
 impl Trip {
     /// What is asked at every stage is found out once.
-    pub(super) fn new(head: request::Parts, hop: Hop) -> Self {
+    pub(super) fn new(head: request::Parts, hop: Hop) -> Arc<Self> {
         let (acts, is_websocket) = (permit::may_act(&hop, &head), becomes_websocket(&head));
-        Self { head, hop, acts, is_websocket }
+        Arc::new(Self { head, hop, acts, is_websocket })
     }
 }
 

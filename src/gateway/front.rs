@@ -1,18 +1,19 @@
 //! What everything comes in by: who may ask is decided here, and what is asked for goes to our endpoints or to a
 //! device.
 
+use std::mem::replace;
+use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Scheme;
-use http::{Method, StatusCode, request};
+use http::{Method, Request, StatusCode, request};
 use tower::ServiceExt;
 
 use super::admit::{self, Admitted, Arrival, Door};
@@ -56,25 +57,33 @@ enum Way {
 
 impl Front {
     /// Answers a request. An error of ours costs that one alone.
-    pub async fn answer(&self, request: Request, arrival: &Arrival) -> Answer {
-        let answered = AssertUnwindSafe(answer(&self.0, request, arrival)).catch_unwind().await;
+    pub async fn answer(&self, head: &mut request::Parts, body: Body, arrival: &Arrival) -> Answer {
+        let answered = AssertUnwindSafe(answer(&self.0, head, body, arrival)).catch_unwind().await;
         answered.unwrap_or_else(|_| {
             // What it says may hold anything; the panic hook has told the log where it was.
             let fault = Fault::new(Kind::Internal, "an error of keyward's own; the log says where");
-            ours(refuse(&fault, &http::Request::new(()).into_parts().0, arrival))
+            ours(refuse(&fault, &nothing(), arrival))
         })
     }
 }
 
-async fn answer(front: &Parts, request: Request, arrival: &Arrival) -> Answer {
-    let (mut head, body) = request.into_parts();
+/// The head is taken where it is needed, and not moved from one future into the next: it is most of what they would hold.
+async fn answer(front: &Parts, head: &mut request::Parts, body: Body, arrival: &Arrival) -> Answer {
     let house = front.gateway.house.load_full();
     let door = house.door(&arrival.peer);
-    let (way, guest) = let_in(&house, door, &mut head, arrival);
+    let (way, guest) = let_in(&house, door, head, arrival);
     let mut answered = match way {
         Way::Told(response) => ours(response),
-        Way::Own(admitted) => ask_own(front, (head, body), arrival, admitted).await,
-        Way::Device(admitted) => front.gateway.answer(&house, (head, body), arrival, &admitted).await,
+        Way::Own(admitted) => ask_own(front, (replace(head, nothing()), body), arrival, admitted).await,
+        Way::Device(admitted) => {
+            match front.gateway.set_out(&house, replace(head, nothing()), arrival, &admitted) {
+                ControlFlow::Break(answered) => answered,
+                ControlFlow::Continue(trip) => {
+                    let caller = admit::caller(arrival, &admitted);
+                    front.gateway.answer(&house, (trip, body), arrival, caller).await
+                }
+            }
+        }
     };
     if let Some(origin) = guest {
         readable_by(origin, answered.headers_mut());
@@ -87,6 +96,11 @@ async fn answer(front: &Parts, request: Request, arrival: &Arrival) -> Answer {
         allow_own_frame(&mut answered);
     }
     answered
+}
+
+/// The head of a request for nothing.
+fn nothing() -> request::Parts {
+    Request::new(()).into_parts().0
 }
 
 /// Nobody gets past here who may not ask. What comes with the way is the listed origin whose pages may read the answer.

@@ -199,7 +199,7 @@ impl Recall {
         let departure = match question.shares {
             true => {
                 let epoch = self.writes.epoch();
-                match self.flights.board(&question.key, epoch, fetch.call.begun, &waits) {
+                match self.flights.board(&fetch.call.trip, epoch, fetch.call.begun, &waits) {
                     Boarding::Joined(flight) => return flight,
                     Boarding::First(departure) => Some(departure),
                 }
@@ -209,12 +209,12 @@ impl Recall {
         let keeping = Keeping::of(self, question, &fetch.call.trip, found);
         let errand = fetch.with(keeping.conditions(), waits.clone());
         let listed = departure.as_ref().and_then(Departure::listed);
-        // On the heap, since it may outlive its caller.
-        let flying = Box::pin(async move {
+        // On the heap, since it may outlive its caller; and made there, since it is large, and all of it would be moved.
+        let flying = Box::write(Box::new_uninit(), async move {
             let reply = errand.run().await;
             keeping.landed(reply, departure)
         });
-        Flight::begin(fetch.call.begun, listed, waits, flying)
+        Flight::begin(fetch.call.begun, listed, waits, Box::into_pin(flying))
     }
 
     /// A fetch that its caller no longer waits for goes on, so that memory has its answer.

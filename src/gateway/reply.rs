@@ -16,13 +16,6 @@ use super::route::Hop;
 use super::{Device, forward, respond};
 use crate::upstream::Inbound;
 
-/// What becomes of the caller's connection.
-pub(super) struct Line<'a> {
-    pub(super) upgrade: Option<OnUpgrade>,
-    /// Cancelled when the door closes that it came by: what never ends by itself ends then.
-    pub(super) ending: &'a CancellationToken,
-}
-
 /// What a device said, before it is made fit for a caller.
 pub(super) enum Reply {
     /// An answer as it comes in.
@@ -58,23 +51,24 @@ pub(super) fn is_failure(status: StatusCode) -> bool {
     matches!(status.as_u16(), 429 | 500 | 502 | 503 | 504)
 }
 
-/// The device's answer as this caller gets it.
+/// The device's answer as this caller gets it. `ending` is cancelled when the door closes that they came by: what never
+/// ends by itself ends then.
 pub(super) fn respond(
     hop: &Hop,
     asked: &request::Parts,
     answered: Answered,
-    (line, writing): (Line<'_>, Option<Writing>),
+    (ending, writing): (&CancellationToken, Option<Writing>),
 ) -> Result<Answer, Fault> {
     let Answered { reply, status } = answered;
     let mut response = match reply {
         Reply::Passed(head, body) if head.status == StatusCode::SWITCHING_PROTOCOLS => {
-            return switch(hop, asked, (head, body), (line, writing));
+            return switch(hop, asked, (head, body), (ending, writing));
         }
         Reply::Passed(head, body) => {
-            respond::pass(hop, asked, (head.status, head.headers), Source::Device(body), line.ending)
+            respond::pass(hop, asked, (head.status, head.headers), Source::Device(body), ending)
         }
         Reply::Shared(told, body) => {
-            respond::pass(hop, asked, (told.status, told.headers.clone()), body, line.ending)
+            respond::pass(hop, asked, (told.status, told.headers.clone()), body, ending)
         }
         Reply::Rights(refused) => respond::rights(hop, asked, refused),
     };
@@ -88,9 +82,9 @@ fn switch(
     hop: &Hop,
     asked: &request::Parts,
     (mut head, body): (response::Parts, Inbound),
-    (line, writing): (Line<'_>, Option<Writing>),
+    (ending, writing): (&CancellationToken, Option<Writing>),
 ) -> Result<Answer, Fault> {
-    let Some(caller_side) = line.upgrade else {
+    let Some(caller_side) = asked.extensions.get::<OnUpgrade>().cloned() else {
         return Err(Fault::new(
             Kind::DeviceGarbled,
             "the device speaks another protocol than it was asked for",
@@ -102,7 +96,7 @@ fn switch(
             "the device's connection can't become one of another protocol",
         ));
     };
-    forward::tunnel(caller_side, device_side, (body, writing), line.ending.clone());
+    forward::tunnel(caller_side, device_side, (body, writing), ending.clone());
     Ok(respond::switch(hop, asked, (head.status, head.headers)))
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -137,6 +137,7 @@ async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: 
         let mut rest = Rest::default();
         let mut connection = http(is_late).serve_connection(TokioIo::new(stream), service).with_upgrades();
         let ended = tokio::select! {
+            biased;
             ended = poll_fn(|context| until_rest(&mut connection, (&seat, &mut rest), context)), if !is_late => ended,
             () = ending.cancelled() => {
                 if !is_late {
@@ -222,23 +223,24 @@ async fn answer(
     front: Front,
 ) -> Result<Response<Guarded>, std::convert::Infallible> {
     seat.enter(Phase::Serving);
-    let is_read = request.body().is_end_stream();
+    let (mut head, body) = request.into_parts();
+    let is_read = body.is_end_stream();
     seat.is_read.store(is_read, Ordering::Relaxed);
     seat.is_left.store(false, Ordering::Relaxed);
     let mut seat = Occupied { seat, for_good: false };
-    let knows_chunks = request.version() != Version::HTTP_10;
-    if let Some(status) = malformed(&request) {
+    let knows_chunks = head.version != Version::HTTP_10;
+    if let Some(status) = malformed(&head) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         return Ok(response.map(|body| Guarded::new(Outgoing::Ours(body), seat, knows_chunks)));
     }
     // Of an empty body nothing is kept.
-    let request = request.map(|body| match is_read {
+    let body = match is_read {
         true => Body::empty(),
         false => Body::new(Arriving::new(body, Arc::clone(&seat.seat))),
-    });
-    let mut response = front.answer(request, &Arrival { peer, id: RequestId::new() }).await;
+    };
+    let mut response = front.answer(&mut head, body, &Arrival { peer, id: RequestId::new() }).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         seat.for_good = true;
         seat.seat.is_tunnel.store(true, Ordering::Relaxed);
@@ -251,12 +253,12 @@ async fn answer(
 }
 
 /// What never becomes a request gets a bare status and the end of its connection.
-fn malformed(request: &Request<Incoming>) -> Option<StatusCode> {
-    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+fn malformed(head: &request::Parts) -> Option<StatusCode> {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET {
         return Some(StatusCode::URI_TOO_LONG);
     }
     // An authority alone is for CONNECT (RFC 9112 section 3.2.3), and has no path that could lead anywhere.
-    let is_pathless = request.uri().path().is_empty() && request.method() != Method::CONNECT;
-    (is_pathless || is_coded_oddly(request.headers())).then_some(StatusCode::BAD_REQUEST)
+    let is_pathless = head.uri.path().is_empty() && head.method != Method::CONNECT;
+    (is_pathless || is_coded_oddly(&head.headers)).then_some(StatusCode::BAD_REQUEST)
 }

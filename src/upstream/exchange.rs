@@ -100,7 +100,7 @@ impl Upstream {
     /// A [`Trouble`] as the [`From`] conversion of `E`, or what `make` says.
     pub async fn send<E: From<Trouble>>(
         self: &Arc<Self>,
-        order: Order<'_>,
+        order: &Order<'_>,
         make: impl FnMut() -> Result<Request<Outbound>, E>,
     ) -> Result<Response<Inbound>, E> {
         let mut stage = Stage::Queue;
@@ -112,7 +112,7 @@ impl Upstream {
 
     async fn carry_out<E: From<Trouble>>(
         self: &Arc<Self>,
-        order: Order<'_>,
+        order: &Order<'_>,
         mut make: impl FnMut() -> Result<Request<Outbound>, E>,
         stage: &mut Stage,
     ) -> Result<Response<Inbound>, E> {

@@ -263,7 +263,8 @@ async fn be_a_stranger(seen: &mut Seen, lab: &Lab) {
     let asked = Request::get(&target).header("Host", "localhost").header("X-API-Key", CALLERS);
     let asked = asked.header("Authorization", format!("Bearer {CALLERS}")).body(Body::empty()).unwrap();
     let arrival = Arrival { peer: Arc::new(peer), id: RequestId::new() };
-    let (head, body) = lab.front().answer(asked, &arrival).await.into_parts();
+    let (mut asked, body) = asked.into_parts();
+    let (head, body) = lab.front().answer(&mut asked, body, &arrival).await.into_parts();
     let body = axum::body::to_bytes(axum::body::Body::new(body), usize::MAX).await.unwrap();
     let reply = Reply { status: head.status, headers: head.headers, body, trailers: HeaderMap::new() };
     seen.note("a stranger's refusal", &reply);

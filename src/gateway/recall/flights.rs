@@ -10,11 +10,11 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::question::Key;
+use super::question::are_same;
 use super::recording::Recording;
 use super::stored::Stored;
-use crate::gateway::Reply;
 use crate::gateway::fault::{Fault, Kind};
+use crate::gateway::{Reply, Trip};
 
 /// How a fetch ended, for whoever drove it.
 pub(super) enum Landed {
@@ -94,7 +94,7 @@ struct Board {
 
 struct Aloft {
     number: u64,
-    key: Key,
+    trip: Arc<Trip>,
     begun: Instant,
     epoch: u64,
     waits: Waits,
@@ -117,9 +117,9 @@ pub(super) struct Departure(Option<Listed>);
 
 impl Flights {
     /// Joins the fetch under way, or lists one that is about to begin.
-    pub(super) fn board(&self, key: &Key, epoch: u64, begun: Instant, waits: &Waits) -> Boarding {
+    pub(super) fn board(&self, trip: &Arc<Trip>, epoch: u64, begun: Instant, waits: &Waits) -> Boarding {
         let mut board = self.0.lock();
-        let aloft = board.aloft.iter_mut().find(|aloft| aloft.epoch == epoch && aloft.key == *key);
+        let aloft = board.aloft.iter_mut().find(|aloft| aloft.epoch == epoch && are_same(&aloft.trip, trip));
         if let Some(aloft) = aloft
             && let Some(course) = aloft.join()
         {
@@ -128,10 +128,10 @@ impl Flights {
             return Boarding::Joined(Flight { begun, is_first: false, waits, course, listed });
         }
         board.count += 1;
-        let (number, key) = (board.count, key.clone());
+        let (number, trip) = (board.count, Arc::clone(trip));
         let (followers, recording, is_seen_through) = (None, None, false);
         let waits = waits.clone();
-        board.aloft.push(Aloft { number, key, begun, epoch, waits, followers, recording, is_seen_through });
+        board.aloft.push(Aloft { number, trip, begun, epoch, waits, followers, recording, is_seen_through });
         Boarding::First(Departure(Some(Listed { board: Arc::clone(&self.0), number })))
     }
 }

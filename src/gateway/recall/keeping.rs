@@ -10,6 +10,7 @@ use http_cache_semantics::{BeforeRequest, CachePolicy};
 
 use super::body::tells_of_error;
 use super::flights::{Departure, Followers, Landed, Shared};
+use super::question::Key;
 use super::recording::Recording;
 use super::semantics::{self, Varied, initial_age, is_keepable, is_never_stale, says};
 use super::stored::{Found, Stored};
@@ -58,10 +59,11 @@ impl Recall {
     }
 
     /// What memory has on this.
-    pub(super) fn find(&self, question: &Question, Trip { head, hop, .. }: &Trip) -> Found {
+    pub(super) fn find(&self, question: &Question, trip: &Trip) -> Found {
+        let Trip { head, hop, .. } = trip;
         let Some(store) = self.store.as_ref().filter(|_| question.shares) else { return Found::Nothing };
         let (epoch, now) = (self.writes.epoch(), self.clock.instant());
-        let Some(stored) = store.get(&question.key).filter(|stored| stored.epoch == epoch) else {
+        let Some(stored) = store.get(&Key::of(trip)).filter(|stored| stored.epoch == epoch) else {
             return Found::Nothing;
         };
         if !stored.varied.suits(head) {
@@ -100,6 +102,11 @@ impl Keeping {
         self.former.as_ref().map(|(_, conditions)| conditions.clone()).unwrap_or_default()
     }
 
+    /// By what its answer is found again.
+    fn key(&self) -> Key {
+        Key::of(&self.trip).apart()
+    }
+
     /// The reply is there. Whoever joined until `departure` is over gets it too.
     pub(super) fn landed(self, reply: Result<Reply, Fault>, departure: Option<Departure>) -> Landed {
         let (head, body) = match reply {
@@ -112,12 +119,12 @@ impl Keeping {
         {
             let landed = match self.confirmed(former, &head.headers) {
                 Some(stored) => {
-                    let is_stored = self.recall.keep(self.epoch, self.question.key.apart(), &stored);
+                    let is_stored = self.recall.keep(self.epoch, self.key(), &stored);
                     Shared::Confirmed(stored, is_stored)
                 }
                 // It is not what was asked about, or it is for one alone: whoever waits asks for all of it.
                 None => {
-                    self.recall.store.iter().for_each(|store| store.remove(&self.question.key));
+                    self.recall.store.iter().for_each(|store| store.remove(&self.key()));
                     Shared::Other(StatusCode::NOT_MODIFIED)
                 }
             };
@@ -136,7 +143,7 @@ impl Keeping {
         let varied = Varied::of(&self.trip.head, &told.headers);
         let draft = if keeps { self.draft(&told) } else { None };
         let departure = departure.map(Arc::new);
-        let key = self.question.key.apart();
+        let key = self.key();
         let (recall, epoch) = (Arc::clone(&self.recall), self.epoch);
         let aloft = departure.clone();
         let keep = draft.map(|draft| {
@@ -210,7 +217,7 @@ impl Keeping {
 
 impl Recall {
     /// Remembers an answer, unless something has been changed since it was asked for.
-    fn keep(&self, epoch: u64, key: super::question::Key, stored: &Arc<Stored>) -> bool {
+    fn keep(&self, epoch: u64, key: Key, stored: &Arc<Stored>) -> bool {
         let is_current = self.writes.allow(epoch);
         match &self.store {
             Some(store) if is_current && !stored.kept_for.is_zero() => {

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
+use http::Method;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
-use http::{Method, request};
 
 use super::semantics::directives;
 use crate::config::Freshness;
 use crate::fields;
 use crate::gateway::connection::nominated;
-use crate::gateway::permit;
-use crate::gateway::route::Hop;
+use crate::gateway::{Trip, permit};
 
 /// What makes a request one of its kind: it has a body, asks for a part, on a condition, for another protocol, for
 /// trailers.
@@ -49,12 +48,20 @@ const ACCEPTS: [HeaderName; 3] = [header::ACCEPT, header::ACCEPT_ENCODING, heade
 
 /// What is asked for, and in which form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(in crate::gateway) struct Key {
-    target: PathAndQuery,
+pub(super) struct Key {
+    target: Option<PathAndQuery>,
     accepts: [Option<HeaderValue>; 3],
 }
 
 impl Key {
+    /// What this asks for.
+    pub(super) fn of(trip: &Trip) -> Self {
+        Self {
+            target: trip.hop.target.path_and_query().cloned(),
+            accepts: accepts(trip).map(Option::<&HeaderValue>::cloned),
+        }
+    }
+
     /// The same in memory of its own.
     pub(super) fn apart(&self) -> Self {
         let accepts = self.accepts.each_ref().map(|accept| accept.as_ref().map(fields::apart));
@@ -64,14 +71,18 @@ impl Key {
     /// About how many bytes it takes.
     pub(super) fn size(&self) -> usize {
         let accepts = self.accepts.iter().flatten().map(HeaderValue::len).sum::<usize>();
-        self.target.as_str().len() + accepts
+        self.target.as_ref().map_or(0, |target| target.as_str().len()) + accepts
     }
+}
+
+/// Whether both of these, which are [questions](question), have the same [`Key`].
+pub(super) fn are_same(one: &Trip, other: &Trip) -> bool {
+    one.hop.target.path_and_query() == other.hop.target.path_and_query() && accepts(one) == accepts(other)
 }
 
 /// A GET that may be answered from memory, or together with others.
 #[derive(Clone, Debug)]
 pub(in crate::gateway) struct Question {
-    pub(super) key: Key,
     /// How long the answer may be given from memory.
     pub(super) freshness: Freshness,
     /// Whether the caller takes what others got or are getting.
@@ -83,7 +94,7 @@ pub(in crate::gateway) struct Question {
 }
 
 /// What this request asks for, if it is a GET like others: what changes something or is particular is left alone.
-pub(in crate::gateway) fn question(hop: &Hop, asked: &request::Parts) -> Option<Question> {
+pub(in crate::gateway) fn question(Trip { head: asked, hop, .. }: &Trip) -> Option<Question> {
     let headers = &asked.headers;
     let is_telling = |name: &HeaderName| TELLING.iter().any(|word| name.as_str().contains(word));
     let is_particular =
@@ -96,14 +107,15 @@ pub(in crate::gateway) fn question(hop: &Hop, asked: &request::Parts) -> Option<
         || hop.device.private.iter().any(|pattern| hop.falls_under(pattern))
         || is_personal()
         || permit::is_acting_get(hop, asked)
+        // Whoever sends two lines of one name is left alone.
+        || ACCEPTS.into_iter().any(|name| fields::all(headers, name).nth(1).is_some())
     {
         return None;
     }
-    let key = Key { target: hop.target.path_and_query()?.clone(), accepts: accepts(headers)? };
     let rules = &hop.device.recall.rules().cache;
     let rule = rules.rules.iter().find(|(pattern, _)| hop.falls_under(pattern));
     let freshness = rule.map_or(rules.default, |(_, freshness)| *freshness);
-    let mut question = Question { key, freshness, shares: true, most_age: None, is_kept: true };
+    let mut question = Question { freshness, shares: true, most_age: None, is_kept: true };
     if fields::has(headers, header::CACHE_CONTROL) || fields::has(headers, header::PRAGMA) {
         question.heed(headers);
     }
@@ -131,15 +143,7 @@ impl Question {
     }
 }
 
-/// One value of each, or none; whoever sends two lines of one name is left alone.
-fn accepts(headers: &HeaderMap) -> Option<[Option<HeaderValue>; 3]> {
-    let mut accepts = [None, None, None];
-    for (accept, name) in accepts.iter_mut().zip(ACCEPTS) {
-        let mut values = fields::all(headers, name);
-        *accept = values.next().cloned();
-        if values.next().is_some() {
-            return None;
-        }
-    }
-    Some(accepts)
+/// In which form it is asked for.
+fn accepts(trip: &Trip) -> [Option<&HeaderValue>; 3] {
+    ACCEPTS.map(|name| fields::first(&trip.head.headers, name))
 }

@@ -58,7 +58,8 @@ async fn ask_from(building: &Building, caller: &str, ask: &Ask, told: &[(&str, &
     let request = lines.fold(request, |request, (name, value)| request.header(name, value));
     let request = request.body(Body::from(ask.body().clone())).unwrap();
     let arrival = Arrival { peer: Arc::new(peer), id: RequestId::new() };
-    let (head, body) = building.lab.front().answer(request, &arrival).await.into_parts();
+    let (mut asked, body) = request.into_parts();
+    let (head, body) = building.lab.front().answer(&mut asked, body, &arrival).await.into_parts();
     let text = body.collect().await.unwrap().to_bytes();
     Answer {
         status: head.status.as_u16(),
