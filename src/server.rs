@@ -2,6 +2,7 @@
 
 mod accept;
 mod admission;
+mod alarm;
 mod bind;
 mod build;
 mod certificate;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::time::{Instant, timeout_at};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use accept::Hall;
@@ -96,10 +97,15 @@ fn unbound(error: &io::Error) -> String {
 pub struct Server {
     reloader: Arc<Reloader>,
     hall: Arc<Hall>,
-    /// Without the server there are no doors.
-    _gone: DropGuard,
     /// Held for as long as this process has the state folder.
     _lock: Option<File>,
+}
+
+/// Without the server there are no doors.
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.hall.close();
+    }
 }
 
 /// The devices of a configuration without a door before them, for commands.
@@ -144,13 +150,12 @@ impl Server {
         let certificate = builder.certificate(&config);
         let house = builder.house(config, None).map_err(StartError::Configuration)?;
         let gateway = Gateway::new(house, Arc::clone(&metrics), clock);
-        let gone = CancellationToken::new();
         let hall = Arc::new(Hall {
             front: front(Arc::clone(&gateway)),
-            doorman: Doorman::new(limits, Arc::clone(&metrics), gone.clone()),
+            doorman: Doorman::new(limits, Arc::clone(&metrics)),
             begun: CancellationToken::new(),
             closing: gateway.closing.clone(),
-            gone: gone.clone(),
+            gone: CancellationToken::new(),
             connections: TaskTracker::new(),
         });
         let doors = Doors::new(Arc::clone(&hall), certificate, handed);
@@ -158,7 +163,7 @@ impl Server {
         doors.open(doors.plan(&wanted, tls).await?);
         metrics.reloaded(true, clock.now());
         let reloader = Arc::new(Reloader { builder, gateway, doors });
-        Ok(Self { reloader, hall, _gone: gone.drop_guard(), _lock: lock })
+        Ok(Self { reloader, hall, _lock: lock })
     }
 
     /// Where it listens and whether by TLS, in the order of the configuration; where that says port 0, with the port
@@ -186,14 +191,14 @@ impl Server {
         self.hall.begun.cancel();
         let saving = tokio::spawn(saving::save_again(Arc::clone(gateway)));
         stop.await;
-        let Hall { closing, connections, gone, .. } = &*self.hall;
+        let Hall { closing, connections, .. } = &*self.hall;
         closing.cancel();
         connections.close();
         let told = Instant::now();
         if timeout_at(told + DRAIN, connections.wait()).await.is_err() {
             tracing::warn!(left = connections.len(), "requests under way were cut off");
         }
-        gone.cancel();
+        self.hall.close();
         self.reloader.doors.close().await;
         saving.abort();
         drop(control);

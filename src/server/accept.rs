@@ -36,6 +36,14 @@ pub(super) struct Hall {
     pub(super) connections: TaskTracker,
 }
 
+impl Hall {
+    /// Nothing is waited for any longer.
+    pub(super) fn close(&self) {
+        self.gone.cancel();
+        self.doorman.close();
+    }
+}
+
 /// One door, as its connections have to know it.
 pub(super) struct Entrance {
     pub(super) id: Arc<DoorId>,
@@ -75,8 +83,8 @@ pub(super) async fn serve(listener: TcpListener, entrance: Entrance, hall: Arc<H
             None if hall.closing.is_cancelled() => hall.doorman.seat().await,
             None => return,
         };
-        let connection = connection(stream, seat, hall.front.clone(), &entrance);
-        hall.connections.spawn(connection);
+        let connection = connection(stream, Arc::clone(&seat), hall.front.clone(), &entrance);
+        seat.is_run_by(hall.connections.spawn(connection).abort_handle());
     }
 }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -21,13 +21,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::accept::Entrance;
+use super::alarm::Alarm;
 use super::doorman::{Phase, Seat};
 use super::guarded::{Arriving, Guarded, Occupied};
 use super::watched::{Watched, Wire};
@@ -52,7 +53,7 @@ const HANDSHAKE: u8 = 22;
 const SPEAK_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-type: text/plain\r\n\
     content-length: 29\r\n\r\nThis door speaks https alone\n";
 
-/// One connection, from its handshake to its end, or until it has to leave.
+/// One connection, from its handshake to its end.
 pub(super) fn connection(
     stream: TcpStream,
     seat: Arc<Seat>,
@@ -67,25 +68,16 @@ pub(super) fn connection(
         }
         keep_alive(&stream);
         let peer = Peer { remote, local, door, secure: tls.is_some(), ending: ending.clone() };
-        let leave = seat.leave.clone();
-        // A future that is moved takes its room twice, and there is one for each caller who stays. So this one is
-        // waited for where it is made, and what few callers need is on the heap.
-        let served = async {
-            let stream = match tls {
-                None => Some(Either::Left(stream)),
-                Some(tls) => tokio::select! {
-                    stream = Box::pin(secure(stream, tls, &seat, remote)) => stream.map(Either::Right),
-                    () = Box::pin(after_the_end(&ending)) => None,
-                },
-            };
-            if let Some(stream) = stream {
-                speak(stream, peer, seat, front, ending).await;
-            }
+        // There is a future of this kind for each caller who stays: what few callers need is on the heap.
+        let stream = match tls {
+            None => Some(Either::Left(stream)),
+            Some(tls) => tokio::select! {
+                stream = Box::pin(secure(stream, tls, &seat, remote)) => stream.map(Either::Right),
+                () = Box::pin(after_the_end(&ending)) => None,
+            },
         };
-        tokio::select! {
-            biased;
-            () = leave.cancelled() => {}
-            () = served => {}
+        if let Some(stream) = stream {
+            speak(stream, peer, seat, front, ending).await;
         }
     }
 }
@@ -134,7 +126,7 @@ async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: 
     let mut service =
         service_fn(move |request| answer(request, Arc::clone(&peer), Arc::clone(&of_service), front.clone()));
     loop {
-        let mut rest = Rest::default();
+        let mut rest = Alarm::default();
         let mut connection = http(is_late).serve_connection(TokioIo::new(stream), service).with_upgrades();
         let ended = tokio::select! {
             biased;
@@ -188,32 +180,15 @@ fn http(is_late: bool) -> http1::Builder {
 /// How a connection ended; nothing: its caller rests.
 fn until_rest<C: Future + Unpin>(
     connection: &mut C,
-    (seat, rest): (&Seat, &mut Rest),
+    (seat, rest): (&Seat, &mut Alarm),
     context: &mut Context<'_>,
 ) -> Poll<Option<C::Output>> {
-    match Pin::new(connection).poll(context) {
-        Poll::Ready(ended) => Poll::Ready(Some(ended)),
-        Poll::Pending => rest.poll(seat, context).map(|()| None),
+    if let Poll::Ready(ended) = Pin::new(connection).poll(context) {
+        return Poll::Ready(Some(ended));
     }
-}
-
-/// Tells when a caller rests. One alarm does for many requests: most are followed by the next at once.
-#[derive(Default)]
-struct Rest(Option<Pin<Box<Sleep>>>);
-
-impl Rest {
-    fn poll(&mut self, seat: &Seat, context: &mut Context<'_>) -> Poll<()> {
-        // Whoever is served is looked at again when they are not.
-        let Some(since) = seat.at_rest_since() else { return Poll::Pending };
-        loop {
-            let alarm = self.0.get_or_insert_with(|| Box::pin(sleep_until(since + REST)));
-            ready!(alarm.as_mut().poll(context));
-            if since + REST <= Instant::now() {
-                return Poll::Ready(());
-            }
-            alarm.as_mut().reset(since + REST);
-        }
-    }
+    // Whoever is served is looked at again when they are not.
+    let Some(since) = seat.at_rest_since() else { return Poll::Pending };
+    rest.poll(Some(since + REST), Instant::now, context).map(|()| None)
 }
 
 async fn answer(

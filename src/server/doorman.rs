@@ -8,8 +8,8 @@ use std::sync::{Arc, Weak};
 use crossbeam_utils::atomic::AtomicCell;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::Limits;
 use crate::metrics::Metrics;
@@ -21,8 +21,6 @@ pub(super) struct Doorman {
     state: Mutex<State>,
     /// Somebody has left, or waits for a request, while there is no room.
     left: Notify,
-    /// Cancelled when nobody is waited for any longer: then all have to leave.
-    gone: CancellationToken,
     /// Whether there has ever been no place: then whoever begins to rest says so. It stays, since several doors may wait.
     was_full: AtomicBool,
 }
@@ -30,6 +28,8 @@ pub(super) struct Doorman {
 #[derive(Default)]
 struct State {
     next: u64,
+    /// Whether nobody is waited for any longer: then all have to leave.
+    is_closed: bool,
     /// Those who are connected.
     seats: BTreeMap<u64, Weak<Seat>>,
 }
@@ -45,11 +45,10 @@ pub(super) enum Phase {
     Serving,
 }
 
-/// A phase, which one in order it is, and since when it lasts; while a request is served, since when it came.
+/// A phase, and since when it lasts; while a request is served, since when it came.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stage {
     pub(super) phase: Phase,
-    pub(super) turn: u64,
     /// Since when the next request is waited for; it is no news that a part of it has come.
     waiting_since: Instant,
     pub(super) since: Instant,
@@ -61,8 +60,7 @@ pub(super) struct Seat {
     number: u64,
     /// Its own connection alone writes it, and reads it several times for each request.
     stage: AtomicCell<Stage>,
-    /// Cancelled when this connection has to give way, or all have.
-    pub(super) leave: CancellationToken,
+    leaving: Mutex<Leaving>,
     /// Set when an answer broke off that only the end of the connection would end.
     pub(super) torn: AtomicBool,
     /// Whether nothing of the last request can still be on its way: it had no body.
@@ -75,14 +73,22 @@ pub(super) struct Seat {
     pub(super) is_stalled: AtomicBool,
 }
 
+/// How a connection is told to leave. To look at a token each time would cost it as much as to look for the caller.
+#[derive(Default)]
+struct Leaving {
+    /// Whether it has to give way, or all have.
+    is_told: bool,
+    /// What serves it, once something does.
+    task: Option<AbortHandle>,
+}
+
 impl Doorman {
-    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>, gone: CancellationToken) -> Arc<Self> {
+    pub(super) fn new(limits: Limits, metrics: Arc<Metrics>) -> Arc<Self> {
         Arc::new(Self {
             limits,
             metrics,
             state: Mutex::default(),
             left: Notify::new(),
-            gone,
             was_full: AtomicBool::new(false),
         })
     }
@@ -113,8 +119,8 @@ impl Doorman {
         let seat = Arc::new(Seat {
             doorman: Arc::clone(self),
             number: state.next,
-            stage: AtomicCell::new(Stage { phase: Phase::Waiting, turn: 0, waiting_since: now, since: now }),
-            leave: self.gone.child_token(),
+            stage: AtomicCell::new(Stage { phase: Phase::Waiting, waiting_since: now, since: now }),
+            leaving: Mutex::new(Leaving { is_told: state.is_closed, task: None }),
             torn: AtomicBool::new(false),
             is_read: AtomicBool::new(false),
             is_tunnel: AtomicBool::new(false),
@@ -135,10 +141,21 @@ impl Doorman {
         left.await;
     }
 
+    /// All have to leave, and whoever comes later too.
+    pub(super) fn close(&self) {
+        self.state.lock().is_closed = true;
+        self.seats().iter().for_each(|seat| seat.leave());
+    }
+
+    /// Those who are connected; none of them is let go of here, which takes the lock.
+    fn seats(&self) -> Vec<Arc<Seat>> {
+        self.state.lock().seats.values().filter_map(Weak::upgrade).collect()
+    }
+
     fn give_way(&self) {
-        let seats: Vec<_> = self.state.lock().seats.values().filter_map(Weak::upgrade).collect();
+        let seats = self.seats();
         // One at a time: who has been asked to is about to leave.
-        if seats.iter().any(|seat| seat.leave.is_cancelled()) {
+        if seats.iter().any(|seat| seat.leaving.lock().is_told) {
             return;
         }
         let waiting = seats.iter().filter_map(|seat| {
@@ -147,19 +164,34 @@ impl Doorman {
             (!seat.is_served()).then_some((stage.waiting_since, seat))
         });
         if let Some((_, slowest)) = waiting.min_by_key(|(since, _)| *since) {
-            slowest.leave.cancel();
+            slowest.leave();
         }
     }
 }
 
 impl Seat {
+    /// This is what serves the connection: to leave is to end it.
+    pub(super) fn is_run_by(&self, task: AbortHandle) {
+        let mut leaving = self.leaving.lock();
+        if leaving.is_told {
+            task.abort();
+        }
+        leaving.task = Some(task);
+    }
+
+    fn leave(&self) {
+        let mut leaving = self.leaving.lock();
+        leaving.is_told = true;
+        leaving.task.iter().for_each(AbortHandle::abort);
+    }
+
     /// The connection goes on to another phase.
     pub(super) fn enter(&self, phase: Phase) {
         let stage = self.stage.load();
         // How long somebody is served is nothing to look at a clock for.
         let since = if phase == Phase::Serving { stage.since } else { Instant::now() };
         let waiting_since = if phase == Phase::Waiting { since } else { stage.waiting_since };
-        self.stage.store(Stage { phase, turn: stage.turn + 1, waiting_since, since });
+        self.stage.store(Stage { phase, waiting_since, since });
         if phase == Phase::Waiting && self.doorman.was_full.load(Ordering::SeqCst) {
             self.doorman.left.notify_waiters();
         }

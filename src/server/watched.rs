@@ -16,10 +16,11 @@ use bytes::Bytes;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
+use super::alarm::Alarm;
 use super::doorman::{Phase, Seat, Stage};
 
 /// RFC 9110 section 15.5.9.
@@ -41,8 +42,7 @@ pub(super) struct Watched {
     ahead: Bytes,
     /// Whether hyper has a head, has more to come, and has not yet made a request of it.
     is_given: bool,
-    turn: Option<u64>,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Alarm,
     stall: Option<Pin<Box<Sleep>>>,
     /// When a write was last seen not to go on.
     stalled_at: Option<Instant>,
@@ -56,8 +56,7 @@ impl Watched {
             seat,
             ahead: Bytes::new(),
             is_given: false,
-            turn: None,
-            alarm: None,
+            alarm: Alarm::default(),
             stall: None,
             stalled_at: None,
             requests: 0,
@@ -117,41 +116,23 @@ impl Watched {
     fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.stall.is_some() {
             // The last answer is still on its way: the caller has its time, and nothing of ours may get into it.
-            self.turn = None;
             self.stalled_at = Some(Instant::now());
             return Poll::Pending;
         }
         let limits = self.seat.limits();
         // Nobody wakes us when an answer is done and rest begins, so we look again after the shorter time.
         let shorter = limits.keep_alive.min(limits.head_timeout);
-        let Stage { phase, turn, since, .. } = self.seat.stage();
+        let Stage { phase, since, .. } = self.seat.stage();
         let since = self.stalled_at.map_or(since, |at| at.max(since));
         // A new connection has to say something soon, one that has been served may rest.
-        let rests = phase == Phase::Waiting && self.requests > 0;
-        if self.turn != Some(turn) {
-            self.turn = Some(turn);
-            match (phase, &self.alarm) {
-                // While a request is served any time will do, and putting an alarm forward costs more than putting
-                // it off.
-                (Phase::Serving, Some(_)) => {}
-                (Phase::Serving, None) => arm(&mut self.alarm, since + shorter),
-                _ if rests => arm(&mut self.alarm, since + limits.keep_alive),
-                _ => arm(&mut self.alarm, since + limits.head_timeout),
-            }
-        }
-        loop {
-            match &mut self.alarm {
-                Some(alarm) => ready!(alarm.as_mut().poll(context)),
-                None => return Poll::Pending,
-            }
-            if phase == Phase::Serving {
-                arm(&mut self.alarm, Instant::now() + shorter);
-            } else if rests && Instant::now() < since + limits.keep_alive {
-                arm(&mut self.alarm, since + limits.keep_alive);
-            } else {
-                return Poll::Ready(());
-            }
-        }
+        let patience = match phase {
+            Phase::Waiting if self.requests > 0 => limits.keep_alive,
+            Phase::Waiting | Phase::Head => limits.head_timeout,
+            // Any time will do.
+            Phase::Serving => Duration::MAX,
+        };
+        let due = since.checked_add(patience);
+        self.alarm.poll(due, || Instant::now() + shorter, context)
     }
 
     /// A write that does not go on for long is given up: it may hold the only connection to a device.
@@ -168,21 +149,11 @@ impl Watched {
             }
             return written;
         }
-        if self.stall.is_none() {
-            self.seat.is_stalled.store(true, Ordering::Relaxed);
-            arm(&mut self.stall, Instant::now() + self.seat.limits().idle_timeout);
-        }
-        if let Some(stall) = &mut self.stall {
-            ready!(stall.as_mut().poll(context));
-        }
+        self.seat.is_stalled.store(true, Ordering::Relaxed);
+        let idle_timeout = self.seat.limits().idle_timeout;
+        let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(idle_timeout)));
+        ready!(stall.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-fn arm(alarm: &mut Option<Pin<Box<Sleep>>>, deadline: Instant) {
-    match alarm {
-        Some(alarm) => alarm.as_mut().reset(deadline),
-        None => *alarm = Some(Box::pin(sleep_until(deadline))),
     }
 }
 

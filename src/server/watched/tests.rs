@@ -7,7 +7,6 @@ use std::pin::pin;
 use futures_util::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::advance;
-use tokio_util::sync::CancellationToken;
 
 use super::super::doorman::Doorman;
 use super::*;
@@ -20,8 +19,7 @@ async fn connection() -> (Watched, std::net::TcpStream, Arc<Seat>) {
     let caller = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
-    let seat =
-        Doorman::new(Limits::default(), Arc::new(Metrics::new()), CancellationToken::new()).seat().await;
+    let seat = Doorman::new(Limits::default(), Arc::new(Metrics::new())).seat().await;
     let watched = Watched::new(Either::Left(TcpStream::from_std(stream).unwrap()), Arc::clone(&seat));
     (watched, caller, seat)
 }
