@@ -1,5 +1,6 @@
 //! One exchange with a device: a place in the queue, a connection, a request and the head of its response.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -104,10 +105,12 @@ impl Upstream {
         make: impl FnMut() -> Result<Request<Outbound>, E>,
     ) -> Result<Response<Inbound>, E> {
         let mut stage = Stage::Queue;
-        match timeout_at(order.deadline, self.carry_out(order, make, &mut stage)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(self.overdue(&stage, order.within).into()),
-        }
+        let outcome = {
+            // Where it is made: it is large, and would be moved twice.
+            let exchange = pin!(self.carry_out(order, make, &mut stage));
+            timeout_at(order.deadline, exchange).await
+        };
+        outcome.unwrap_or_else(|_| Err(self.overdue(&stage, order.within).into()))
     }
 
     async fn carry_out<E: From<Trouble>>(

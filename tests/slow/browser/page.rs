@@ -148,8 +148,9 @@ fn home_assistant(front: Front, door: Arc<keyward::gateway::admit::DoorId>) -> S
             secure: false,
             ending: CancellationToken::new(),
         };
+        let (mut asked, body) = request.into_parts();
         front
-            .answer(request, &Arrival { peer: Arc::new(peer), id: RequestId::new() })
+            .answer(&mut asked, body, &Arrival { peer: Arc::new(peer), id: RequestId::new() })
             .await
             .map(axum::body::Body::new)
     };
