@@ -56,7 +56,7 @@ enum Way {
 }
 
 impl Front {
-    /// Answers a request. An error of ours costs that one alone.
+    /// Answers a request, of whose head nothing may be left. An error of ours costs that one alone.
     pub async fn answer(&self, head: &mut request::Parts, body: Body, arrival: &Arrival) -> Answer {
         let answered = AssertUnwindSafe(answer(&self.0, head, body, arrival)).catch_unwind().await;
         answered.unwrap_or_else(|_| {

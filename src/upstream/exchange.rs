@@ -280,9 +280,8 @@ impl Upstream {
             connection.go_apart();
         }
         let held = Held { connection, slot, sent, idle: Arc::clone(&self.idle) };
-        let idle_timeout = self.settings.idle_timeout;
         let receive = if tunnel { Inbound::tunnel } else { Inbound::new };
-        Ok(response.map(|body| receive(body, held, idle_timeout)))
+        Ok(response.map(|body| receive(body, held, self.settings.idle_timeout)))
     }
 
     fn no_stream(&self) -> Trouble {
