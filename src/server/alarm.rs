@@ -1,8 +1,12 @@
 //! An alarm of a connection that is set for nearly every request and hardly ever rings.
 
-use std::pin::Pin;
+#[cfg(test)]
+mod tests;
+
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// An alarm, once it was set. It may only be polled by the task of one connection.
@@ -33,7 +37,8 @@ impl Alarm {
                 }
                 None => self.0.insert(Box::pin(sleep_until(set()))),
             };
-            ready!(alarm.as_mut().poll(context));
+            // tokio would have a task that has done much come again, and the alarm would not have been set.
+            ready!(pin!(unconstrained(alarm.as_mut())).poll(context));
         }
     }
 }

@@ -77,8 +77,9 @@ pub(super) fn connection(
             },
         };
         if let Some(stream) = stream {
-            speak(stream, peer, seat, front, ending).await;
+            speak(stream, peer, Arc::clone(&seat), front, ending).await;
         }
+        seat.is_run_no_longer();
     }
 }
 

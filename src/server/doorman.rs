@@ -176,7 +176,12 @@ impl Seat {
         if leaving.is_told {
             task.abort();
         }
-        leaving.task = Some(task);
+        leaving.task = Some(task).filter(|task| !task.is_finished());
+    }
+
+    /// Nothing serves it any longer. A tunnel has its seat for longer than that, and would keep the room of what did.
+    pub(super) fn is_run_no_longer(&self) {
+        self.leaving.lock().task = None;
     }
 
     fn leave(&self) {

@@ -154,18 +154,29 @@ impl Board {
         self.aloft.iter_mut().find(|aloft| aloft.number == number)
     }
 
-    fn strike(&mut self, number: u64) -> Option<Followers> {
+    fn strike(&mut self, number: u64) -> Option<Aloft> {
         let at = self.aloft.iter().position(|aloft| aloft.number == number)?;
-        self.aloft.swap_remove(at).followers
+        Some(self.aloft.swap_remove(at))
+    }
+}
+
+/// What is taken off may be the last to know a device, so that it is let go of when nothing is locked.
+impl Listed {
+    /// Takes it off, and gives who waits for it.
+    fn strike(&self) -> Option<Followers> {
+        let struck = self.board.lock().strike(self.number);
+        struck.and_then(|aloft| aloft.followers)
     }
 
     /// Takes it off if nobody waits for it; else gives who does.
-    fn wanted(&mut self, number: u64) -> Option<Followers> {
+    fn wanted(&self) -> Option<Followers> {
         let waiting = |followers: &&Followers| followers.receiver_count() > 0;
-        let followers = self.get(number).and_then(|aloft| aloft.followers.as_ref()).filter(waiting).cloned();
-        if followers.is_none() {
-            drop(self.strike(number));
-        }
+        let mut board = self.board.lock();
+        let aloft = board.get(self.number);
+        let followers = aloft.and_then(|aloft| aloft.followers.as_ref()).filter(waiting).cloned();
+        let struck = if followers.is_none() { board.strike(self.number) } else { None };
+        drop(board);
+        drop(struck);
         followers
     }
 }
@@ -221,28 +232,23 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         let Course::Driven(flying) = std::mem::replace(&mut self.course, Course::Over) else { return };
-        let Some(Listed { board, number }) = self.listed.take() else { return };
-        let Some(followers) = board.lock().wanted(number) else { return };
+        let Some(listed) = self.listed.take() else { return };
+        let Some(followers) = listed.wanted() else { return };
         // Without a runtime everything ends.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(go_on(flying, followers, board, number));
+            runtime.spawn(go_on(flying, followers, listed));
         }
     }
 }
 
 /// Drives a fetch for as long as somebody waits for it.
-async fn go_on(
-    mut flying: BoxFuture<'static, Landed>,
-    followers: Followers,
-    board: Arc<Mutex<Board>>,
-    number: u64,
-) {
+async fn go_on(mut flying: BoxFuture<'static, Landed>, followers: Followers, listed: Listed) {
     loop {
         tokio::select! {
             _ = &mut flying => return,
             () = followers.closed() => {}
         }
-        if board.lock().wanted(number).is_none() {
+        if listed.wanted().is_none() {
             return;
         }
     }
@@ -270,8 +276,7 @@ impl Departure {
     }
 
     fn strike(&mut self) -> Option<Followers> {
-        let Listed { board, number } = self.0.take()?;
-        board.lock().strike(number)
+        self.0.take()?.strike()
     }
 }
 
