@@ -49,7 +49,7 @@ image tag="keyward":
         --build-arg VERSION="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)" \
         --build-arg REVISION="$(git rev-parse HEAD)" .
 
-# Builds keyward as it is released, quicker than what cargo builds by itself, in three times the time; needs curl and rustup
+# Builds keyward as it is released, quicker than what cargo builds by itself, in four times the time; needs curl and rustup
 release target=host:
     bash packaging/profiled {{target}} release
 
