@@ -73,8 +73,7 @@ pub(super) struct Seat {
     pub(super) is_stalled: AtomicBool,
 }
 
-/// How a connection is told to leave. To look at a token each time would cost it as much as to look for the caller.
-#[derive(Default)]
+/// How a connection is told to leave. A token would have to be looked at whenever the connection is.
 struct Leaving {
     /// Whether it has to give way, or all have.
     is_told: bool,
