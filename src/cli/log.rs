@@ -24,8 +24,9 @@ use super::terminal::is_painted;
 use crate::config::{self, Environment};
 use crate::metrics::Source;
 
-/// So many lines may wait to be written: about a megabyte, and 32 where each is as long as it may be.
-const WAITING: usize = 4096;
+/// So many lines may wait to be written: about a quarter of a megabyte, and 8 where each is as long as it may be. Their
+/// places take 32 KB from the start.
+const WAITING: usize = 1024;
 
 /// A line is cut after so many bytes, whatever a caller or a device has it hold.
 const LONGEST: usize = 4096;
