@@ -44,6 +44,7 @@ fn run() -> Result<String, String> {
     let options = Options::read(std::env::args().skip(1))?;
     process::stay_on_the_core_of_the_load()?;
     fs::create_dir_all(&options.folder).map_err(|error| error.to_string())?;
+    peers::install(&options).map_err(|error| error.to_string())?;
     let device = Device::start().map_err(|error| error.to_string())?;
     let mut sheet = Sheet::default();
     if options.wants("counts") {

@@ -60,6 +60,11 @@ impl Options {
         }
     }
 
+    /// keyward without its symbols.
+    pub(crate) fn released(&self) -> PathBuf {
+        self.folder.join("keyward-stripped")
+    }
+
     /// Whether this part is wanted.
     pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|word| word == part)

@@ -1,7 +1,9 @@
 //! keyward and those it is compared with: how each is configured and started before the same device.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -80,6 +82,18 @@ pub(crate) struct Below<'a> {
     pub(crate) words: &'a [String],
 }
 
+/// Makes keyward what the packages of the others are: without its symbols, and read from the disk when it starts. What was
+/// just written lies in memory in larger pieces than what was read, and of those more counts as the program's.
+pub(crate) fn install(options: &Options) -> io::Result<()> {
+    let released = options.released();
+    if !Command::new("strip").arg("-o").arg(&released).arg(&options.program).status()?.success() {
+        return Err(io::Error::other(format!("strip: {} is no program", options.program.display())));
+    }
+    let file = File::open(&released)?;
+    file.sync_all()?;
+    Ok(rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)?)
+}
+
 impl Kind {
     /// Starts it in a folder of its own below `folder` and waits until it answers `path`.
     pub(crate) fn start(
@@ -95,9 +109,11 @@ impl Kind {
         drop(fs::remove_dir_all(&folder));
         fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
         let address = free_port().map_err(|error| error.to_string())?;
+        // What a profile is of has to have its names.
+        let keyward = if below.words.is_empty() { options.released() } else { options.program.clone() };
         let fill = |text: &str| {
             text.replace("{FOLDER}", &folder.display().to_string())
-                .replace("{PROGRAM}", &options.program.display().to_string())
+                .replace("{PROGRAM}", &keyward.display().to_string())
                 .replace("{TOOLS}", &options.tools.display().to_string())
                 .replace("{DEVICE}", &device.address.to_string())
                 .replace("{TOKEN}", TOKEN)

@@ -1,7 +1,6 @@
 //! The tables as they stand in docs/performance.md.
 
 use std::fs;
-use std::process::Command;
 
 use super::callers::{CALLERS, IDLE, READER, START, STREAM_PEAK};
 use super::counts::{ALLOCATIONS, CALLS_1, CALLS_16, INSTRUCTIONS};
@@ -19,9 +18,7 @@ const NGINX: &str = "nginx";
 
 /// How large keyward is as it is released.
 pub(crate) fn size(options: &Options, sheet: &mut Sheet) {
-    let stripped = options.folder.join("keyward-stripped");
-    let strip = Command::new("strip").arg("-o").arg(&stripped).arg(&options.program).status();
-    match strip.and_then(|_| fs::metadata(&stripped)) {
+    match fs::metadata(options.released()) {
         Ok(file) => sheet.note(SIZE, KEYWARD, mebibytes(file.len() / 1024) * 1.048_576),
         Err(error) => sheet.miss(SIZE, KEYWARD, &error.to_string()),
     }
