@@ -31,11 +31,13 @@ mod writing;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 use futures_util::future::LocalBoxFuture;
+use tokio::runtime::Builder;
 
 use crate::config::{self, Config, Environment, Missing};
 use crate::disk::plain;
@@ -180,11 +182,11 @@ pub fn main() -> ExitCode {
 
 /// Every command is of the same type here: a runtime is compiled once for each type that it waits for.
 fn in_runtime(command: LocalBoxFuture<'_, Result<(), Exit>>) -> Result<(), Exit> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_keep_alive(SPARE_THREAD)
-        .build()
-        .map_err(anyhow::Error::from)?;
+    // Where there is one processor threads would take turns, and what they tell each other costs a fiftieth of a request.
+    let is_alone = available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    let mut builder = if is_alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
+    let runtime =
+        builder.enable_all().thread_keep_alive(SPARE_THREAD).build().map_err(anyhow::Error::from)?;
     let outcome = runtime.block_on(command);
     // A name being looked up can't be called off, and is nobody's business any more.
     runtime.shutdown_background();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use listenfd::ListenFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::{JoinHandle, block_in_place};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use super::log::Log;
@@ -157,7 +157,7 @@ async fn reload(
     reloader: Arc<Reloader>,
 ) {
     loop {
-        watch.cover_all(&file, &reloader);
+        watch = watch.cover_all(&file, &reloader).await;
         if let Some(error) = &watch.trouble {
             tracing::warn!(error, "not every file is watched; send SIGHUP after a change");
         }
@@ -166,7 +166,7 @@ async fn reload(
             () = watch.changed() => {}
         }
         // A folder in the place of a former one is watched before anything in it is read.
-        watch.cover_all(&file, &reloader);
+        watch = watch.cover_all(&file, &reloader).await;
         let (file, environment) = (file.clone(), environment.clone());
         service::reloading();
         reloader
@@ -207,9 +207,14 @@ impl Watching {
     }
 
     /// Watches the configuration that is read again and again, and the files that it names. A disk may take its time.
-    fn cover_all(&mut self, file: &Path, reloader: &Reloader) {
+    async fn cover_all(mut self, file: &Path, reloader: &Reloader) -> Self {
         let named = reloader.gateway.house.load().files.clone();
-        block_in_place(|| self.cover(std::iter::once(file.to_owned()).chain(named)));
+        let files: Vec<_> = std::iter::once(file.to_owned()).chain(named).collect();
+        let covered = spawn_blocking(move || {
+            self.cover(files);
+            self
+        });
+        covered.await.unwrap_or_else(|error| Self { watch: None, trouble: Some(error.to_string()) })
     }
 
     async fn changed(&self) {
