@@ -86,8 +86,9 @@ pub(crate) struct Below<'a> {
 /// just written lies in memory in larger pieces than what was read, and of those more counts as the program's.
 pub(crate) fn install(options: &Options) -> io::Result<()> {
     let released = options.released();
-    if !Command::new("strip").arg("-o").arg(&released).arg(&options.program).status()?.success() {
-        return Err(io::Error::other(format!("strip: {} is no program", options.program.display())));
+    let strip = Command::new("strip").arg("-o").arg(&released).arg(&options.program).status();
+    if !strip.map_err(|error| io::Error::other(format!("strip: {error}")))?.success() {
+        return Err(io::Error::other(format!("strip failed for {}", options.program.display())));
     }
     let file = File::open(&released)?;
     file.sync_all()?;

@@ -24,8 +24,8 @@ use super::terminal::is_painted;
 use crate::config::{self, Environment};
 use crate::metrics::Source;
 
-/// So many lines may wait to be written: about a quarter of a megabyte, and 8 where each is as long as it may be. Their
-/// places take 32 KB from the start.
+/// So many lines may wait to be written: about 256 KB, and 4 MB where each is as long as it may be. Their places take 32 KB
+/// from the start.
 const WAITING: usize = 1024;
 
 /// A line is cut after so many bytes, whatever a caller or a device has it hold.
