@@ -8,6 +8,7 @@
     reason = "what fails in a test or in what only tests use is to fail loudly"
 )]
 
+mod alone;
 mod clients;
 mod end;
 mod memory;
