@@ -1,5 +1,6 @@
 //! One processor, and so one thread for everything. Needs `taskset`.
 
+use http::Method;
 use keyward::twin::egauge::{Egauge, EgaugeSettings};
 use keyward::twin::generic::{Generic, Scheme};
 
@@ -9,7 +10,7 @@ use crate::it::support::{Ask, Device, Line, Process, until};
 const ALONE: &str = r#"taskset --cpu-list --pid "$(sed -n 's/^Cpus_allowed_list:\t\([0-9]*\).*/\1/p' /proc/self/status)" $$ >/dev/null"#;
 
 #[tokio::test]
-async fn with_one_processor_one_thread_serves_and_takes_over_what_is_written_anew() {
+async fn with_one_processor_one_thread_serves_takes_over_what_is_written_anew_and_ends() {
     let meter = Device::new(Egauge::new(EgaugeSettings::default()));
     let other = Device::new(Generic::new(Scheme::Open));
     let process = Process::new(&meter.table("meter", "")).after(ALONE);
@@ -28,4 +29,11 @@ async fn with_one_processor_one_thread_serves_and_takes_over_what_is_written_ane
     };
     until(|| !names().iter().any(|name| name.starts_with("tokio-rt"))).await;
     assert!(!names().is_empty());
+
+    // With a caller who rests, and one who is served.
+    let mut events = Line::to(server.address().await).await;
+    events.begin(&Ask::get("/other/twin/events?ms=3600000")).await;
+    events.head(&Method::GET).await.unwrap();
+    server.signal("TERM").await;
+    assert_eq!(server.ends().await.code, Some(0));
 }
