@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::mem::replace;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -157,7 +158,7 @@ async fn reload(
     reloader: Arc<Reloader>,
 ) {
     loop {
-        watch = watch.cover_all(&file, &reloader).await;
+        watch.cover_all(&file, &reloader).await;
         if let Some(error) = &watch.trouble {
             tracing::warn!(error, "not every file is watched; send SIGHUP after a change");
         }
@@ -166,7 +167,7 @@ async fn reload(
             () = watch.changed() => {}
         }
         // A folder in the place of a former one is watched before anything in it is read.
-        watch = watch.cover_all(&file, &reloader).await;
+        watch.cover_all(&file, &reloader).await;
         let (file, environment) = (file.clone(), environment.clone());
         service::reloading();
         reloader
@@ -195,26 +196,31 @@ impl Watching {
 
     /// Watches a file before it is read, so that no change after that is missed.
     fn cover_and_read<T>(&mut self, file: &Path, read: impl FnOnce(&Path) -> T) -> T {
-        self.cover([file.to_owned()]);
+        self.cover_at_once(vec![file.to_owned()]);
         read(file)
     }
 
-    /// Watches these files too.
-    pub(super) fn cover(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+    fn cover_at_once(&mut self, files: Vec<PathBuf>) {
         if let Some(watch) = &mut self.watch {
             self.trouble = watch.cover(files).err().map(|error| error.to_string());
         }
     }
 
-    /// Watches the configuration that is read again and again, and the files that it names. A disk may take its time.
-    async fn cover_all(mut self, file: &Path, reloader: &Reloader) -> Self {
-        let named = reloader.gateway.house.load().files.clone();
-        let files: Vec<_> = std::iter::once(file.to_owned()).chain(named).collect();
+    /// Watches these files too, on a thread that may wait for a disk. Who does not wait for the end of it has no watch any more.
+    pub(super) async fn cover(&mut self, files: Vec<PathBuf>) {
+        let mut own = replace(self, Self { watch: None, trouble: None });
         let covered = spawn_blocking(move || {
-            self.cover(files);
-            self
+            own.cover_at_once(files);
+            own
         });
-        covered.await.unwrap_or_else(|error| Self { watch: None, trouble: Some(error.to_string()) })
+        *self = covered.await.unwrap_or_else(|error| Self { watch: None, trouble: Some(error.to_string()) });
+    }
+
+    /// Watches the configuration that is read again and again, and the files that it names.
+    async fn cover_all(&mut self, file: &Path, reloader: &Reloader) {
+        let mut files = reloader.gateway.house.load().files.clone();
+        files.push(file.to_owned());
+        self.cover(files).await;
     }
 
     async fn changed(&self) {

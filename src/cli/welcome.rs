@@ -93,7 +93,7 @@ async fn written(
         let found = tokio::task::spawn_blocking(move || config::find(None, &here).ok().flatten());
         let found = found.await.ok().flatten();
         // Before it is read, so that no change after that is missed.
-        watch.cover(found.clone());
+        watch.cover(found.clone().into_iter().collect()).await;
         let read = tokio::task::spawn_blocking(move || {
             Some(config::load(&found?, &there, &Registry).map_err(|errors| errors.to_string()))
         });

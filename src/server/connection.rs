@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -132,7 +132,7 @@ async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: 
         let ended = tokio::select! {
             biased;
             ended = poll_fn(|context| until_rest(&mut connection, (&seat, &mut rest), context)), if !is_late => ended,
-            () = until_the_end(&ending) => {
+            () = ending.cancelled() => {
                 if !is_late {
                     Pin::new(&mut connection).graceful_shutdown();
                 }
@@ -163,19 +163,6 @@ async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: 
         }
         stream.put_back(Bytes::copy_from_slice(&first));
     }
-}
-
-/// When this door ends. It may only be polled by the task of one connection, whose waker is left with the token once: to
-/// leave it there at every look costs a request some 300 instructions.
-async fn until_the_end(ending: &CancellationToken) {
-    let mut cancelled = pin!(ending.cancelled());
-    let mut is_awaited = false;
-    poll_fn(|context| match std::mem::replace(&mut is_awaited, true) {
-        true if ending.is_cancelled() => Poll::Ready(()),
-        true => Poll::Pending,
-        false => cancelled.as_mut().poll(context),
-    })
-    .await;
 }
 
 fn http(is_late: bool) -> http1::Builder {
