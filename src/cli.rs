@@ -183,7 +183,9 @@ pub fn main() -> ExitCode {
 /// Every command is of the same type here: a runtime is compiled once for each type that it waits for.
 fn in_runtime(command: LocalBoxFuture<'_, Result<(), Exit>>) -> Result<(), Exit> {
     // Where there is one processor threads would take turns, and what they tell each other costs a fiftieth of a request.
-    let is_alone = available_parallelism().is_ok_and(|processors| processors.get() == 1);
+    // What musl's allocator asks of the kernel costs more than that if there is one thread.
+    let is_alone = cfg!(not(target_env = "musl"))
+        && available_parallelism().is_ok_and(|processors| processors.get() == 1);
     let mut builder = if is_alone { Builder::new_current_thread() } else { Builder::new_multi_thread() };
     let runtime =
         builder.enable_all().thread_keep_alive(SPARE_THREAD).build().map_err(anyhow::Error::from)?;
