@@ -63,7 +63,7 @@ pub(super) struct Seat {
     leaving: Mutex<Leaving>,
     /// Set when an answer broke off that only the end of the connection would end.
     pub(super) torn: AtomicBool,
-    /// Whether nothing of the last request can still be on its way: it had no body.
+    /// Whether nothing of the last request can still be on its way.
     pub(super) is_read: AtomicBool,
     /// Whether it speaks another protocol by now.
     pub(super) is_tunnel: AtomicBool,

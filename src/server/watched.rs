@@ -26,9 +26,6 @@ use super::doorman::{Phase, Seat, Stage};
 /// RFC 9110 section 15.5.9.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// How the head of a request ends (RFC 9112 section 2.1).
-const END: &[u8] = b"\r\n\r\n";
-
 /// So much of what follows a request is read before that is answered.
 const MOST_AHEAD: usize = 16 * 1024;
 
@@ -40,8 +37,6 @@ pub(super) struct Watched {
     seat: Arc<Seat>,
     /// See [`put_back`](Self::put_back).
     ahead: Bytes,
-    /// Whether hyper has a head, has more to come, and has not yet made a request of it.
-    is_given: bool,
     alarm: Alarm,
     stall: Option<Pin<Box<Sleep>>>,
     /// When a write was last seen not to go on.
@@ -55,7 +50,6 @@ impl Watched {
             stream,
             seat,
             ahead: Bytes::new(),
-            is_given: false,
             alarm: Alarm::default(),
             stall: None,
             stalled_at: None,
@@ -81,33 +75,24 @@ impl Watched {
         Poll::Ready(Ok(()))
     }
 
-    /// hyper gets no more than a request at a time, where that can be told for certain: with a part of the next in its hands
-    /// it looks for nothing, not even for the end of the connection. Says whether there was more.
-    fn keep_next(&mut self, buffer: &mut ReadBuf<'_>, before: usize) -> bool {
-        let read = buffer.filled().get(before..).unwrap_or_default();
-        // Nearly all are one head, and whole.
-        if read.ends_with(END) && !read.ends_with(b"\r\n\r\n\r\n") || !read.starts_with(b"GET ") {
-            return false;
+    /// Whether the caller has left whose request is being answered. What else comes is for later.
+    ///
+    /// hyper would look itself, but makes room for what it might read each time, and sees nothing once it has a part of the
+    /// next request.
+    fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if !self.seat.is_all_read() {
+            return Poll::Pending;
         }
-        let Some(end) = read.windows(END.len()).position(|bytes| bytes == END) else { return false };
-        let end = end + END.len();
-        let next = Bytes::copy_from_slice(read.get(end..).unwrap_or_default());
-        buffer.set_filled(before + end);
-        self.put_back(next);
-        true
-    }
-
-    /// While a request is answered of which nothing is to come, what comes is for later; all that counts is whether the caller
-    /// is still there.
-    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut room = [MaybeUninit::uninit(); 256];
         while self.ahead.len() < MOST_AHEAD {
             let mut buffer = ReadBuf::uninit(&mut room);
-            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
-            if buffer.filled().is_empty() {
-                return Poll::Ready(Ok(()));
+            match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
+                Err(error) => return Poll::Ready(error),
+                Ok(()) if buffer.filled().is_empty() => {
+                    return Poll::Ready(io::ErrorKind::UnexpectedEof.into());
+                }
+                Ok(()) => self.ahead = [&self.ahead, buffer.filled()].concat().into(),
             }
-            self.ahead = [&self.ahead, buffer.filled()].concat().into();
         }
         Poll::Pending
     }
@@ -149,6 +134,9 @@ impl Watched {
             }
             return written;
         }
+        if let Poll::Ready(left) = self.poll_left(context) {
+            return Poll::Ready(Err(left));
+        }
         self.seat.is_stalled.store(true, Ordering::Relaxed);
         let idle_timeout = self.seat.limits().idle_timeout;
         let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(idle_timeout)));
@@ -179,21 +167,13 @@ impl AsyncRead for Watched {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let is_head_given = this.is_given && this.seat.stage().phase == Phase::Head;
-        if is_head_given || this.seat.is_all_read() {
-            if let Poll::Ready(ended) = this.poll_end(context) {
-                return Poll::Ready(ended);
+        let before = buffer.filled().len();
+        if let Poll::Ready(read) = this.poll_stream(context, buffer) {
+            if buffer.filled().len() > before && this.seat.stage().phase == Phase::Waiting {
+                this.seat.enter(Phase::Head);
+                this.requests += 1;
             }
-        } else {
-            let before = buffer.filled().len();
-            if let Poll::Ready(read) = this.poll_stream(context, buffer) {
-                if buffer.filled().len() > before && this.seat.stage().phase == Phase::Waiting {
-                    this.seat.enter(Phase::Head);
-                    this.requests += 1;
-                    this.is_given = this.keep_next(buffer, before);
-                }
-                return Poll::Ready(read);
-            }
+            return Poll::Ready(read);
         }
         ready!(this.poll_alarm(context));
         if this.seat.stage().phase == Phase::Head {
@@ -233,7 +213,12 @@ impl AsyncWrite for Watched {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // TLS takes more than it has sent.
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        self.check_stall(flushed, context)
+        ready!(self.check_stall(flushed, context))?;
+        // hyper comes by here each time that it has been woken.
+        match self.poll_left(context) {
+            Poll::Ready(left) => Poll::Ready(Err(left)),
+            Poll::Pending => Poll::Ready(Ok(())),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

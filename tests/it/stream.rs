@@ -274,11 +274,12 @@ async fn callers_who_leave_leave_nothing_behind() {
     assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
 }
 
-/// Some send an empty line behind a request, or a part of the next.
+/// Some send an empty line behind a request, or the next, or a part of that.
 #[tokio::test]
 async fn callers_who_have_said_more_are_seen_to_leave_too() {
     let door = Door::with("max_connections = 1\n").await;
-    for (nth, more) in ["\r\n", "GET", "GET /meter/x HTTP/1.1\r\nHost: loc"].into_iter().enumerate() {
+    let next = "GET /meter/x HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for (nth, more) in ["\r\n", "GET", &next[..30], next, &next.repeat(2)].into_iter().enumerate() {
         for (turn, apart) in [false, true].into_iter().enumerate() {
             let mut line = door.lab.connect().await;
             let head = "GET /meter/twin/slow?ms=3600000 HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -291,6 +292,23 @@ async fn callers_who_have_said_more_are_seen_to_leave_too() {
             let seen = timeout(Duration::from_secs(5), door.device.served().settles(0)).await;
             seen.unwrap_or_else(|_| panic!("{more:?}"));
         }
+    }
+}
+
+#[tokio::test]
+async fn callers_who_have_sent_a_body_are_seen_to_leave_too() {
+    let door = Door::with("max_connections = 1\n").await;
+    for (nth, body) in
+        ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
+            .into_iter()
+            .enumerate()
+    {
+        let mut line = door.lab.connect().await;
+        line.write(format!("POST /meter/twin/slow?ms=3600000 HTTP/1.1\r\nHost: localhost\r\n{body}")).await;
+        door.device.twin.journal().reaches(nth + 1).await;
+        drop(line);
+        let seen = timeout(Duration::from_secs(5), door.device.served().settles(0)).await;
+        seen.unwrap_or_else(|_| panic!("{body:?}"));
     }
 }
 
