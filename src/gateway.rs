@@ -30,6 +30,7 @@ pub mod recall;
 mod reply;
 mod respite;
 mod respond;
+mod retry;
 mod route;
 mod sandbox;
 #[cfg(test)]
@@ -44,7 +45,7 @@ use arc_swap::ArcSwap;
 use axum::body::Body;
 use http::{Method, request};
 use http_body::Body as _;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use admit::Admitted;
@@ -59,20 +60,18 @@ pub use problem::{RequestId, refuse};
 use recall::{Answered, Writing};
 use reply::Reply;
 pub use respite::Respite;
+use retry::{Attempts, Judged};
 use route::{Hop, Route};
 use via::Via;
 
 use crate::clock::Clock;
-use crate::keeper::Finding;
+use crate::keeper::Lease;
 use crate::metrics::Metrics;
-use crate::upstream::{Caller, Replay};
+use crate::upstream::{Caller, Inbound, Replay};
 use crate::vendor::{Asked, Standing, Verdict};
 
 /// Bodies up to this many bytes are kept for a second attempt.
 const REPLAYED: usize = 64 * 1024;
-
-/// So often a request takes up a challenge: it may have been overtaken by another, and the session may end besides.
-const CHALLENGES: u32 = 2;
 
 /// The gateway: answers every request, one way or another.
 pub struct Gateway {
@@ -207,93 +206,53 @@ impl Gateway {
 
     /// Takes a request to its device, with a session that is good if there is any.
     async fn carry(&self, call: &Call) -> Result<Reply, Fault> {
-        let Trip { head, hop, .. } = &*call.trip;
+        let Trip { hop, .. } = &*call.trip;
         let device = &hop.device;
-        let (method, headers) = (&head.method, &head.headers);
-        let asked = Asked { method, path: hop.path(), headers, standing: Standing::default() };
-        device.respite.respect(&call.trip, self.clock)?;
-        let (mut replayed, mut challenges, mut superseded, mut signed_anew) = (false, 0, false, false);
-        let mut own = None;
+        device.respite.respect(&call.trip, &self.clock)?;
+        let mut attempts = Attempts::default();
         loop {
-            let lease = match own.take() {
+            let lease = match attempts.own.take() {
                 Some(lease) => lease,
                 None => forward::lease(hop, call.deadline).await?,
             };
-            let sent = forward::send(call, &lease, &self.via, self.clock).await;
+            let sent = forward::send(call, &lease, &self.via, &self.clock).await;
             // What the device handed out for this request outlives it.
             let sent = sent.inspect_err(|_| device.keeper.share(&lease))?;
             let Some(response) = sent else { continue };
-            let (head, body) = response.into_parts();
-            match device.keeper.judge(&lease, &asked, &head) {
-                passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
-                    device.figures.fine();
-                    device.keeper.accepted(&lease, &asked, &head);
-                    match passed {
-                        Verdict::Rotated(session) => device.keeper.rotate(&lease, session),
-                        _ => device.keeper.share(&lease),
-                    }
-                    device.respite.learn(head.status, &head.headers, self.clock);
-                    return Ok(Reply::Passed(head, body));
-                }
-                Verdict::Challenged(session) => {
-                    let refused = respond::take_in((head, body), call.deadline).await;
-                    if challenges == CHALLENGES {
-                        return Reply::rights(device, refused);
-                    }
-                    challenges += 1;
-                    own = Some(device.keeper.own(&lease, session).await);
-                    device.figures.replayed();
-                    continue;
-                }
-                Verdict::Starting(detail) => {
-                    let wait = device.respite.learn(head.status, &head.headers, self.clock);
-                    let fault = Fault::new(Kind::DeviceStarting, detail);
-                    return Err(Fault { retry_after: wait.or(fault.retry_after), ..fault });
-                }
-                Verdict::Again { clock, wait, busy } => {
-                    respond::take_in((head, body), call.deadline).await;
-                    if std::mem::replace(&mut signed_anew, true) {
-                        return Err(Fault::new(Kind::DeviceBusy, busy));
-                    }
-                    clock.inspect(|clock| device.keeper.learn_clock(*clock));
-                    sleep(wait).await;
-                    continue;
-                }
-                Verdict::Refused(detail) => {
-                    respond::take_in((head, body), call.deadline).await;
-                    device.keeper.refused(&lease, detail.clone()).await?;
-                    if replayed {
-                        return Err(Fault::new(Kind::LoginRefused, detail));
-                    }
-                }
-                Verdict::Expired => {
-                    let refused = respond::take_in((head, body), call.deadline).await;
-                    device.keeper.expire(&lease);
-                    if replayed {
-                        return Reply::rights(device, refused);
-                    }
-                }
-                Verdict::Doubt => {
-                    let refused = respond::take_in((head, body), call.deadline).await;
-                    // Refused again with a session just renewed: no session opens this.
-                    let finding = match replayed {
-                        true => Finding::Rights,
-                        false => forward::doubt(hop, &lease, call.deadline).await?,
-                    };
-                    match finding {
-                        Finding::Rights => return Reply::rights(device, refused),
-                        Finding::Void => {}
-                        // It may be as old as the one refused, where each answer brings another.
-                        Finding::Superseded if !std::mem::replace(&mut superseded, true) => {
-                            device.figures.replayed();
-                            continue;
-                        }
-                        Finding::Superseded => {}
-                    }
-                }
+            let refused = match self.judge(call, &lease, response) {
+                Judged::Passed(reply) => return Ok(reply),
+                Judged::Refused(refused) => refused,
+            };
+            // On the heap, since it is rare and takes more room than the rest.
+            if let Some(reply) = Box::pin(self.retry(call, &lease, refused, &mut attempts)).await? {
+                return Ok(reply);
             }
-            replayed = true;
-            device.figures.replayed();
+        }
+    }
+
+    /// What a response says of the session that it was asked for with. Most say nothing, and go on to the caller.
+    fn judge(&self, call: &Call, lease: &Lease, response: http::Response<Inbound>) -> Judged {
+        let Trip { head: asked, hop, .. } = &*call.trip;
+        let device = &hop.device;
+        let asked = Asked {
+            method: &asked.method,
+            path: hop.path(),
+            headers: &asked.headers,
+            standing: Standing::default(),
+        };
+        let (head, body) = response.into_parts();
+        match device.keeper.judge(lease, &asked, &head) {
+            passed @ (Verdict::Pass | Verdict::Rotated(_)) => {
+                device.figures.fine();
+                device.keeper.accepted(lease, &asked, &head);
+                match passed {
+                    Verdict::Rotated(session) => device.keeper.rotate(lease, session),
+                    _ => device.keeper.share(lease),
+                }
+                device.respite.learn(head.status, &head.headers, &self.clock);
+                Judged::Passed(Reply::Passed(head, body))
+            }
+            verdict => Judged::Refused((verdict, head, body)),
         }
     }
 }

@@ -51,10 +51,10 @@ pub(super) struct Fetch<'a> {
 
 impl Fetch<'_> {
     /// To ask the device as the caller did, but for these headers more, and to tell whether it waits for its turn.
-    pub(super) fn with(&self, conditions: HeaderMap, waits: Option<Arc<AtomicBool>>) -> Errand {
+    pub(super) fn with(&self, conditions: Option<&HeaderMap>, waits: Option<Arc<AtomicBool>>) -> Errand {
         let mut trip = Arc::clone(&self.call.trip);
-        if !conditions.is_empty() {
-            Arc::make_mut(&mut trip).head.headers.extend(conditions);
+        if let Some(conditions) = conditions {
+            Arc::make_mut(&mut trip).head.headers.extend(conditions.clone());
         }
         let Call { begun, deadline, caller, .. } = *self.call;
         let call = Call { trip, body: Replay::empty(), begun, deadline, caller, waits };

@@ -70,7 +70,7 @@ pub(super) async fn send(
     Call { trip, body, deadline, caller, waits, .. }: &Call,
     lease: &Lease,
     via: &Via,
-    clock: Clock,
+    clock: &Clock,
 ) -> Result<Option<Response<Inbound>>, Fault> {
     let Trip { head: asked, hop, .. } = &**trip;
     let order = Order {

@@ -25,7 +25,7 @@ pub struct Respite {
 
 impl Respite {
     /// Takes the device's word, and gives for how long: 429 or 503 with `Retry-After` (RFC 9110 section 10.2.3).
-    pub(super) fn learn(&self, status: StatusCode, headers: &HeaderMap, clock: Clock) -> Option<Duration> {
+    pub(super) fn learn(&self, status: StatusCode, headers: &HeaderMap, clock: &Clock) -> Option<Duration> {
         if ![StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE].contains(&status) {
             return None;
         }
@@ -37,7 +37,7 @@ impl Respite {
     }
 
     /// Lets a request go on, unless it only reads and the device wants its peace.
-    pub(super) fn respect(&self, Trip { hop, acts, .. }: &Trip, clock: Clock) -> Result<(), Fault> {
+    pub(super) fn respect(&self, Trip { hop, acts, .. }: &Trip, clock: &Clock) -> Result<(), Fault> {
         if !self.is_wanted.load(Ordering::Relaxed) {
             return Ok(());
         }

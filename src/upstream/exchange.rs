@@ -89,6 +89,7 @@ impl Expected {
     /// The answer to this, which is about to be sent.
     fn of(request: &Request<Outbound>, upgrades: bool, received: &Received) -> Self {
         let protocol = upgrades.then(|| fields::first(request.headers(), header::UPGRADE).cloned()).flatten();
+        received.expect_answer();
         Self { protocol, before: received.bytes() }
     }
 }
@@ -102,12 +103,12 @@ impl Upstream {
     pub async fn send<E: From<Trouble>>(
         self: &Arc<Self>,
         order: &Order<'_>,
-        make: impl FnMut() -> Result<Request<Outbound>, E>,
+        mut make: impl FnMut() -> Result<Request<Outbound>, E>,
     ) -> Result<Response<Inbound>, E> {
         let mut stage = Stage::Queue;
         let outcome = {
             // Where it is made: it is large, and would be moved twice.
-            let exchange = pin!(self.carry_out(order, make, &mut stage));
+            let exchange = pin!(self.carry_out(order, &mut make, &mut stage));
             timeout_at(order.deadline, exchange).await
         };
         outcome.unwrap_or_else(|_| Err(self.overdue(&stage, order.within).into()))
@@ -116,14 +117,13 @@ impl Upstream {
     async fn carry_out<E: From<Trouble>>(
         self: &Arc<Self>,
         order: &Order<'_>,
-        mut make: impl FnMut() -> Result<Request<Outbound>, E>,
+        make: &mut impl FnMut() -> Result<Request<Outbound>, E>,
         stage: &mut Stage,
     ) -> Result<Response<Inbound>, E> {
         // Nobody's connection is held by who waits for a path.
         order.note(stage, Stage::Pace);
-        let path_turn =
-            self.pace.path_turn(order.path, order.urgency).await.map_err(|Full| self.full_path())?;
-        let mut path_turn = Some(path_turn);
+        let path_turn = self.pace.path_turn(order.path, order.urgency).await;
+        let mut path_turn = Some(path_turn.map_err(|Full| self.full_path())?);
         order.note(stage, Stage::Queue);
         let slot = self.gate.enter(order.urgency).await.map_err(|Full| self.full())?;
         let mut repeatable = order.repeatable;
@@ -146,20 +146,22 @@ impl Upstream {
                 // On the heap, since it is rare and takes more room than all the rest.
                 Err(epoch) => Box::pin(self.connector.open(epoch)).await?,
             };
-            let request = match make() {
-                Ok(request) => request,
+            let (sent, expected);
+            // What is sent is let go of here: what is still there while it waits makes each request that waits larger.
+            let answered = match make() {
+                Ok(request) => {
+                    [path_turn, turn].into_iter().flatten().for_each(Turn::take);
+                    sent = request.body().sent();
+                    order.note(stage, Stage::Answer(sent.clone()));
+                    expected = Expected::of(&request, order.upgrades, &connection.received);
+                    connection.send(request)
+                }
                 Err(error) => {
                     self.idle.keep(connection);
                     return Err(error);
                 }
             };
-            [path_turn, turn].into_iter().flatten().for_each(Turn::take);
-            let sent = request.body().sent();
-            order.note(stage, Stage::Answer(sent.clone()));
-            let expected = Expected::of(&request, order.upgrades, &connection.received);
-            connection.received.expect_answer();
-            let answered = connection.send(request).await;
-            match self.examine(answered, expected, &connection.received) {
+            match self.examine(answered.await, expected, &connection.received) {
                 Ok(response) => return Ok(self.receive(response, connection, slot, sent)?),
                 Err(Failed { reached: Reached::Nobody, .. }) if is_kept => self.idle.clear(),
                 Err(Failed { reached: Reached::Silence, .. }) if is_kept && repeatable => {
@@ -258,8 +260,7 @@ impl Upstream {
         }
     }
 
-    /// An endless answer gives its slot back: ordinary requests go on beside it. One that is of the kind of a stream and has
-    /// an end is none.
+    /// An endless answer gives its slot back: ordinary requests go on beside it. A stream that has an end is none.
     fn receive(
         self: &Arc<Self>,
         response: Response<Incoming>,
@@ -268,10 +269,8 @@ impl Upstream {
         sent: Sent,
     ) -> Result<Response<Inbound>, Trouble> {
         let tunnel = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-        let has_end = || {
-            let is_framed = fields::has(response.headers(), header::CONTENT_LENGTH);
-            is_framed || response.body().is_end_stream() || !response.status().is_success()
-        };
+        let is_framed = || fields::has(response.headers(), header::CONTENT_LENGTH);
+        let has_end = || is_framed() || response.body().is_end_stream() || !response.status().is_success();
         let endless = tunnel || is_event_stream(response.headers()) && !has_end();
         self.idle.learn(response.headers());
         let slot = if endless { self.streams.try_enter().ok_or_else(|| self.no_stream())? } else { slot };

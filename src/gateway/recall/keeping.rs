@@ -47,8 +47,8 @@ pub(super) struct Keeping {
     question: Question,
     trip: Arc<Trip>,
     epoch: u64,
-    /// What the device may confirm, and the conditions by which it is asked to.
-    former: Option<(Arc<Stored>, HeaderMap)>,
+    /// What the device may confirm, and the conditions by which it is asked to; on the heap, since few have any.
+    former: Option<Box<(Arc<Stored>, HeaderMap)>>,
 }
 
 impl Recall {
@@ -85,7 +85,9 @@ impl Recall {
 impl Keeping {
     pub(super) fn of(recall: &Arc<Recall>, question: Question, trip: &Arc<Trip>, found: Found) -> Self {
         let former = match found {
-            Found::Stale(stored) => stored.conditions(trip, recall).map(|conditions| (stored, conditions)),
+            Found::Stale(stored) => {
+                stored.conditions(trip, recall).map(|conditions| Box::new((stored, conditions)))
+            }
             _ => None,
         };
         Self {
@@ -98,8 +100,8 @@ impl Keeping {
     }
 
     /// What the device is to be asked with beside what the caller says.
-    pub(super) fn conditions(&self) -> HeaderMap {
-        self.former.as_ref().map(|(_, conditions)| conditions.clone()).unwrap_or_default()
+    pub(super) fn conditions(&self) -> Option<&HeaderMap> {
+        self.former.as_ref().map(|former| &former.1)
     }
 
     /// By what its answer is found again.
@@ -115,7 +117,7 @@ impl Keeping {
             Ok(reply) => return tell(land(departure), Landed::Alone(reply)),
         };
         if head.status == StatusCode::NOT_MODIFIED
-            && let Some((former, _)) = &self.former
+            && let Some((former, _)) = self.former.as_deref()
         {
             let landed = match self.confirmed(former, &head.headers) {
                 Some(stored) => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode, request};
+use http::{StatusCode, request};
 use tokio::time::timeout;
 
 use super::flights::{Flight, Landed, Shared};
@@ -37,7 +37,7 @@ pub(super) async fn ask(flight: &mut Flight, fetch: &Fetch<'_>, can_stand_in: bo
         Some(got) => got,
         None => {
             // On the heap, as whatever may not be needed.
-            let reply = Box::pin(fetch.with(HeaderMap::new(), flight.waits.clone()).run()).await?;
+            let reply = Box::pin(fetch.with(None, flight.waits.clone()).run()).await?;
             Got { reply, is_stored: false, is_collapsed: false }
         }
     };
