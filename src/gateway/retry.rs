@@ -38,7 +38,7 @@ impl Gateway {
     /// Sees to the session as the device says. Nothing: the request may be sent again.
     ///
     /// # Errors
-    /// No session would open this, or none is to be had.
+    /// No session is to be had, the device takes none right now, or it broke off.
     pub(super) async fn retry(
         &self,
         call: &Call,

@@ -174,7 +174,7 @@ fn http(is_late: bool) -> http1::Builder {
         // Of header lines it takes a hundred: to be told a number costs it an allocation for each head.
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER)
-        // Whether the caller is still there is seen by `Watched` too.
+        // Whether the caller is still there is for `Watched` to see.
         .half_close(true)
         .keep_alive(!is_late);
     builder

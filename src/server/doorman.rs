@@ -63,7 +63,7 @@ pub(super) struct Seat {
     leaving: Mutex<Leaving>,
     /// Set when an answer broke off that only the end of the connection would end.
     pub(super) torn: AtomicBool,
-    /// Whether nothing of the last request can still be on its way.
+    /// Whether nothing of the last request can still be on its way: it had no body.
     pub(super) is_read: AtomicBool,
     /// Whether it speaks another protocol by now.
     pub(super) is_tunnel: AtomicBool,
@@ -213,11 +213,9 @@ impl Seat {
         (phase == Phase::Waiting && is_over).then_some(since)
     }
 
-    /// Whether a request is being answered of which nothing is to come any more, nor anything else by another protocol.
-    pub(super) fn is_all_read(&self) -> bool {
-        self.is_read.load(Ordering::Relaxed)
-            && self.stage().phase == Phase::Serving
-            && !self.is_tunnel.load(Ordering::Relaxed)
+    /// Whether a request is being answered, and nothing else by another protocol.
+    pub(super) fn is_answering(&self) -> bool {
+        self.stage().phase == Phase::Serving && !self.is_tunnel.load(Ordering::Relaxed)
     }
 
     /// Whether a request is being answered, or its answer is still on its way.

@@ -60,7 +60,6 @@ impl http_body::Body for Arriving {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         let is_last = frame.as_ref().is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers));
         self.has_ended |= is_last || self.body.is_end_stream();
-        self.seat.is_read.store(self.has_ended, Ordering::Relaxed);
         Poll::Ready(frame)
     }
 

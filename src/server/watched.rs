@@ -26,7 +26,7 @@ use super::doorman::{Phase, Seat, Stage};
 /// RFC 9110 section 15.5.9.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
-/// So much of what follows a request is read before that is answered.
+/// So much of what comes is read before hyper asks for it.
 const MOST_AHEAD: usize = 16 * 1024;
 
 /// What a connection goes over, TLS or not. It is one type, so that what is above it is compiled once.
@@ -75,15 +75,14 @@ impl Watched {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether the caller has left whose request is being answered. What else comes is for later.
-    ///
-    /// hyper would look itself, but makes room for what it might read each time, and sees nothing once it has a part of the
-    /// next request.
+    /// Whether the caller has left whose request is being answered. What else comes, of this request or the next, is kept for
+    /// hyper, which would look itself, but makes room for what it might read each time, and sees nothing once it has a part of
+    /// the next request.
     fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
-        if !self.seat.is_all_read() {
+        if !self.seat.is_answering() {
             return Poll::Pending;
         }
-        let mut room = [MaybeUninit::uninit(); 256];
+        let mut room = [MaybeUninit::uninit(); 2048];
         while self.ahead.len() < MOST_AHEAD {
             let mut buffer = ReadBuf::uninit(&mut room);
             match ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer)) {
@@ -93,6 +92,8 @@ impl Watched {
                 }
                 Ok(()) => self.ahead = [&self.ahead, buffer.filled()].concat().into(),
             }
+            // It may be what hyper waits for.
+            context.waker().wake_by_ref();
         }
         Poll::Pending
     }

@@ -204,7 +204,7 @@ impl Connector {
         // What is read ahead for one who does not take it; hyper's own bound is a multiple of it.
         builder.max_buf_size(MAX_HEAD);
         // TLS copies what is sent anyway, and to make a list of pieces costs more than to put a short request in one.
-        builder.writev(false);
+        builder.writev(self.tls.is_none());
         let (sender, connection) =
             builder.handshake(stream).await.map_err(|error| self.http_trouble(Beginning::Silence, &error))?;
         // Its errors reach whoever waits for a response; there is nobody else to tell.

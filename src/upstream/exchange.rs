@@ -86,7 +86,7 @@ struct Expected {
 }
 
 impl Expected {
-    /// The answer to this, which is about to be sent.
+    /// The answer to this, which is about to be sent: the connection expects it from now on.
     fn of(request: &Request<Outbound>, upgrades: bool, received: &Received) -> Self {
         let protocol = upgrades.then(|| fields::first(request.headers(), header::UPGRADE).cloned()).flatten();
         received.expect_answer();

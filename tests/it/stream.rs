@@ -318,9 +318,15 @@ async fn callers_who_leave_the_queue_leave_their_place() {
     let mut holding = door.lab.connect().await;
     holding.begin(&Ask::get("/meter/twin/chunked?n=20&by=10&ms=3600000")).await;
     holding.head(&Method::GET).await.unwrap();
-    for _ in 0..50 {
+    let bodies = ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"];
+    for turn in 0..50 {
         let mut waiting = door.lab.connect().await;
-        waiting.begin(&Ask::get("/meter/twin/sample")).await;
+        match bodies.get(turn % 3) {
+            Some(body) => {
+                waiting.write(format!("POST /meter/twin/upload HTTP/1.1\r\nHost: localhost\r\n{body}")).await;
+            }
+            None => waiting.begin(&Ask::get("/meter/twin/sample")).await,
+        }
         drop(waiting);
     }
     // That they have left may still be news to keyward; who then is not refused stands in the queue.
