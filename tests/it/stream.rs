@@ -295,14 +295,14 @@ async fn callers_who_have_said_more_are_seen_to_leave_too() {
     }
 }
 
+/// The rest of a head, and a short body.
+const BODIES: [&str; 2] =
+    ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"];
+
 #[tokio::test]
 async fn callers_who_have_sent_a_body_are_seen_to_leave_too() {
     let door = Door::with("max_connections = 1\n").await;
-    for (nth, body) in
-        ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"]
-            .into_iter()
-            .enumerate()
-    {
+    for (nth, body) in BODIES.into_iter().enumerate() {
         let mut line = door.lab.connect().await;
         line.write(format!("POST /meter/twin/slow?ms=3600000 HTTP/1.1\r\nHost: localhost\r\n{body}")).await;
         door.device.twin.journal().reaches(nth + 1).await;
@@ -318,10 +318,9 @@ async fn callers_who_leave_the_queue_leave_their_place() {
     let mut holding = door.lab.connect().await;
     holding.begin(&Ask::get("/meter/twin/chunked?n=20&by=10&ms=3600000")).await;
     holding.head(&Method::GET).await.unwrap();
-    let bodies = ["Content-Length: 3\r\n\r\nabc", "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"];
     for turn in 0..50 {
         let mut waiting = door.lab.connect().await;
-        match bodies.get(turn % 3) {
+        match BODIES.get(turn % 3) {
             Some(body) => {
                 waiting.write(format!("POST /meter/twin/upload HTTP/1.1\r\nHost: localhost\r\n{body}")).await;
             }
