@@ -11,6 +11,7 @@ pub mod control;
 mod descriptors;
 mod doorman;
 pub mod doors;
+mod ending;
 mod files;
 mod folders;
 mod guarded;

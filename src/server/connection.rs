@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use super::accept::Entrance;
 use super::alarm::Alarm;
 use super::doorman::{Phase, Seat};
+use super::ending::cancelled;
 use super::guarded::{Arriving, Guarded, Occupied};
 use super::watched::{Watched, Wire};
 use crate::gateway::admit::{Arrival, Peer};
@@ -122,6 +123,7 @@ async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: 
     let (remote, peer) = (peer.remote, Arc::new(peer));
     // Who comes so late still gets one answer: /readyz has to say that this is the end.
     let is_late = ending.is_cancelled();
+    let mut end = pin!(cancelled(&ending));
     let mut stream = Watched::new(stream, Arc::clone(&seat));
     let of_service = Arc::clone(&seat);
     let mut service =
@@ -132,7 +134,7 @@ async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: 
         let ended = tokio::select! {
             biased;
             ended = poll_fn(|context| until_rest(&mut connection, (&seat, &mut rest), context)), if !is_late => ended,
-            () = ending.cancelled() => {
+            () = &mut end => {
                 if !is_late {
                     Pin::new(&mut connection).graceful_shutdown();
                 }
@@ -153,7 +155,7 @@ async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: 
         let mut first = [0];
         let begins = tokio::select! {
             read = stream.read(&mut first) => matches!(read, Ok(1..)),
-            () = ending.cancelled() => false,
+            () = &mut end => false,
         };
         if !begins {
             if let Err(error) = stream.shutdown().await {
