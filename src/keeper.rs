@@ -18,7 +18,7 @@ mod trial;
 mod verify;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -72,6 +72,11 @@ pub struct Keeper {
     /// What was saved and could not be used, and what was done about it.
     unusable: Option<String>,
     state: Mutex<State>,
+    /// The last generation that is void. A later one is in force, or was only replaced by another form of itself. Whoever
+    /// has the state writes it; every request reads it.
+    void: AtomicU64,
+    /// Whether these credentials have ever been accepted; written and read likewise.
+    proven: AtomicBool,
     /// Saves go one after the other, each with what is true when it begins; those of who had the device before too.
     saving: Arc<tokio::sync::Mutex<()>>,
     /// The device's clock less ours, in milliseconds.
@@ -91,8 +96,6 @@ type Landing<T> = watch::Receiver<Option<T>>;
 struct State {
     held: Option<Arc<Held>>,
     generation: u64,
-    /// The last generation that is void. A later one is in force, or was only replaced by another form of itself.
-    void: u64,
     /// What the device refused last: a login must not come back with the same.
     refused: Option<Arc<Session>>,
     rest: Option<Rest>,
@@ -102,8 +105,6 @@ struct State {
     failures: u32,
     /// Rejections in a row of the same credentials, over restarts.
     rejections: u32,
-    /// Whether these credentials have ever been accepted.
-    proven: bool,
     /// Salt of the credentials' hash, and the hash of those used last.
     salt: String,
     credentials: String,
@@ -125,13 +126,6 @@ struct State {
 }
 
 impl State {
-    /// Gives the session up.
-    fn give_up(&mut self) -> Option<Arc<Session>> {
-        let held = self.held.take()?;
-        self.void = held.generation;
-        Some(Arc::clone(&held.session))
-    }
-
     /// The session in force, if it is the one of this lease.
     fn held_by(&self, lease: &Lease) -> Option<&Arc<Held>> {
         self.held.as_ref().filter(|held| held.generation == lease.held.generation)
@@ -166,6 +160,8 @@ impl Keeper {
             parts,
             unusable,
             state: Mutex::default(),
+            void: AtomicU64::new(0),
+            proven: AtomicBool::new(false),
             saving: former.map(|former| Arc::clone(&former.saving)).unwrap_or_default(),
             trial: Arc::new(Semaphore::new(1)),
             skew: AtomicI64::new(0),
@@ -241,10 +237,17 @@ impl Keeper {
     pub fn expire(&self, lease: &Lease) {
         let mut state = self.state.lock();
         if state.held_by(lease).is_some() {
-            state.refused = state.give_up();
+            state.refused = self.give_up(&mut state);
             // A renewal that could wait has failed for now; what is needed now is another matter.
             state.try_again();
         }
+    }
+
+    /// Gives the session up.
+    fn give_up(&self, state: &mut State) -> Option<Arc<Session>> {
+        let held = state.held.take()?;
+        self.void.store(held.generation, Ordering::Release);
+        Some(Arc::clone(&held.session))
     }
 
     /// The device handed out what the session looks like from now on.

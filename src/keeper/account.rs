@@ -25,7 +25,7 @@ impl Keeper {
         let unchanged = hash.as_ref().is_none_or(|hash| *hash == record.credentials);
         if unchanged {
             state.rejections = record.rejections;
-            state.proven = record.proven;
+            self.proven.store(record.proven, Ordering::Release);
             // However the clock was set since, it is not taken for later than now.
             let ago = record.refused_at.map(|refused_at| clock.now().since(refused_at));
             state.refused_at = ago.and_then(|ago| clock.instant().checked_sub(ago));
@@ -58,7 +58,7 @@ impl Keeper {
             let theirs = former.state.lock();
             let held = theirs.held.as_deref().filter(|held| !held.session.lasts).cloned();
             let Some(held) = held else { return };
-            (held, theirs.salt.clone(), theirs.credentials.clone(), theirs.proven)
+            (held, theirs.salt.clone(), theirs.credentials.clone(), former.is_proven())
         };
         let vendor = &*self.parts.vendor;
         let is_ours =
@@ -71,7 +71,7 @@ impl Keeper {
             state.generation += 1;
             held.generation = state.generation;
             state.held = Some(Arc::new(held));
-            state.proven |= proven;
+            self.proven.store(proven || self.is_proven(), Ordering::Release);
         }
     }
 
@@ -101,7 +101,7 @@ impl Keeper {
             account: self.account(&state.salt),
             credentials: state.credentials.clone(),
             salt: state.salt.clone(),
-            proven: state.proven,
+            proven: self.is_proven(),
             refused_at: state.refused_at.map(|refused_at| {
                 let ago = clock.instant().saturating_duration_since(refused_at);
                 clock.now().minus(ago)
@@ -159,7 +159,7 @@ impl Keeper {
         match &mut state.held {
             // The old session serves as long as the new credentials come to nothing.
             Some(held) if held.session.lasts => Arc::make_mut(held).end_now(self.parts.clock.instant()),
-            _ => drop(state.give_up()),
+            _ => drop(self.give_up(&mut state)),
         }
     }
 

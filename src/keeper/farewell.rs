@@ -21,7 +21,7 @@ impl Keeper {
             return;
         }
         if self.parts.vendor.logout(&self.visit(None), &session_here).await {
-            self.state.lock().give_up();
+            self.give_up(&mut self.state.lock());
         }
     }
 }

@@ -135,7 +135,7 @@ impl Keeper {
         let (state, now) = (self.state.lock(), self.parts.clock.instant());
         let held = state.held.as_ref().filter(|held| !held.is_over(now) && !held.is_due(now))?;
         // Whether a credential is right is for one request to find out.
-        let is_proven = held.session.lasts || state.proven || held.accepted.load(Ordering::Relaxed);
+        let is_proven = held.session.lasts || self.is_proven() || held.accepted.load(Ordering::Relaxed);
         (is_proven && state.rest.is_none()).then(|| Lease::of(held))
     }
 
@@ -171,7 +171,7 @@ impl Keeper {
 
     /// Whether nobody has found this session void: who waited long may be left with one that was refused to others.
     pub fn is_in_force(&self, lease: &Lease) -> bool {
-        lease.held.generation > self.state.lock().void
+        lease.held.generation > self.void.load(Ordering::Acquire)
     }
 
     /// Dresses one request with the session of a lease.

@@ -2,6 +2,7 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -100,7 +101,7 @@ impl Keeper {
             let mut state = self.state.lock();
             if let Some(credentials) = credentials.filter(|now| *now != state.credentials) {
                 state.rejections = 0;
-                state.proven = false;
+                self.proven.store(false, Ordering::Release);
                 state.refused_at = None;
                 state.credentials = credentials;
             }
@@ -111,7 +112,7 @@ impl Keeper {
                     state.end_rest();
                     if session.lasts {
                         state.rejections = 0;
-                        state.proven = true;
+                        self.proven.store(true, Ordering::Release);
                     }
                     self.hold(&mut state, session);
                     Ok(())

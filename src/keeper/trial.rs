@@ -24,8 +24,13 @@ impl Keeper {
         !lease.held.accepted.load(Ordering::Relaxed) && self.is_unproven(lease)
     }
 
+    /// Whether these credentials have ever been accepted.
+    pub(super) fn is_proven(&self) -> bool {
+        self.proven.load(Ordering::Acquire)
+    }
+
     /// Whether nothing has ever proven the credential that this lease is of.
     pub(super) fn is_unproven(&self, lease: &Lease) -> bool {
-        !lease.session().lasts && !self.state.lock().proven && !self.parts.vendor.account().proofs.is_empty()
+        !lease.session().lasts && !self.is_proven() && !self.parts.vendor.account().proofs.is_empty()
     }
 }

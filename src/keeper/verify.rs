@@ -90,11 +90,8 @@ impl Rights {
 impl Keeper {
     /// What an answer to a request with this lease says about the session.
     pub fn judge(&self, lease: &Lease, asked: &Asked<'_>, answered: &response::Parts) -> Verdict {
-        let standing = Standing {
-            is_proven: self.state.lock().proven,
-            is_first: lease.is_first(),
-            is_answer: lease.is_own(),
-        };
+        let standing =
+            Standing { is_proven: self.is_proven(), is_first: lease.is_first(), is_answer: lease.is_own() };
         self.parts.vendor.judge(lease.session(), &Asked { standing, ..*asked }, answered)
     }
 
@@ -167,9 +164,10 @@ impl Keeper {
         if lease.session().lasts || !self.parts.vendor.proves(lease.session(), asked, answered) {
             return false;
         }
-        let was_refused = state.refused_at.take().is_some();
+        let (was_proven, was_refused) = (self.is_proven(), state.refused_at.take().is_some());
         state.rejections = 0;
-        !std::mem::replace(&mut state.proven, true) || was_refused
+        self.proven.store(true, Ordering::Release);
+        !was_proven || was_refused
     }
 
     /// A credential that can't be renewed is refused. It rests only while it has never once been accepted;
@@ -186,11 +184,11 @@ impl Keeper {
                 return Ok(());
             }
             if changed {
-                state.give_up();
+                self.give_up(&mut state);
                 return Ok(());
             }
             let refusal = Refusal::Rejected(detail);
-            if state.proven {
+            if self.is_proven() {
                 let now = self.parts.clock.instant();
                 let is_news = state.refused_at.is_none_or(|refused_at| refused_at + TRIED_EVERY <= now);
                 if is_news {
@@ -198,7 +196,7 @@ impl Keeper {
                 }
                 (Failure { refusal, retry_after: GOOD_FOR, is_proven: true }, is_news)
             } else {
-                state.give_up();
+                self.give_up(&mut state);
                 (self.begin_rest(&mut state, refusal), true)
             }
         };
@@ -246,7 +244,7 @@ impl Keeper {
             match verdict {
                 Ok(Verdict::Expired) if is_untried => {
                     // Without a rest every request would be a login.
-                    state.refused = state.give_up();
+                    state.refused = self.give_up(&mut state);
                     self.begin_rest(&mut state, Refusal::Odd(REFUSED_AT_ONCE.to_owned()))
                 }
                 Ok(Verdict::Expired) => {
@@ -270,7 +268,7 @@ impl Keeper {
                     return Ok(Said::Found(Finding::Rights));
                 }
                 Err(refusal @ (Refusal::Rejected(_) | Refusal::Person(_))) => {
-                    state.refused = state.give_up();
+                    state.refused = self.give_up(&mut state);
                     self.begin_rest(&mut state, refusal)
                 }
                 Err(refusal @ Refusal::Unavailable { retry_after: Some(asked), .. }) => {

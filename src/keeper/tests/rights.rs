@@ -68,3 +68,29 @@ async fn what_is_no_success_proves_no_fixed_credential() {
     assert!(!failure.is_proven);
     refusal(&keeper).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_void_session_is_in_force_in_none_of_its_forms_and_the_next_one_is() {
+    let make = Make::new(Some(HOUR));
+    let keeper = House::new().keeper(&make);
+    let first = keeper.lease().await.unwrap();
+    let form = |text: &str| Session {
+        stamps: vec![Stamp::Header(http::header::AUTHORIZATION, text.into())],
+        ..first.session().clone()
+    };
+    keeper.rotate(&first, form("another form"));
+    let rotated = keeper.lease_at_once().unwrap();
+    // It was replaced, but nobody has refused it.
+    assert!(keeper.is_in_force(&first) && keeper.is_in_force(&rotated));
+    keeper.expire(&first);
+    assert!(keeper.is_in_force(&rotated), "a straggler's refusal is of no other form");
+    keeper.expire(&rotated);
+    assert!(!keeper.is_in_force(&first) && !keeper.is_in_force(&rotated));
+    assert!(keeper.lease_at_once().is_none());
+    let next = keeper.lease().await.unwrap();
+    assert!(keeper.is_in_force(&next));
+    // Nor does any other refusal leave it in force.
+    make.says(|| Verdict::Expired);
+    keeper.doubt(&next, "/x").await.unwrap_err();
+    assert!(!keeper.is_in_force(&next));
+}
