@@ -42,8 +42,12 @@ pub struct LastFault {
     pub at: Timestamp,
 }
 
-/// A method and a status, and how often they were answered.
-type Answers = ((&'static str, u16), Counter);
+/// The answers so far: their number, and a counter for each method and status.
+#[derive(Debug, Default)]
+struct Answers {
+    count: u64,
+    counters: Vec<((&'static str, u16), Counter)>,
+}
 
 /// What is counted of one device.
 #[derive(Debug)]
@@ -53,8 +57,7 @@ pub struct DeviceFigures {
     in_flight: Gauge,
     durations: Histogram,
     device_durations: Histogram,
-    answers: Mutex<Vec<Answers>>,
-    requests: AtomicU64,
+    answers: Mutex<Answers>,
     errors: AtomicU64,
     logins: AtomicU64,
     hits: AtomicU64,
@@ -62,6 +65,8 @@ pub struct DeviceFigures {
     /// Whether an answer from before stood in for the last one.
     stale: AtomicBool,
     last: Mutex<Last>,
+    /// Whether that is [`Last::Fine`], for every answer to look at: nearly each finds it so.
+    is_fine: AtomicBool,
     last_fault: Mutex<Option<LastFault>>,
     latencies: Latencies,
     clock: Clock,
@@ -77,13 +82,13 @@ impl DeviceFigures {
             name: name.to_owned(),
             all,
             answers: Mutex::default(),
-            requests: AtomicU64::new(0),
             errors: AtomicU64::new(0),
             logins: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             stale: AtomicBool::new(false),
             last: Mutex::default(),
+            is_fine: AtomicBool::new(false),
             last_fault: Mutex::default(),
             latencies: Latencies::default(),
             clock,
@@ -91,28 +96,29 @@ impl DeviceFigures {
     }
 
     /// A request begins to wait for its answer, until what this returns is dropped.
-    pub fn begun(&self) -> Waiting {
+    pub fn begun(&self) -> Waiting<'_> {
         self.in_flight.inc();
-        Waiting(self.in_flight.clone())
+        Waiting(&self.in_flight)
     }
 
     /// A request was answered.
     pub fn answered(&self, method: &http::Method, status: u16, took: Duration) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.of(known(method), status).inc();
+        self.count((known(method), status));
         self.durations.observe(took.as_secs_f64());
     }
 
-    /// The counter of one method and status. They are few, and looked up for every request.
-    fn of(&self, method: &'static str, code: u16) -> Counter {
+    /// Methods and statuses are few, and looked up for every request.
+    fn count(&self, answer: (&'static str, u16)) {
         let mut answers = self.answers.lock();
-        if let Some((_, counter)) = answers.iter().find(|(known, _)| *known == (method, code)) {
-            return counter.clone();
+        answers.count += 1;
+        if let Some((_, counter)) = answers.counters.iter().find(|(known, _)| *known == answer) {
+            counter.inc();
+            return;
         }
-        let labels = RequestLabels { device: self.name.clone(), method, code };
+        let labels = RequestLabels { device: self.name.clone(), method: answer.0, code: answer.1 };
         let counter = self.all.requests.get_or_create_owned(&labels);
-        answers.push(((method, code), counter.clone()));
-        counter
+        counter.inc();
+        answers.counters.push((answer, counter));
     }
 
     /// The device has answered, however it did.
@@ -129,7 +135,9 @@ impl DeviceFigures {
     /// The device has answered as one that works.
     pub fn fine(&self) {
         self.stale.store(false, Ordering::Relaxed);
-        self.set_last(Last::Fine);
+        if !self.is_fine.load(Ordering::Relaxed) {
+            self.set_last(Last::Fine);
+        }
     }
 
     /// Memory had something to say to a request: `hit`, `stale`, `collapsed`, `miss` or `bypass`.
@@ -245,7 +253,7 @@ impl DeviceFigures {
     /// Requests, errors and logins so far.
     pub fn totals(&self) -> (u64, u64, u64) {
         let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        (read(&self.requests), read(&self.errors), read(&self.logins))
+        (self.answers.lock().count, read(&self.errors), read(&self.logins))
     }
 
     fn set_last(&self, last: Last) {
@@ -255,6 +263,7 @@ impl DeviceFigures {
                 tracing::info!(device = self.name, "answers again");
             }
             self.show(&last);
+            self.is_fine.store(last == Last::Fine, Ordering::Relaxed);
             *held = last;
         }
     }
@@ -271,9 +280,9 @@ impl DeviceFigures {
 
 /// A request that waits for its answer.
 #[derive(Debug)]
-pub struct Waiting(Gauge);
+pub struct Waiting<'a>(&'a Gauge);
 
-impl Drop for Waiting {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.dec();
     }
