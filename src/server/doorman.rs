@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crossbeam_utils::atomic::AtomicCell;
 use parking_lot::Mutex;
@@ -58,8 +59,13 @@ pub(super) struct Stage {
 pub(super) struct Seat {
     doorman: Arc<Doorman>,
     number: u64,
-    /// Its own connection alone writes it, and reads it several times for each request.
-    stage: AtomicCell<Stage>,
+    /// When it was taken, from which the times of its stage are told.
+    taken: Instant,
+    /// Its [`Stage`], bit by bit: its own connection alone writes it, and reads it several times for each request. Whoever
+    /// else looks may find what a stage is that has just begun with the times of the one before, and is none the worse for it.
+    phase: AtomicCell<Phase>,
+    waiting_since: AtomicU64,
+    since: AtomicU64,
     leaving: Mutex<Leaving>,
     /// Set when an answer broke off that only the end of the connection would end.
     pub(super) torn: AtomicBool,
@@ -102,7 +108,8 @@ impl Doorman {
                 return seat;
             }
             // Before it is looked who rests: whoever begins to from now on says so.
-            self.was_full.store(true, Ordering::SeqCst);
+            self.was_full.store(true, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
             self.give_way();
             left.await;
         }
@@ -118,7 +125,10 @@ impl Doorman {
         let seat = Arc::new(Seat {
             doorman: Arc::clone(self),
             number: state.next,
-            stage: AtomicCell::new(Stage { phase: Phase::Waiting, waiting_since: now, since: now }),
+            taken: now,
+            phase: AtomicCell::new(Phase::Waiting),
+            waiting_since: AtomicU64::new(0),
+            since: AtomicU64::new(0),
             leaving: Mutex::new(Leaving { is_told: state.is_closed, task: None }),
             torn: AtomicBool::new(false),
             is_read: AtomicBool::new(false),
@@ -191,36 +201,50 @@ impl Seat {
 
     /// The connection goes on to another phase.
     pub(super) fn enter(&self, phase: Phase) {
-        let stage = self.stage.load();
         // How long somebody is served is nothing to look at a clock for.
-        let since = if phase == Phase::Serving { stage.since } else { Instant::now() };
-        let waiting_since = if phase == Phase::Waiting { since } else { stage.waiting_since };
-        self.stage.store(Stage { phase, waiting_since, since });
-        if phase == Phase::Waiting && self.doorman.was_full.load(Ordering::SeqCst) {
-            self.doorman.left.notify_waiters();
+        if phase != Phase::Serving {
+            let now = u64::try_from(self.taken.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.since.store(now, Ordering::Relaxed);
+            if phase == Phase::Waiting {
+                self.waiting_since.store(now, Ordering::Relaxed);
+            }
+        }
+        self.phase.store(phase);
+        if phase == Phase::Waiting {
+            // Whoever looks for a place sees this, or this sees that somebody does.
+            fence(Ordering::SeqCst);
+            if self.doorman.was_full.load(Ordering::Relaxed) {
+                self.doorman.left.notify_waiters();
+            }
         }
     }
 
-    /// What the connection is doing, and since when.
+    /// What the connection is doing.
+    pub(super) fn phase(&self) -> Phase {
+        self.phase.load()
+    }
+
+    /// The same, and since when.
     pub(super) fn stage(&self) -> Stage {
-        self.stage.load()
+        let time = |nanos: &AtomicU64| self.taken + Duration::from_nanos(nanos.load(Ordering::Relaxed));
+        let (waiting_since, since) = (time(&self.waiting_since), time(&self.since));
+        Stage { phase: self.phase(), waiting_since, since }
     }
 
     /// Since when there is nothing to do before the caller asks anew.
     pub(super) fn at_rest_since(&self) -> Option<Instant> {
-        let Stage { phase, since, .. } = self.stage();
         let is_over = self.is_read.load(Ordering::Relaxed) && !self.is_stalled.load(Ordering::Relaxed);
-        (phase == Phase::Waiting && is_over).then_some(since)
+        (self.phase() == Phase::Waiting && is_over).then(|| self.stage().since)
     }
 
     /// Whether a request is being answered, and nothing else by another protocol.
     pub(super) fn is_answering(&self) -> bool {
-        self.stage().phase == Phase::Serving && !self.is_tunnel.load(Ordering::Relaxed)
+        self.phase() == Phase::Serving && !self.is_tunnel.load(Ordering::Relaxed)
     }
 
     /// Whether a request is being answered, or its answer is still on its way.
     pub(super) fn is_served(&self) -> bool {
-        self.stage().phase == Phase::Serving || self.is_stalled.load(Ordering::Relaxed)
+        self.phase() == Phase::Serving || self.is_stalled.load(Ordering::Relaxed)
     }
 
     pub(super) fn limits(&self) -> &Limits {

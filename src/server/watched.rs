@@ -170,14 +170,14 @@ impl AsyncRead for Watched {
         let this = &mut *self;
         let before = buffer.filled().len();
         if let Poll::Ready(read) = this.poll_stream(context, buffer) {
-            if buffer.filled().len() > before && this.seat.stage().phase == Phase::Waiting {
+            if buffer.filled().len() > before && this.seat.phase() == Phase::Waiting {
                 this.seat.enter(Phase::Head);
                 this.requests += 1;
             }
             return Poll::Ready(read);
         }
         ready!(this.poll_alarm(context));
-        if this.seat.stage().phase == Phase::Head {
+        if this.seat.phase() == Phase::Head {
             // Best effort: whoever sends a byte a second may not read either.
             drop(Pin::new(&mut this.stream).poll_write(context, TOO_LATE));
             drop(Pin::new(&mut this.stream).poll_flush(context));
