@@ -126,20 +126,20 @@ impl Gateway {
         caller: Caller,
     ) -> Answer {
         let begun = Instant::now();
-        let Trip { head, hop, .. } = &*trip;
-        let device = &hop.device;
-        let _waiting = device.figures.begun();
         let mut verdict = None;
         let body = if body.is_end_stream() {
             Replay::empty()
         } else {
-            let bare = authorise::bare_trailers(hop, head);
-            let patient = Patient::new(body, bare, house.caller_idle, device.max_body);
+            let bare = authorise::bare_trailers(&trip.hop, &trip.head);
+            let patient = Patient::new(body, bare, house.caller_idle, trip.hop.device.max_body);
             verdict = Some(patient.verdict());
             Replay::hold(Body::new(patient), REPLAYED)
         };
-        let (deadline, waits) = (begun + device.timeout, None);
-        let call = Call { trip: Arc::clone(&trip), body, begun, deadline, caller, waits };
+        let deadline = begun + trip.hop.device.timeout;
+        let call = Call { trip, conditions: None, body, begun, deadline, caller, waits: None };
+        let Trip { head, hop, .. } = &*call.trip;
+        let device = &hop.device;
+        let _waiting = device.figures.begun();
         let outcome = self.pass(&call, &arrival.peer.ending).await;
         let outcome = outcome.map_err(|fault| match (fault.kind, verdict.and_then(|it| it.blemish())) {
             (Kind::CallerLeft, Some(Blemish::TooLarge)) => {

@@ -7,14 +7,11 @@ use http::{HeaderMap, request};
 use tokio::time::Instant;
 
 use super::connection::becomes_websocket;
-use super::fault::Fault;
-use super::reply::Reply;
 use super::route::Hop;
 use super::{Gateway, permit};
 use crate::upstream::{Caller, Replay};
 
 /// What a caller asks for, and where that is.
-#[derive(Clone)]
 pub(super) struct Trip {
     pub(super) head: request::Parts,
     pub(super) hop: Hop,
@@ -35,6 +32,8 @@ impl Trip {
 /// One request on its way.
 pub(super) struct Call {
     pub(super) trip: Arc<Trip>,
+    /// On which conditions it is asked for, beside what the caller says; on the heap, since few have any.
+    pub(super) conditions: Option<Box<HeaderMap>>,
     pub(super) body: Replay,
     pub(super) begun: Instant,
     pub(super) deadline: Instant,
@@ -43,33 +42,17 @@ pub(super) struct Call {
     pub(super) waits: Option<Arc<AtomicBool>>,
 }
 
-/// Asks for what a call asks for, as often as need be and whether its caller waits or not.
+impl Call {
+    /// To ask for the same, which has no body, whether the caller waits or not; and to tell whether it waits for its turn.
+    pub(super) fn again(&self, waits: Option<Arc<AtomicBool>>) -> Self {
+        let Self { begun, deadline, caller, .. } = *self;
+        let trip = Arc::clone(&self.trip);
+        Self { trip, conditions: None, body: Replay::empty(), begun, deadline, caller, waits }
+    }
+}
+
+/// Asks for what a call asks for, as often as need be.
 pub(super) struct Fetch<'a> {
     pub(super) gateway: &'a Arc<Gateway>,
     pub(super) call: &'a Call,
-}
-
-impl Fetch<'_> {
-    /// To ask the device as the caller did, but for these headers more, and to tell whether it waits for its turn.
-    pub(super) fn with(&self, conditions: Option<&HeaderMap>, waits: Option<Arc<AtomicBool>>) -> Errand {
-        let mut trip = Arc::clone(&self.call.trip);
-        if let Some(conditions) = conditions {
-            Arc::make_mut(&mut trip).head.headers.extend(conditions.clone());
-        }
-        let Call { begun, deadline, caller, .. } = *self.call;
-        let call = Call { trip, body: Replay::empty(), begun, deadline, caller, waits };
-        Errand { gateway: Arc::clone(self.gateway), call }
-    }
-}
-
-/// One such request, which nobody need wait for.
-pub(super) struct Errand {
-    gateway: Arc<Gateway>,
-    call: Call,
-}
-
-impl Errand {
-    pub(super) async fn run(&self) -> Result<Reply, Fault> {
-        self.gateway.carry(&self.call).await
-    }
 }

@@ -67,7 +67,7 @@ impl From<Trouble> for Unsent {
 /// Sends the request with this session and waits for the head of the response. `None`: when its turn came the
 /// session was no longer in force, and nothing was sent.
 pub(super) async fn send(
-    Call { trip, body, deadline, caller, waits, .. }: &Call,
+    Call { trip, conditions, body, deadline, caller, waits, .. }: &Call,
     lease: &Lease,
     via: &Via,
     clock: &Clock,
@@ -93,6 +93,9 @@ pub(super) async fn send(
             // While it waited, the device may have asked for its peace.
             hop.device.respite.respect(trip, clock).map_err(Unsent::Failed)?;
             let mut head = authorise::dress(trip, lease, via).map_err(Unsent::Failed)?;
+            if let Some(conditions) = conditions.as_deref() {
+                head.headers.extend(conditions.clone());
+            }
             let body = body.copy().ok_or_else(|| Unsent::Failed(not_replayed(hop)))?;
             authorise::frame(asked, &body, &mut head.headers);
             Ok(Request::from_parts(head, body))

@@ -4,6 +4,7 @@
 //! It stands before a session is taken: who is answered from memory needs none. What it shares and keeps is what the
 //! device said, and each caller gets that as if the device had said it to them alone.
 
+mod board;
 mod body;
 mod flights;
 mod keeping;
@@ -30,7 +31,8 @@ use super::reply::Reply;
 use crate::clock::Clock;
 use crate::config::Cache;
 use crate::metrics::DeviceFigures;
-use flights::{Boarding, Departure, Flight, Flights, Landed, Shared, Waits};
+use board::{Flights, Waits};
+use flights::{Boarding, Departure, Flight, Landed, Shared};
 use keeping::Keeping;
 use landing::{Got, ask};
 pub(super) use question::{Question, question};
@@ -195,36 +197,37 @@ impl Recall {
     }
 
     /// Joins the fetch under way, or begins one.
-    fn board(self: &Arc<Self>, question: Question, found: Found, fetch: &Fetch<'_>, waits: Waits) -> Flight {
+    fn board(
+        self: &Arc<Self>,
+        question: Question,
+        found: Found,
+        fetch: &Fetch<'_>,
+        waits: Waits,
+    ) -> Flight<'_> {
         let departure = match question.shares {
-            true => {
-                let epoch = self.writes.epoch();
-                match self.flights.board(&fetch.call.trip, epoch, fetch.call.begun, &waits) {
-                    Boarding::Joined(flight) => return flight,
-                    Boarding::First(departure) => Some(departure),
-                }
-            }
-            false => None,
+            true => match self.join(fetch.call, self.writes.epoch(), &waits) {
+                Boarding::Joined(flight) => return flight,
+                Boarding::First(departure) => departure,
+            },
+            false => Departure::alone(fetch.call.again(waits.clone())),
         };
-        let keeping = Keeping::of(self, question, &fetch.call.trip, found);
-        let errand = fetch.with(keeping.conditions(), waits.clone());
-        let listed = departure.as_ref().and_then(Departure::listed);
+        let number = departure.number();
+        let keeping = Keeping::of(departure, question, found);
+        let gateway = Arc::clone(fetch.gateway);
         // On the heap, since it may outlive its caller; and made there, since it is large, and all of it would be moved.
         let flying = Box::write(Box::new_uninit(), async move {
-            let reply = errand.run().await;
-            keeping.landed(reply, departure)
+            let reply = gateway.carry(keeping.call()).await;
+            keeping.landed(reply)
         });
-        Flight::begin(fetch.call.begun, listed, waits, Box::into_pin(flying))
+        Flight::begin(self, fetch.call.begun, number, waits, Box::into_pin(flying))
     }
 
     /// A fetch that its caller no longer waits for goes on, so that memory has its answer.
-    fn see_through(&self, mut flight: Flight) {
-        if !flight.is_to_be_seen_through() {
-            return;
-        }
+    fn see_through(&self, flight: Flight<'_>) {
+        let Some(mut course) = flight.see_through() else { return };
         let figures = Arc::clone(&self.figures);
         tokio::spawn(async move {
-            match flight.landed().await {
+            match course.landed().await {
                 Landed::Shared(Shared::Failed(fault)) if fault.kind.is_of_device() => {
                     figures.stood_in(fault.kind.name(), &fault.detail);
                 }

@@ -30,7 +30,6 @@ pub(super) enum Route {
 }
 
 /// One request's way to its device.
-#[derive(Clone)]
 pub(super) struct Hop {
     pub(super) device: Arc<Device>,
     /// Whether all of the door or the host name is the device's own.
@@ -46,7 +45,6 @@ pub(super) struct Hop {
 
 /// A path as a device may read it: decoded, with backslashes for slashes, without parameters, empty segments and a slash
 /// at the end.
-#[derive(Clone)]
 enum Read {
     /// It is written so, but for slashes at its end.
     Plain,

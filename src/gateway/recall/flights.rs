@@ -1,20 +1,20 @@
 //! What is being asked for right now, so that whoever asks the same waits for the same answer.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
+use std::mem::replace;
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use http::StatusCode;
-use parking_lot::Mutex;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::question::are_same;
+use super::Recall;
+use super::board::{Followers, Place, Waits};
 use super::recording::Recording;
 use super::stored::Stored;
 use crate::gateway::fault::{Fault, Kind};
-use crate::gateway::{Reply, Trip};
+use crate::gateway::{Call, Reply};
 
 /// How a fetch ended, for whoever drove it.
 pub(super) enum Landed {
@@ -48,27 +48,20 @@ impl Landed {
 
 /// A fetch under way, as one caller has it. Who began it drives it; if they leave and others wait, it goes on in a task
 /// of its own, and ends with the last of them.
-pub(super) struct Flight {
+pub(super) struct Flight<'a> {
+    recall: &'a Arc<Recall>,
     pub(super) begun: Instant,
     /// Whether this is who began it.
     pub(super) is_first: bool,
     /// Whether it waits for its turn; known where something could stand in when it began.
     pub(super) waits: Waits,
     course: Course,
-    listed: Option<Listed>,
+    /// By which number others find it, if they may.
+    number: Option<u64>,
 }
 
-/// Where it is told whether a fetch waits for its turn, where that makes a difference.
-pub(super) type Waits = Option<Arc<AtomicBool>>;
-
-/// Where others find a fetch, and by which number.
-#[derive(Clone)]
-pub(super) struct Listed {
-    board: Arc<Mutex<Board>>,
-    number: u64,
-}
-
-enum Course {
+/// How far a fetch has come, for one caller.
+pub(super) enum Course {
     /// As far as it is driven here.
     Driven(BoxFuture<'static, Landed>),
     /// It is driven elsewhere.
@@ -78,134 +71,68 @@ enum Course {
     Over,
 }
 
-/// Whoever waits for a fetch that another drives.
-pub(super) type Followers = Arc<watch::Sender<Option<Shared>>>;
-
-/// The fetches that may still be joined: the head of their answer is not there yet, or its body is on its way into memory.
-#[derive(Default)]
-pub(super) struct Flights(Arc<Mutex<Board>>);
-
-/// They are as few as the requests that a device is asked at once, so that looking through them costs less than a hash.
-#[derive(Default)]
-struct Board {
-    aloft: Vec<Aloft>,
-    count: u64,
-}
-
-struct Aloft {
-    number: u64,
-    trip: Arc<Trip>,
-    begun: Instant,
-    epoch: u64,
-    waits: Waits,
-    followers: Option<Followers>,
-    /// Its answer, while that is on its way into memory.
-    recording: Option<Weak<Recording>>,
-    is_seen_through: bool,
-}
-
 /// What whoever asks finds on the board.
-pub(super) enum Boarding {
+pub(super) enum Boarding<'a> {
     /// A place in the fetch under way.
-    Joined(Flight),
+    Joined(Flight<'a>),
     /// That theirs is the first: others may join it until this is over.
     First(Departure),
 }
 
-/// One fetch on the board, until it is taken off: when it lands or is given up.
-pub(super) struct Departure(Option<Listed>);
-
-impl Flights {
-    /// Joins the fetch under way, or lists one that is about to begin.
-    pub(super) fn board(&self, trip: &Arc<Trip>, epoch: u64, begun: Instant, waits: &Waits) -> Boarding {
-        let mut board = self.0.lock();
-        let aloft = board.aloft.iter_mut().find(|aloft| aloft.epoch == epoch && are_same(&aloft.trip, trip));
-        if let Some(aloft) = aloft
-            && let Some(course) = aloft.join()
-        {
-            let listed = Some(Listed { board: Arc::clone(&self.0), number: aloft.number });
-            let (begun, waits) = (aloft.begun, aloft.waits.clone());
-            return Boarding::Joined(Flight { begun, is_first: false, waits, course, listed });
-        }
-        board.count += 1;
-        let (number, trip) = (board.count, Arc::clone(trip));
-        let (followers, recording, is_seen_through) = (None, None, false);
-        let waits = waits.clone();
-        board.aloft.push(Aloft { number, trip, begun, epoch, waits, followers, recording, is_seen_through });
-        Boarding::First(Departure(Some(Listed { board: Arc::clone(&self.0), number })))
-    }
+/// One fetch, and its place on the board until it is taken off there: when it lands or is given up.
+pub(super) struct Departure {
+    pub(super) call: Call,
+    number: Option<u64>,
 }
 
-impl Aloft {
-    /// What whoever joins waits for. Nothing: its answer was given up, and it is as good as over.
-    fn join(&mut self) -> Option<Course> {
-        match &self.recording {
-            Some(recording) => recording.upgrade().map(|it| Course::Known(Shared::Recorded(it))),
-            None => {
-                let followers = self.followers.get_or_insert_with(|| Arc::new(watch::Sender::new(None)));
-                Some(Course::Awaited(followers.subscribe()))
+impl Recall {
+    /// Joins the fetch under way, or lists one that is about to begin.
+    pub(super) fn join(self: &Arc<Self>, call: &Call, epoch: u64, waits: &Waits) -> Boarding<'_> {
+        match self.flights.join(call, epoch, waits) {
+            Place::Joined { number, begun, waits, course } => {
+                let number = Some(number);
+                Boarding::Joined(Flight { recall: self, begun, is_first: false, waits, course, number })
+            }
+            Place::First(number) => {
+                Boarding::First(Departure { call: call.again(waits.clone()), number: Some(number) })
             }
         }
     }
 }
 
-impl Board {
-    fn get(&mut self, number: u64) -> Option<&mut Aloft> {
-        self.aloft.iter_mut().find(|aloft| aloft.number == number)
-    }
-
-    fn strike(&mut self, number: u64) -> Option<Aloft> {
-        let at = self.aloft.iter().position(|aloft| aloft.number == number)?;
-        Some(self.aloft.swap_remove(at))
-    }
-}
-
-/// What is taken off may be the last to know a device, so that it is let go of when nothing is locked.
-impl Listed {
-    /// Takes it off, and gives who waits for it.
-    fn strike(&self) -> Option<Followers> {
-        let struck = self.board.lock().strike(self.number);
-        struck.and_then(|aloft| aloft.followers)
-    }
-
-    /// Takes it off if nobody waits for it; else gives who does.
-    fn wanted(&self) -> Option<Followers> {
-        let waiting = |followers: &&Followers| followers.receiver_count() > 0;
-        let mut board = self.board.lock();
-        let aloft = board.get(self.number);
-        let followers = aloft.and_then(|aloft| aloft.followers.as_ref()).filter(waiting).cloned();
-        let struck = if followers.is_none() { board.strike(self.number) } else { None };
-        drop(board);
-        drop(struck);
-        followers
+impl Course {
+    /// Waits for its end. Whoever stops waiting may come back.
+    pub(super) async fn landed(&mut self) -> Landed {
+        let landed = match self {
+            Self::Driven(flying) => flying.await,
+            // Whoever drove it met an error of ours.
+            Self::Awaited(landing) => match landing.wait_for(Option::is_some).await.as_deref() {
+                Ok(Some(shared)) => Landed::Shared(shared.clone()),
+                Ok(None) | Err(_) => Landed::Shared(Shared::Failed(internal())),
+            },
+            Self::Known(shared) => Landed::Shared(shared.clone()),
+            Self::Over => Landed::Shared(Shared::Failed(internal())),
+        };
+        *self = Self::Over;
+        landed
     }
 }
 
-impl Flight {
-    /// A fetch that begins here, and where others find it, if they may.
+impl<'a> Flight<'a> {
+    /// A fetch that begins here, and by which number others find it, if they may.
     pub(super) fn begin(
+        recall: &'a Arc<Recall>,
         begun: Instant,
-        listed: Option<Listed>,
+        number: Option<u64>,
         waits: Waits,
         flying: BoxFuture<'static, Landed>,
     ) -> Self {
-        Self { begun, is_first: true, waits, course: Course::Driven(flying), listed }
+        Self { recall, begun, is_first: true, waits, course: Course::Driven(flying), number }
     }
 
     /// Waits for it. Whoever stops waiting may come back.
     pub(super) async fn landed(&mut self) -> Landed {
-        let landed = match &mut self.course {
-            Course::Driven(flying) => flying.await,
-            // Whoever drove it met an error of ours.
-            Course::Awaited(landing) => match landing.wait_for(Option::is_some).await.as_deref() {
-                Ok(Some(shared)) => Landed::Shared(shared.clone()),
-                Ok(None) | Err(_) => Landed::Shared(Shared::Failed(internal())),
-            },
-            Course::Known(shared) => Landed::Shared(shared.clone()),
-            Course::Over => Landed::Shared(Shared::Failed(internal())),
-        };
-        self.course = Course::Over;
-        landed
+        self.course.landed().await
     }
 
     /// Its answer may yet turn out to be waited for by nobody, and is to be seen through then.
@@ -218,65 +145,74 @@ impl Flight {
         self.course = Course::Over;
     }
 
-    /// Whether nobody else has yet seen to it that it goes on without a caller.
-    pub(super) fn is_to_be_seen_through(&self) -> bool {
-        if matches!(self.course, Course::Over) {
-            return false;
-        }
-        let Some(Listed { board, number }) = &self.listed else { return true };
-        let mut board = board.lock();
-        board.get(*number).is_some_and(|aloft| !std::mem::replace(&mut aloft.is_seen_through, true))
+    /// What is left of it, if nobody else has yet seen to it that it goes on without a caller.
+    pub(super) fn see_through(mut self) -> Option<Course> {
+        let is_over = matches!(self.course, Course::Over)
+            || self.number.is_some_and(|number| self.recall.flights.is_seen_through(number));
+        (!is_over).then(|| replace(&mut self.course, Course::Over))
     }
 }
 
-impl Drop for Flight {
+impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        let Course::Driven(flying) = std::mem::replace(&mut self.course, Course::Over) else { return };
-        let Some(listed) = self.listed.take() else { return };
-        let Some(followers) = listed.wanted() else { return };
+        let Course::Driven(flying) = replace(&mut self.course, Course::Over) else { return };
+        let Some(number) = self.number else { return };
+        let Some(followers) = self.recall.flights.wanted(number) else { return };
         // Without a runtime everything ends.
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(go_on(flying, followers, listed));
+            runtime.spawn(go_on(flying, followers, Arc::clone(self.recall), number));
         }
     }
 }
 
 /// Drives a fetch for as long as somebody waits for it.
-async fn go_on(mut flying: BoxFuture<'static, Landed>, followers: Followers, listed: Listed) {
+async fn go_on(
+    mut flying: BoxFuture<'static, Landed>,
+    followers: Followers,
+    recall: Arc<Recall>,
+    number: u64,
+) {
     loop {
         tokio::select! {
             _ = &mut flying => return,
             () = followers.closed() => {}
         }
-        if listed.wanted().is_none() {
+        if recall.flights.wanted(number).is_none() {
             return;
         }
     }
 }
 
 impl Departure {
-    /// Where others find it.
-    pub(super) fn listed(&self) -> Option<Listed> {
-        self.0.clone()
+    /// A fetch that nobody may join.
+    pub(super) fn alone(call: Call) -> Self {
+        Self { call, number: None }
+    }
+
+    /// By which number others find it, if they may.
+    pub(super) fn number(&self) -> Option<u64> {
+        self.number
+    }
+
+    /// What it is for.
+    pub(super) fn recall(&self) -> &Arc<Recall> {
+        &self.call.trip.hop.device.recall
     }
 
     /// Its answer is there and will be in memory. Until this is dropped, who asks the same waits for that. Those who have
     /// waited so far are to be told.
     pub(super) fn is_recorded(&self, recording: &Arc<Recording>) -> Option<Followers> {
-        let Listed { board, number } = self.0.as_ref()?;
-        let mut board = board.lock();
-        let aloft = board.get(*number)?;
-        aloft.recording = Some(Arc::downgrade(recording));
-        aloft.followers.take()
+        self.recall().flights.is_recorded(self.number?, recording)
     }
 
     /// From now on nobody joins. Those who have, and still wait, are to be told.
-    pub(super) fn land(mut self) -> Option<Followers> {
+    pub(super) fn land(&mut self) -> Option<Followers> {
         self.strike().filter(|followers| followers.receiver_count() > 0)
     }
 
     fn strike(&mut self) -> Option<Followers> {
-        self.0.take()?.strike()
+        let number = self.number.take()?;
+        self.recall().flights.strike(number)
     }
 }
 

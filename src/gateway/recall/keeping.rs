@@ -8,8 +8,9 @@ use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName};
 use http_cache_semantics::{BeforeRequest, CachePolicy};
 
+use super::board::Followers;
 use super::body::tells_of_error;
-use super::flights::{Departure, Followers, Landed, Shared};
+use super::flights::{Departure, Landed, Shared};
 use super::question::Key;
 use super::recording::Recording;
 use super::semantics::{self, Varied, initial_age, is_keepable, is_never_stale, says};
@@ -17,8 +18,8 @@ use super::stored::{Found, Stored};
 use super::{Question, Recall, Reply, Told, is_shareable};
 use crate::config::Freshness;
 use crate::fields;
-use crate::gateway::Trip;
 use crate::gateway::fault::Fault;
+use crate::gateway::{Call, Trip};
 
 /// How long an answer that can be confirmed is remembered after it was good.
 const CONFIRMABLE: Duration = Duration::from_secs(24 * 3600);
@@ -43,12 +44,11 @@ const OF_THE_BODY: [HeaderName; 5] = [
 
 /// One fetch, and what is to become of its reply.
 pub(super) struct Keeping {
-    recall: Arc<Recall>,
+    departure: Departure,
     question: Question,
-    trip: Arc<Trip>,
     epoch: u64,
-    /// What the device may confirm, and the conditions by which it is asked to; on the heap, since few have any.
-    former: Option<Box<(Arc<Stored>, HeaderMap)>>,
+    /// What the device is asked to confirm.
+    former: Option<Arc<Stored>>,
 }
 
 impl Recall {
@@ -83,96 +83,92 @@ impl Recall {
 }
 
 impl Keeping {
-    pub(super) fn of(recall: &Arc<Recall>, question: Question, trip: &Arc<Trip>, found: Found) -> Self {
-        let former = match found {
-            Found::Stale(stored) => {
-                stored.conditions(trip, recall).map(|conditions| Box::new((stored, conditions)))
-            }
-            _ => None,
-        };
-        Self {
-            recall: Arc::clone(recall),
-            question,
-            trip: Arc::clone(trip),
-            epoch: recall.writes.epoch(),
-            former,
+    pub(super) fn of(mut departure: Departure, question: Question, found: Found) -> Self {
+        let mut former = None;
+        if let Found::Stale(stored) = found
+            && let Some(conditions) = stored.conditions(&departure.call.trip, departure.recall())
+        {
+            departure.call.conditions = Some(Box::new(conditions));
+            former = Some(stored);
         }
+        let epoch = departure.recall().writes.epoch();
+        Self { departure, question, epoch, former }
     }
 
-    /// What the device is to be asked with beside what the caller says.
-    pub(super) fn conditions(&self) -> Option<&HeaderMap> {
-        self.former.as_ref().map(|former| &former.1)
+    /// What the device is to be asked for.
+    pub(super) fn call(&self) -> &Call {
+        &self.departure.call
+    }
+
+    fn recall(&self) -> &Recall {
+        self.departure.recall()
     }
 
     /// By what its answer is found again.
     fn key(&self) -> Key {
-        Key::of(&self.trip).apart()
+        Key::of(&self.call().trip).apart()
     }
 
-    /// The reply is there. Whoever joined until `departure` is over gets it too.
-    pub(super) fn landed(self, reply: Result<Reply, Fault>, departure: Option<Departure>) -> Landed {
+    /// The reply is there. Whoever joined until the fetch is off the board gets it too.
+    pub(super) fn landed(mut self, reply: Result<Reply, Fault>) -> Landed {
         let (head, body) = match reply {
-            Err(fault) => return tell(land(departure), Landed::Shared(Shared::Failed(fault))),
+            Err(fault) => return tell(self.departure.land(), Landed::Shared(Shared::Failed(fault))),
             Ok(Reply::Passed(head, body)) => (head, body),
-            Ok(reply) => return tell(land(departure), Landed::Alone(reply)),
+            Ok(reply) => return tell(self.departure.land(), Landed::Alone(reply)),
         };
         if head.status == StatusCode::NOT_MODIFIED
-            && let Some((former, _)) = self.former.as_deref()
+            && let Some(former) = &self.former
         {
             let landed = match self.confirmed(former, &head.headers) {
                 Some(stored) => {
-                    let is_stored = self.recall.keep(self.epoch, self.key(), &stored);
+                    let is_stored = self.recall().keep(self.epoch, self.key(), &stored);
                     Shared::Confirmed(stored, is_stored)
                 }
                 // It is not what was asked about, or it is for one alone: whoever waits asks for all of it.
                 None => {
-                    self.recall.store.iter().for_each(|store| store.remove(&self.key()));
+                    self.recall().store.iter().for_each(|store| store.remove(&self.key()));
                     Shared::Other(StatusCode::NOT_MODIFIED)
                 }
             };
-            return tell(land(departure), Landed::Shared(landed));
+            return tell(self.departure.land(), Landed::Shared(landed));
         }
         let (status, question) = (head.status, &self.question);
         let keeps =
-            self.recall.keeps(question) && question.is_kept && is_keepable(status, question.freshness);
+            self.recall().keeps(question) && question.is_kept && is_keepable(status, question.freshness);
         // Where it is on its way into memory, the fetch stays open to all until it is there.
-        let (followers, departure) = if keeps { (None, departure) } else { (land(departure), None) };
+        let followers = if keeps { None } else { self.departure.land() };
         let is_for_several = keeps || (followers.is_some() && status == StatusCode::OK);
-        if !is_for_several || !is_shareable(&self.trip.hop, &head.headers) {
-            return tell(followers.or_else(|| land(departure)), Landed::Alone(Reply::Passed(head, body)));
+        if !is_for_several || !is_shareable(&self.call().trip.hop, &head.headers) {
+            let followers = followers.or_else(|| self.departure.land());
+            return tell(followers, Landed::Alone(Reply::Passed(head, body)));
         }
         let told = Arc::new(Told { status: head.status, headers: head.headers });
-        let varied = Varied::of(&self.trip.head, &told.headers);
+        let varied = Varied::of(&self.call().trip.head, &told.headers);
         let draft = if keeps { self.draft(&told) } else { None };
-        let departure = departure.map(Arc::new);
-        let key = self.key();
-        let (recall, epoch) = (Arc::clone(&self.recall), self.epoch);
-        let aloft = departure.clone();
+        let (key, epoch, departure) = (self.key(), self.epoch, Arc::new(self.departure));
+        // It has the fetch, which is open until this is done.
+        let aloft = Arc::clone(&departure);
         let keep = draft.map(|draft| {
             move |body: &Bytes| {
-                let _until_it_is_there = aloft;
                 let is_good = !tells_of_error(&draft.told.headers, body, draft.policy.is_some());
-                is_good && recall.keep(epoch, key, &Arc::new(draft.with(body)))
+                is_good && aloft.recall().keep(epoch, key, &Arc::new(draft.with(body)))
             }
         });
         let recording = Recording::begin(told, varied, body, keep);
-        let followers = match departure {
-            Some(departure) => departure.is_recorded(&recording),
-            None => followers,
-        };
+        let followers = followers.or_else(|| departure.is_recorded(&recording));
         tell(followers, Landed::Shared(Shared::Recorded(recording)))
     }
 
     /// What would be remembered of this answer, but for its body.
     fn draft(&self, told: &Arc<Told>) -> Option<Stored> {
-        let (rules, clock) = (&self.recall.rules, self.recall.clock);
+        let (trip, rules, clock) = (&self.call().trip, &self.recall().rules, self.recall().clock);
         if says(&told.headers, "no-store") {
             return None;
         }
         let mut stored = Stored {
             told: Arc::clone(told),
             body: Bytes::new(),
-            varied: Varied::of(&self.trip.head, &told.headers),
+            varied: Varied::of(&trip.head, &told.headers),
             epoch: self.epoch,
             received: clock.instant(),
             initial_age: Duration::ZERO,
@@ -189,9 +185,8 @@ impl Keeping {
             }
             Freshness::AsTold => {
                 let now = clock.now();
-                let policy =
-                    semantics::policy(&self.trip.hop, &self.trip.head, told.status, &told.headers, now);
-                stored.take_policy(policy, &self.recall)?;
+                let policy = semantics::policy(&trip.hop, &trip.head, told.status, &told.headers, now);
+                stored.take_policy(policy, self.recall())?;
             }
         }
         stored.kept_for = stored.kept_for.saturating_add(stored.fresh_for);
@@ -211,7 +206,7 @@ impl Keeping {
             headers.append(name, fields::apart(value));
         }
         let told = Arc::new(Told { status: former.told.status, headers });
-        let is_for_all = is_shareable(&self.trip.hop, &told.headers);
+        let is_for_all = is_shareable(&self.call().trip.hop, &told.headers);
         let stored = self.draft(&told).filter(|_| is_for_all)?;
         Some(Arc::new(Stored { body: former.body.clone(), ..stored }))
     }
@@ -268,10 +263,6 @@ impl Stored {
         let conditions: HeaderMap = conditions.collect();
         (!conditions.is_empty()).then_some(conditions)
     }
-}
-
-fn land(departure: Option<Departure>) -> Option<Followers> {
-    departure.and_then(Departure::land)
 }
 
 /// Whoever waits learns how it ended.

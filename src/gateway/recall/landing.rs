@@ -32,12 +32,17 @@ fn fails(status: StatusCode) -> Fault {
 
 /// What one caller gets, of the fetch or alone; a failing answer is a fault where another can stand in for it. Nothing
 /// of the fetch is held while one asks alone: it may have the only connection.
-pub(super) async fn ask(flight: &mut Flight, fetch: &Fetch<'_>, can_stand_in: bool) -> Result<Got, Fault> {
+pub(super) async fn ask(
+    flight: &mut Flight<'_>,
+    fetch: &Fetch<'_>,
+    can_stand_in: bool,
+) -> Result<Got, Fault> {
     let got = match land(flight, &fetch.call.trip.head, can_stand_in).await? {
         Some(got) => got,
         None => {
+            let call = Box::new(fetch.call.again(flight.waits.clone()));
             // On the heap, as whatever may not be needed.
-            let reply = Box::pin(fetch.with(None, flight.waits.clone()).run()).await?;
+            let reply = Box::pin(fetch.gateway.carry(&call)).await?;
             Got { reply, is_stored: false, is_collapsed: false }
         }
     };
@@ -47,7 +52,11 @@ pub(super) async fn ask(flight: &mut Flight, fetch: &Fetch<'_>, can_stand_in: bo
     }
 }
 
-async fn land(flight: &mut Flight, asked: &request::Parts, can_stand_in: bool) -> Result<Option<Got>, Fault> {
+async fn land(
+    flight: &mut Flight<'_>,
+    asked: &request::Parts,
+    can_stand_in: bool,
+) -> Result<Option<Got>, Fault> {
     let is_first = flight.is_first;
     let got = |reply, is_stored| Ok(Some(Got { reply, is_stored, is_collapsed: !is_first }));
     let shared = match flight.landed().await {
