@@ -40,9 +40,11 @@ mod via;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use axum::body::Body;
+use axum::response::Response;
 use http::{Method, request};
 use http_body::Body as _;
 use tokio::time::Instant;
@@ -109,19 +111,19 @@ impl Gateway {
         head: request::Parts,
         arrival: &Arrival,
         admitted: &Admitted,
-    ) -> ControlFlow<Answer, Arc<Trip>> {
+    ) -> ControlFlow<Response, Arc<Trip>> {
         match self.find(house, &head, admitted) {
             Ok(Route::Hop(hop)) => ControlFlow::Continue(Trip::new(head, hop)),
-            Ok(Route::Slash { to, .. }) => ControlFlow::Break(ours(reply::redirect(&to))),
-            Err(fault) => ControlFlow::Break(ours(refuse(&fault, &head, arrival))),
+            Ok(Route::Slash { to, .. }) => ControlFlow::Break(reply::redirect(&to)),
+            Err(fault) => ControlFlow::Break(refuse(&fault, &head, arrival)),
         }
     }
 
-    /// Answers a request to a device.
+    /// Answers a request to a device, whose caller may be silent for so long in the middle of its body.
     async fn answer(
         self: &Arc<Self>,
-        house: &House,
-        (trip, body): (Arc<Trip>, Body),
+        trip: Arc<Trip>,
+        (body, patience): (Body, Duration),
         arrival: &Arrival,
         caller: Caller,
     ) -> Answer {
@@ -131,7 +133,7 @@ impl Gateway {
             Replay::empty()
         } else {
             let bare = authorise::bare_trailers(&trip.hop, &trip.head);
-            let patient = Patient::new(body, bare, house.caller_idle, trip.hop.device.max_body);
+            let patient = Patient::new(body, bare, patience, trip.hop.device.max_body);
             verdict = Some(patient.verdict());
             Replay::hold(Body::new(patient), REPLAYED)
         };

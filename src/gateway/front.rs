@@ -17,11 +17,13 @@ use http::{Method, Request, StatusCode, request};
 use tower::ServiceExt;
 
 use super::admit::{self, Admitted, Arrival, Door};
+use super::call::Trip;
 use super::fault::{Fault, Kind};
 use super::outgoing::{Answer, ours};
 use super::problem::allow_own_frame;
 use super::{Gateway, House, admin, refuse};
 use crate::fields;
+use crate::upstream::Caller;
 
 /// What a device may be asked by; a tunnel and an echo are nobody's business.
 pub const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -51,8 +53,18 @@ enum Way {
     Told(Response),
     /// To our own endpoints, with what was found of who asks.
     Own(Option<Admitted>),
-    /// To the device that its door, host name or path names.
-    Device(Admitted),
+    /// To the device that its door, host name or path names, whose caller may be silent for so long.
+    Device(Arc<Trip>, Caller, Duration),
+}
+
+/// What every answer to a request has to say.
+struct Manner {
+    /// The listed origin whose pages may read it.
+    guest: Option<HeaderValue>,
+    /// Whether there are such origins.
+    lists_origins: bool,
+    /// Whether it is shown in the frame of the ingress.
+    is_framed: bool,
 }
 
 impl Front {
@@ -69,33 +81,34 @@ impl Front {
 
 /// The head is taken where it is needed, and not moved from one future into the next: it is most of what they would hold.
 async fn answer(front: &Parts, head: &mut request::Parts, body: Body, arrival: &Arrival) -> Answer {
-    let house = front.gateway.house.load_full();
-    let door = house.door(&arrival.peer);
-    let (way, guest) = let_in(&house, door, head, arrival);
+    let (way, manner) = receive(&front.gateway, head, arrival);
     let mut answered = match way {
         Way::Told(response) => ours(response),
         Way::Own(admitted) => ask_own(front, (replace(head, nothing()), body), arrival, admitted).await,
-        Way::Device(admitted) => {
-            match front.gateway.set_out(&house, replace(head, nothing()), arrival, &admitted) {
-                ControlFlow::Break(answered) => answered,
-                ControlFlow::Continue(trip) => {
-                    let caller = admit::caller(arrival, &admitted);
-                    front.gateway.answer(&house, (trip, body), arrival, caller).await
-                }
-            }
+        Way::Device(trip, caller, patience) => {
+            front.gateway.answer(trip, (body, patience), arrival, caller).await
         }
     };
-    if let Some(origin) = guest {
+    if let Some(origin) = manner.guest {
         readable_by(origin, answered.headers_mut());
     }
-    if !house.admission.origins.is_empty() {
+    if manner.lists_origins {
         // What was answered to a page of ours must not be taken for an answer to a listed one.
         answered.headers_mut().append(header::VARY, HeaderValue::from_static("Origin"));
     }
-    if door.is_some_and(|door| door.ingress) {
+    if manner.is_framed {
         allow_own_frame(&mut answered);
     }
     answered
+}
+
+/// All that the configuration has to say of a request: nothing of it is held while the answer is waited for.
+fn receive(gateway: &Gateway, head: &mut request::Parts, arrival: &Arrival) -> (Way, Manner) {
+    let house = &gateway.house.load();
+    let door = house.door(&arrival.peer);
+    let (way, guest) = let_in((gateway, house), door, head, arrival);
+    let lists_origins = !house.admission.origins.is_empty();
+    (way, Manner { guest, lists_origins, is_framed: door.is_some_and(|door| door.ingress) })
 }
 
 /// The head of a request for nothing.
@@ -105,7 +118,7 @@ fn nothing() -> request::Parts {
 
 /// Nobody gets past here who may not ask. What comes with the way is the listed origin whose pages may read the answer.
 fn let_in(
-    house: &House,
+    (gateway, house): (&Gateway, &House),
     door: Option<&Door>,
     head: &mut request::Parts,
     arrival: &Arrival,
@@ -128,13 +141,18 @@ fn let_in(
         Ok(admitted) => {
             let guest = admitted.guest.clone();
             let granted = guest.as_ref().and_then(|_| preflight(head));
-            (granted.map_or_else(|| go_on(house, admitted, head, arrival), Way::Told), guest)
+            (granted.map_or_else(|| go_on((gateway, house), admitted, head, arrival), Way::Told), guest)
         }
     }
 }
 
 /// With its key a request goes on.
-fn go_on(house: &House, admitted: Admitted, head: &mut request::Parts, arrival: &Arrival) -> Way {
+fn go_on(
+    (gateway, house): (&Gateway, &House),
+    admitted: Admitted,
+    head: &mut request::Parts,
+    arrival: &Arrival,
+) -> Way {
     // No key opens these.
     if [Method::CONNECT, Method::TRACE].contains(&head.method) {
         return Way::Told(refuse(&Fault::method(METHODS), head, arrival));
@@ -155,7 +173,15 @@ fn go_on(house: &House, admitted: Admitted, head: &mut request::Parts, arrival: 
     if !house.admission.keys.is_empty() {
         admit::strip(head);
     }
-    if is_own { Way::Own(Some(admitted)) } else { Way::Device(admitted) }
+    if is_own {
+        return Way::Own(Some(admitted));
+    }
+    match gateway.set_out(house, replace(head, nothing()), arrival, &admitted) {
+        ControlFlow::Continue(trip) => {
+            Way::Device(trip, admit::caller(arrival, &admitted), house.caller_idle)
+        }
+        ControlFlow::Break(response) => Way::Told(response),
+    }
 }
 
 /// The router costs as much as the rest of the way, so that it stands before our own endpoints alone.
