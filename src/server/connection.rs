@@ -31,7 +31,7 @@ use super::accept::Entrance;
 use super::alarm::Alarm;
 use super::doorman::{Phase, Seat};
 use super::ending::cancelled;
-use super::guarded::{Arriving, Guarded, Occupied};
+use super::guarded::{Arriving, Guarded, Occupied, Stay};
 use super::watched::{Watched, Wire};
 use crate::gateway::admit::{Arrival, Peer};
 use crate::gateway::front::Front;
@@ -120,14 +120,13 @@ async fn handshake(mut stream: TcpStream, tls: Arc<ServerConfig>) -> io::Result<
 
 /// HTTP on one connection.
 async fn speak(stream: Wire, peer: Peer, seat: Arc<Seat>, front: Front, ending: CancellationToken) {
-    let (remote, peer) = (peer.remote, Arc::new(peer));
+    let remote = peer.remote;
     // Who comes so late still gets one answer: /readyz has to say that this is the end.
     let is_late = ending.is_cancelled();
     let mut end = pin!(cancelled(&ending));
     let mut stream = Watched::new(stream, Arc::clone(&seat));
-    let of_service = Arc::clone(&seat);
-    let mut service =
-        service_fn(move |request| answer(request, Arc::clone(&peer), Arc::clone(&of_service), front.clone()));
+    let stay = Arc::new(Stay { seat: Arc::clone(&seat), peer: Arc::new(peer), front });
+    let mut service = service_fn(move |request| answer(request, Arc::clone(&stay)));
     loop {
         let mut rest = Alarm::default();
         let mut connection = http(is_late).serve_connection(TokioIo::new(stream), service).with_upgrades();
@@ -198,38 +197,38 @@ fn until_rest<C: Future + Unpin>(
 
 async fn answer(
     request: Request<Incoming>,
-    peer: Arc<Peer>,
-    seat: Arc<Seat>,
-    front: Front,
+    stay: Arc<Stay>,
 ) -> Result<Response<Guarded>, std::convert::Infallible> {
-    seat.enter(Phase::Serving);
+    stay.seat.enter(Phase::Serving);
     let (mut head, body) = request.into_parts();
     let is_read = body.is_end_stream();
-    seat.is_read.store(is_read, Ordering::Relaxed);
-    seat.is_left.store(false, Ordering::Relaxed);
-    let mut seat = Occupied { seat, for_good: false };
+    stay.seat.is_read.store(is_read, Ordering::Relaxed);
+    stay.seat.is_left.store(false, Ordering::Relaxed);
+    let mut occupied = Occupied { stay, for_good: false };
+    let Stay { seat, peer, front } = &*occupied.stay;
     let knows_chunks = head.version != Version::HTTP_10;
     if let Some(status) = malformed(&head) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-        return Ok(response.map(|body| Guarded::new(Outgoing::Ours(body), seat, knows_chunks)));
+        return Ok(response.map(|body| Guarded::new(Outgoing::Ours(body), occupied, knows_chunks)));
     }
     // Of an empty body nothing is kept.
     let body = match is_read {
         true => Body::empty(),
-        false => Body::new(Arriving::new(body, Arc::clone(&seat.seat))),
+        false => Body::new(Arriving::new(body, Arc::clone(seat))),
     };
-    let mut response = front.answer(&mut head, body, &Arrival { peer, id: RequestId::new() }).await;
+    let arrival = Arrival { peer: Arc::clone(peer), id: RequestId::new() };
+    let mut response = front.answer(&mut head, body, &arrival).await;
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        seat.for_good = true;
-        seat.seat.is_tunnel.store(true, Ordering::Relaxed);
+        occupied.for_good = true;
+        seat.is_tunnel.store(true, Ordering::Relaxed);
     }
     // hyper ends a connection on which the rest of a request is still to come, but does not say so (RFC 9112 section 9.6).
-    if !seat.for_good && seat.seat.is_left.load(Ordering::Relaxed) {
+    if !occupied.for_good && seat.is_left.load(Ordering::Relaxed) {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response.map(|body| Guarded::new(body, seat, knows_chunks)))
+    Ok(response.map(|body| Guarded::new(body, occupied, knows_chunks)))
 }
 
 /// What never becomes a request gets a bare status and the end of its connection.

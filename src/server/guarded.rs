@@ -12,10 +12,19 @@ use hyper::body::Incoming;
 
 use super::doorman::{Phase, Seat};
 use crate::gateway::Outgoing;
+use crate::gateway::admit::Peer;
+use crate::gateway::front::Front;
+
+/// What all requests of a connection have.
+pub(super) struct Stay {
+    pub(super) seat: Arc<Seat>,
+    pub(super) peer: Arc<Peer>,
+    pub(super) front: Front,
+}
 
 /// The connection is busy until this is dropped.
 pub(super) struct Occupied {
-    pub(super) seat: Arc<Seat>,
+    pub(super) stay: Arc<Stay>,
     /// It speaks another protocol from now on: no request will follow.
     pub(super) for_good: bool,
 }
@@ -23,7 +32,7 @@ pub(super) struct Occupied {
 impl Drop for Occupied {
     fn drop(&mut self) {
         if !self.for_good {
-            self.seat.enter(Phase::Waiting);
+            self.stay.seat.enter(Phase::Waiting);
         }
     }
 }
@@ -75,7 +84,7 @@ impl http_body::Body for Arriving {
 /// A response's body, for as long as which its connection is busy.
 pub(super) struct Guarded {
     body: Outgoing,
-    seat: Occupied,
+    occupied: Occupied,
     /// Whether the caller can tell the end of a body of unknown length from the end of the connection.
     knows_chunks: bool,
     /// Why there is no more of it.
@@ -83,8 +92,8 @@ pub(super) struct Guarded {
 }
 
 impl Guarded {
-    pub(super) fn new(body: Outgoing, seat: Occupied, knows_chunks: bool) -> Self {
-        Self { body, seat, knows_chunks, broken: None }
+    pub(super) fn new(body: Outgoing, occupied: Occupied, knows_chunks: bool) -> Self {
+        Self { body, occupied, knows_chunks, broken: None }
     }
 }
 
@@ -102,7 +111,7 @@ impl http_body::Body for Guarded {
         match ready!(Pin::new(&mut self.body).poll_frame(context)) {
             Some(Err(error)) => {
                 if !self.knows_chunks {
-                    self.seat.seat.torn.store(true, Ordering::Relaxed);
+                    self.occupied.stay.seat.torn.store(true, Ordering::Relaxed);
                 }
                 // hyper drops what it has not sent yet of an answer that breaks, its head too: first it gets to send that.
                 self.broken = Some(error);
