@@ -162,10 +162,10 @@ pub struct Standing {
 /// What is particular to one request among those of a session.
 #[derive(Clone, Copy)]
 pub struct Moment<'a> {
-    /// Counts from 1 the requests that are [counted together](Vendor::counted_by), else those of this session; one that
-    /// was rotated counts anew.
-    pub nth: u64,
-    /// The device's time as far as it is known; later than that of every earlier request. Few makes ask for it.
+    /// Counts from 1 the requests that are [counted together](Vendor::counted_by), else those of this session that ask for
+    /// this; one that was rotated counts anew.
+    pub nth: &'a dyn Fn() -> u64,
+    /// The device's time as far as it is known; later than that of every earlier request. Few makes ask for either.
     pub time: &'a dyn Fn() -> Timestamp,
 }
 

@@ -179,7 +179,7 @@ impl Keeper {
     /// # Errors
     /// When a credential can't stand in a request.
     pub fn sign(&self, lease: &Lease, head: &mut request::Parts) -> Result<(), Refusal> {
-        let moment = Moment { nth: next(&lease.held.uses), time: &|| self.moment() };
+        let moment = Moment { nth: &|| next(&lease.held.uses), time: &|| self.moment() };
         self.parts.vendor.sign(lease.session(), moment, head)
     }
 

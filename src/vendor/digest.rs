@@ -74,7 +74,7 @@ impl Vendor for Digest {
         let password = held.memo.get(PASSWORD).cloned().unwrap_or_default();
         let credentials = Credentials { username: &self.username, password: &password, cnonce };
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-        let answer = challenge.answer(&credentials, head.method.as_str(), target, moment.nth);
+        let answer = challenge.answer(&credentials, head.method.as_str(), target, (moment.nth)());
         let mut value = HeaderValue::from_bytes(&challenge::octets(&answer))
             .map_err(|error| Refusal::Odd(error.to_string()))?;
         value.set_sensitive(true);
@@ -130,7 +130,7 @@ impl Vendor for Digest {
         let (mut head, body) = Request::new(Bytes::new()).into_parts();
         // What is proven covers the target as it goes out.
         head.uri = visit.device.locate(self.probe())?;
-        self.sign(&fresh, Moment { nth: visit.count.next(&nonce), time: &|| visit.now }, &mut head)?;
+        self.sign(&fresh, Moment { nth: &|| visit.count.next(&nonce), time: &|| visit.now }, &mut head)?;
         let status = visit.device.ask(Request::from_parts(head, body), visit.within).await?.status();
         if status == StatusCode::UNAUTHORIZED {
             return Err(Refusal::Rejected(WRONG.to_owned()));

@@ -142,7 +142,7 @@ impl Device {
     /// A request with this session on it.
     fn signed(&self, held: &Session, request: Request<()>) -> request::Parts {
         let mut head = request.into_parts().0;
-        self.vendor.sign(held, Moment { nth: 1, time: &|| NOW }, &mut head).unwrap();
+        self.vendor.sign(held, Moment { nth: &|| 1, time: &|| NOW }, &mut head).unwrap();
         head
     }
 

@@ -91,7 +91,7 @@ async fn every_request_bears_its_own_target_and_count() {
     let device = Device::at(&scripted.url, "digest", KEYS);
     let held = device.login().await.unwrap();
     let mut head = get("/cgi-bin/x?inst&a=%7b").into_parts().0;
-    device.vendor.sign(&held, Moment { nth: 255, time: &|| NOW }, &mut head).unwrap();
+    device.vendor.sign(&held, Moment { nth: &|| 255, time: &|| NOW }, &mut head).unwrap();
     let [value] = header(&head, "authorization")[..] else { panic!() };
     for part in
         ["username=\"Mufasa\"", "uri=\"/cgi-bin/x?inst&a=%7b\"", "nc=000000ff", "qop=auth", "nonce=\"n1\""]

@@ -30,7 +30,7 @@ async fn enlighted_signatures_are_those_of_the_vendor() {
     ] {
         let held = device.login().await.unwrap();
         let mut head = get("/ems/api/org/floor/list").into_parts().0;
-        let moment = Moment { nth: 1, time: &|| Timestamp::from_millis(time) };
+        let moment = Moment { nth: &|| 1, time: &|| Timestamp::from_millis(time) };
         device.vendor.sign(&held, moment, &mut head).unwrap();
         assert_eq!(header(&head, name), [value]);
         assert_eq!(header(&head, "ts"), [time.to_string()]);
@@ -100,7 +100,7 @@ async fn a_credential_that_no_header_can_carry_leaves_the_head_as_it_was() {
         let held = device.login().await.unwrap();
         let mut head = get("/api/x").into_parts().0;
         let before = text(&head);
-        let refusal = device.vendor.sign(&held, Moment { nth: 1, time: &|| NOW }, &mut head).unwrap_err();
+        let refusal = device.vendor.sign(&held, Moment { nth: &|| 1, time: &|| NOW }, &mut head).unwrap_err();
         assert!(matches!(refusal, Refusal::Person(_)), "{make}: {refusal:?}");
         assert_eq!(text(&head), before, "{make}");
     }
