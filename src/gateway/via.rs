@@ -1,5 +1,6 @@
 //! By what a request is known that has been here before.
 
+use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Version, request};
 
@@ -17,8 +18,10 @@ impl Via {
     pub(super) fn new() -> Self {
         let name = format!("keyward-{}", hex::encode(rand::random::<[u8; 4]>()));
         let line = |version: &str| {
+            // It stands for as long as the process, so that nobody counts who has it: every request does.
+            let line: &'static str = Box::leak(format!("{version} {name}").into_boxed_str());
             // It is of letters and digits.
-            HeaderValue::from_str(&format!("{version} {name}"))
+            HeaderValue::from_maybe_shared(Bytes::from_static(line.as_bytes()))
                 .unwrap_or_else(|_| HeaderValue::from_static("1.1 keyward"))
         };
         Self { lines: ["1.0", "1.1"].map(line), name }
