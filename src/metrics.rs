@@ -1,5 +1,6 @@
 //! What is counted, for `/metrics` and for the list of devices.
 
+mod answers;
 mod device;
 mod latencies;
 mod process;

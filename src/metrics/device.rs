@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
+use super::answers::Answers;
 use super::latencies::Latencies;
 use super::{CacheLabels, DeviceLabels, FaultLabels, LoginLabels, Metrics, RequestLabels};
 use crate::clock::{Clock, Timestamp};
@@ -42,13 +42,6 @@ pub struct LastFault {
     pub at: Timestamp,
 }
 
-/// The answers so far: their number, and a counter for each method and status.
-#[derive(Debug, Default)]
-struct Answers {
-    count: u64,
-    counters: Vec<((&'static str, u16), Counter)>,
-}
-
 /// What is counted of one device.
 #[derive(Debug)]
 pub struct DeviceFigures {
@@ -57,7 +50,7 @@ pub struct DeviceFigures {
     in_flight: Gauge,
     durations: Histogram,
     device_durations: Histogram,
-    answers: Mutex<Answers>,
+    answers: Answers,
     errors: AtomicU64,
     logins: AtomicU64,
     hits: AtomicU64,
@@ -81,7 +74,7 @@ impl DeviceFigures {
             device_durations: all.device_durations.get_or_create_owned(&labels),
             name: name.to_owned(),
             all,
-            answers: Mutex::default(),
+            answers: Answers::default(),
             errors: AtomicU64::new(0),
             logins: AtomicU64::new(0),
             hits: AtomicU64::new(0),
@@ -103,22 +96,11 @@ impl DeviceFigures {
 
     /// A request was answered.
     pub fn answered(&self, method: &http::Method, status: u16, took: Duration) {
-        self.count((known(method), status));
+        self.answers.count(method, status, |method| {
+            let labels = RequestLabels { device: self.name.clone(), method, code: status };
+            self.all.requests.get_or_create_owned(&labels)
+        });
         self.durations.observe(took.as_secs_f64());
-    }
-
-    /// Methods and statuses are few, and looked up for every request.
-    fn count(&self, answer: (&'static str, u16)) {
-        let mut answers = self.answers.lock();
-        answers.count += 1;
-        if let Some((_, counter)) = answers.counters.iter().find(|(known, _)| *known == answer) {
-            counter.inc();
-            return;
-        }
-        let labels = RequestLabels { device: self.name.clone(), method: answer.0, code: answer.1 };
-        let counter = self.all.requests.get_or_create_owned(&labels);
-        counter.inc();
-        answers.counters.push((answer, counter));
     }
 
     /// The device has answered, however it did.
@@ -253,7 +235,7 @@ impl DeviceFigures {
     /// Requests, errors and logins so far.
     pub fn totals(&self) -> (u64, u64, u64) {
         let read = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        (self.answers.lock().count, read(&self.errors), read(&self.logins))
+        (self.answers.total(), read(&self.errors), read(&self.logins))
     }
 
     fn set_last(&self, last: Last) {
@@ -285,19 +267,5 @@ pub struct Waiting<'a>(&'a Gauge);
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-/// Callers may send any method; the figures don't grow with them.
-fn known(method: &http::Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "other",
     }
 }
