@@ -4,6 +4,7 @@
 //! layer import each other.
 
 // 0: what everything else may use: time, files and secrets,
+mod alarm;
 pub mod clock;
 pub mod disk;
 pub mod fields;

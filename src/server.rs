@@ -2,7 +2,6 @@
 
 mod accept;
 mod admission;
-mod alarm;
 mod bind;
 mod build;
 mod certificate;

@@ -3,7 +3,9 @@
 //! Knows nothing of sessions. A cloud is reached through [`cloud`], by a client of its own that trusts public
 //! roots only, so that tolerance for a device's self-signed certificate can't reach it.
 
+mod bell;
 pub mod browse;
+mod busy;
 mod certificate;
 mod chain;
 pub mod cloud;
@@ -19,6 +21,7 @@ mod pace;
 mod pin;
 mod replay;
 mod resolve;
+mod socket;
 pub(crate) mod tls;
 mod trouble;
 
@@ -234,8 +237,8 @@ impl Upstream {
         {
             head.headers.insert(header::HOST, host);
         }
-        let make = || Ok::<_, Trouble>(Request::from_parts(head.clone(), Outbound::from(body.clone())));
-        let (head, body) = self.send(&order, make).await?.into_parts();
+        let mut make = || Ok::<_, Trouble>(Request::from_parts(head.clone(), Outbound::from(body.clone())));
+        let (head, body) = self.send(&order, &mut make).await?.into_parts();
         let body = timeout_at(deadline, Limited::new(body, MAX_ANSWER).collect())
             .await
             .map_err(|_| self.late(within))?

@@ -86,7 +86,7 @@ pub(super) async fn send(
     let sent = hop
         .device
         .upstream
-        .send(&order, || {
+        .send(&order, &mut || {
             if !hop.device.keeper.is_in_force(lease) {
                 return Err(Unsent::Superseded);
             }

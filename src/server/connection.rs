@@ -28,11 +28,11 @@ use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
 use super::accept::Entrance;
-use super::alarm::Alarm;
 use super::doorman::{Phase, Seat};
 use super::ending::cancelled;
 use super::guarded::{Arriving, Guarded, Occupied, Stay};
 use super::watched::{Watched, Wire};
+use crate::alarm::Alarm;
 use crate::gateway::admit::{Arrival, Peer};
 use crate::gateway::front::Front;
 use crate::gateway::{Outgoing, RequestId};

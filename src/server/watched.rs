@@ -20,8 +20,8 @@ use tokio::time::{Instant, Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
-use super::alarm::Alarm;
 use super::doorman::{Phase, Seat, Stage};
+use crate::alarm::Alarm;
 
 /// RFC 9110 section 15.5.9.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";

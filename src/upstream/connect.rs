@@ -15,17 +15,19 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use super::bell::News;
 use super::certificate::Certificate;
 use super::connection::Connection;
 use super::counted::{Counted, Received};
 use super::pin::{Pin, Pinned};
 use super::replay::Outbound;
 use super::resolve::Place;
+use super::socket::Socket;
 use super::trouble::{Beginning, Trouble};
 use super::{Answer, MAX_ANSWER};
 
@@ -37,7 +39,7 @@ const MOST_MET: usize = 16;
 const PROBED_AFTER: Duration = Duration::from_secs(60);
 
 /// What a connection goes over, TLS or not. It is one type, so that what is above it is compiled once.
-type Wire = Either<TcpStream, TlsStream<TcpStream>>;
+type Wire = Either<Socket, TlsStream<Socket>>;
 
 /// What is asked of a peer that was not met before, ahead of any credential.
 pub struct Introduction {
@@ -88,9 +90,10 @@ impl Connector {
     async fn handshake(&self, epoch: u64) -> Result<(Box<Connection>, Option<Certificate>), Trouble> {
         // Before anybody is met: where the pin can't be read, nobody is to be.
         self.pinned().await?;
-        let stream = self.tcp().await?;
+        let news = Arc::<News>::default();
+        let stream = Socket::new(self.tcp().await?, Arc::clone(&news));
         let Some((client, name)) = &self.tls else {
-            return Ok((self.http(Either::Left(stream), epoch).await?, None));
+            return Ok((self.http(Either::Left(stream), news, epoch).await?, None));
         };
         let stream = TlsConnector::from(Arc::clone(client))
             .connect(name.clone(), stream)
@@ -100,7 +103,7 @@ impl Connector {
             Some(der) => Certificate::read(der).map_err(Trouble::TlsProtocol)?,
             None => return Err(Trouble::TlsProtocol(format!("{} shows no certificate", self.label))),
         };
-        Ok((self.http(Either::Right(stream), epoch).await?, Some(shown)))
+        Ok((self.http(Either::Right(stream), news, epoch).await?, Some(shown)))
     }
 
     /// Makes sure that this peer is the device that is configured, and remembers it.
@@ -176,28 +179,30 @@ impl Connector {
             .header(header::HOST, &self.authority)
             .body(Outbound::from(Bytes::new()))
             .map_err(|_| Trouble::Garbled(format!("{path} can't be asked for below this `url`")))?;
-        let exchange = async {
-            let answered = connection.send(request).await;
-            let answered = answered
-                .map_err(|failed| self.http_trouble(connection.received.beginning(), failed.error()))?;
-            let (head, body) = answered.into_parts();
+        let deadline = Instant::now() + self.response_timeout;
+        let late = || {
+            Trouble::ResponseTimeout(format!(
+                "{} has not said who it is in time (`timeout`): if it is only slow, raise it",
+                self.label
+            ))
+        };
+        let answered = connection.send(request, deadline).await.ok_or_else(late)?;
+        let answered =
+            answered.map_err(|failed| self.http_trouble(connection.received.beginning(), failed.error()))?;
+        let (head, body) = answered.into_parts();
+        let rest = async {
             let body = Limited::new(connection.body(body), MAX_ANSWER).collect().await;
             let body = body.map_err(|error| Trouble::incomplete(&self.label, &*error))?;
             // Whoever sends the next finds out if not.
             connection.is_free().await;
             Ok(Response::from_parts(head, body.to_bytes()))
         };
-        timeout(self.response_timeout, exchange).await.unwrap_or_else(|_| {
-            Err(Trouble::ResponseTimeout(format!(
-                "{} has not said who it is in time (`timeout`): if it is only slow, raise it",
-                self.label
-            )))
-        })
+        timeout_at(deadline, rest).await.unwrap_or_else(|_| Err(late()))
     }
 
-    async fn http(&self, stream: Wire, epoch: u64) -> Result<Box<Connection>, Trouble> {
+    async fn http(&self, stream: Wire, news: Arc<News>, epoch: u64) -> Result<Box<Connection>, Trouble> {
         let received = Arc::<Received>::default();
-        let stream = TokioIo::new(Counted::new(stream, Arc::clone(&received)));
+        let stream = TokioIo::new(Counted::new(stream, Arc::clone(&received), Arc::clone(&news)));
         let mut builder = http1::Builder::new();
         // Of header lines it takes a hundred: to be told a number costs it an allocation for each head.
         builder.max_header_size(MAX_HEAD);
@@ -210,7 +215,7 @@ impl Connector {
         // Its errors reach whoever waits for a response; there is nobody else to tell.
         let line = async move { drop(connection.with_upgrades().await) };
         // It goes from the pool to a request, into its answer and back: boxed, so that it stays where it is.
-        Ok(Box::new(Connection::new(sender, line, received, epoch)))
+        Ok(Box::new(Connection::new(sender, line, (received, news), epoch)))
     }
 
     /// What an error of hyper's means, on a connection whose answers began so.

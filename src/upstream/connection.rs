@@ -7,17 +7,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::ptr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
@@ -25,10 +21,13 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::SendRequest;
 use pin_project_lite::pin_project;
 use tokio::task::coop::{Unconstrained, unconstrained};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::bell::{Bell, News};
 use super::counted::Received;
 use super::replay::Outbound;
+use crate::alarm::Alarm;
 
 /// So often in a row it is polled at once; what still has more to do then lets others go first.
 const MOST_POLLS: usize = 4;
@@ -44,32 +43,48 @@ pub(super) struct Connection {
     bell: Arc<Bell>,
     /// What `line` is polled with: it rings the bell.
     waker: Waker,
+    alarm: Alarm,
     /// See [`Idle`](super::idle::Idle).
     pub(super) epoch: u64,
     /// What the device has sent on it.
     pub(super) received: Arc<Received>,
+    news: Arc<News>,
 }
 
 impl Connection {
     pub(super) fn new(
         sender: SendRequest<Outbound>,
         line: impl Future<Output = ()> + Send + 'static,
-        received: Arc<Received>,
+        (received, news): (Arc<Received>, Arc<News>),
         epoch: u64,
     ) -> Self {
-        let bell = Arc::<Bell>::default();
+        let bell = Arc::clone(&news.bell);
+        news.ring();
         let waker = Waker::from(Arc::clone(&bell));
-        Self { sender, line: Box::pin(line), is_apart: false, is_over: false, bell, waker, epoch, received }
+        let alarm = Alarm::default();
+        Self {
+            sender,
+            line: Box::pin(line),
+            is_apart: false,
+            is_over: false,
+            bell,
+            waker,
+            alarm,
+            epoch,
+            received,
+            news,
+        }
     }
 
-    /// Sends a request, at once, and waits for the head of the response.
+    /// Sends a request, at once, and waits for the head of the response; nothing: it is not there by the `deadline`.
     pub(super) fn send(
         &mut self,
         request: Request<Outbound>,
+        deadline: Instant,
     ) -> Answered<'_, impl Future<Output = Result<Response<Incoming>, TrySendError<Request<Outbound>>>>> {
         let answered = self.bell.unheard(|| self.sender.try_send_request(request));
         // tokio would have a task wait that has done much, and nobody is woken for what is looked at next.
-        Answered { connection: self, answered: unconstrained(answered) }
+        Answered { connection: self, answered: unconstrained(answered), deadline }
     }
 
     /// The next frame of a response that came on this connection.
@@ -86,12 +101,20 @@ impl Connection {
         if frame.is_ready() {
             return frame;
         }
-        self.drive(context.waker());
+        self.go_on();
         let frame = self.bell.unheard(|| Pin::new(body).poll_frame(unwoken));
-        if frame.is_pending() && self.bell.has_rung() {
-            context.waker().wake_by_ref();
+        if frame.is_pending() {
+            self.wait(context.waker());
         }
         frame
+    }
+
+    /// Whether it is `due`; if not, whoever has just looked for something on this connection is woken when it is.
+    pub(super) fn poll_alarm(&mut self, due: Instant, context: &mut Context<'_>) -> Poll<()> {
+        if self.is_apart {
+            self.bell.wakes(context.waker());
+        }
+        self.alarm.poll_at(due, &mut Context::from_waker(&self.waker))
     }
 
     /// The body of a response that came on this connection.
@@ -110,17 +133,18 @@ impl Connection {
 
     /// Whether it is still open, as far as can be told without using it. If that changes, `waker` is woken.
     pub(super) fn is_good(&mut self, waker: &Waker) -> bool {
-        // In this order: what rings in between is seen or heard.
+        // In this order: what comes in between is seen or heard.
         self.bell.wakes(waker);
         if !self.is_quiet() {
-            self.go_on(waker);
+            self.go_on();
+            self.echo(waker);
         }
         self.is_usable()
     }
 
-    /// Whether there is nothing to look after.
+    /// Whether hyper waits for a request and nothing else.
     fn is_quiet(&self) -> bool {
-        !self.bell.has_rung() && self.sender.is_ready()
+        self.news.is_quiet() && self.sender.is_ready()
     }
 
     fn is_usable(&self) -> bool {
@@ -130,7 +154,7 @@ impl Connection {
     /// Has a task of its own poll it from now on, for what goes on whether the response is read or not. No other request
     /// follows on it, and dropping it closes the socket as soon as that task is looked at.
     pub(super) fn go_apart(&mut self) {
-        self.received.goes_apart();
+        self.news.go_apart();
         // What is over has nothing to go on with.
         if self.is_over {
             return;
@@ -141,27 +165,32 @@ impl Connection {
         self.is_apart = true;
     }
 
-    /// Goes on with it as far as it gets now. When there is more, `waker` is woken.
-    fn drive(&mut self, waker: &Waker) {
-        self.bell.wakes(waker);
-        self.go_on(waker);
-    }
-
-    /// The same for whoever is woken already.
-    fn go_on(&mut self, waker: &Waker) {
+    /// Goes on with it as far as it gets now.
+    fn go_on(&mut self) {
         for _ in 0..MOST_POLLS {
             if self.is_over {
                 return;
             }
             self.bell.acknowledge();
-            self.received.look();
             let context = &mut Context::from_waker(&self.waker);
             self.is_over = self.bell.unheard(|| self.line.as_mut().poll(context)).is_ready();
             if !self.bell.has_rung() {
                 return;
             }
         }
-        waker.wake_by_ref();
+    }
+
+    /// Has `waker` woken for whatever has come since it was looked at last, or comes.
+    fn wait(&self, waker: &Waker) {
+        self.bell.wakes(waker);
+        self.echo(waker);
+    }
+
+    /// What has rung while nobody was to be woken is not lost on whoever waits.
+    fn echo(&self, waker: &Waker) {
+        if self.bell.has_rung() {
+            waker.wake_by_ref();
+        }
     }
 }
 
@@ -171,17 +200,23 @@ pin_project! {
         connection: &'a mut Connection,
         #[pin]
         answered: Unconstrained<F>,
+        deadline: Instant,
     }
 }
 
 impl<F: Future> Future for Answered<'_, F> {
-    type Output = F::Output;
+    type Output = Option<F::Output>;
 
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<F::Output>> {
         let this = self.project();
-        this.connection.drive(context.waker());
+        this.connection.go_on();
         // What is answered while the connection is polled is looked at next, so that nobody is woken for it.
-        this.answered.poll(&mut Context::from_waker(Waker::noop()))
+        let answered = this.answered.poll(&mut Context::from_waker(Waker::noop()));
+        if answered.is_ready() {
+            return answered.map(Some);
+        }
+        this.connection.wait(context.waker());
+        this.connection.poll_alarm(*this.deadline, context).map(|()| None)
     }
 }
 
@@ -201,65 +236,5 @@ impl Body for OnConnection<'_> {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Self { connection, body } = &mut *self;
         connection.poll_body(body, context)
-    }
-}
-
-thread_local! {
-    /// The bell of the connection that this thread polls right now.
-    static ATTENDED: Cell<*const Bell> = const { Cell::new(ptr::null()) };
-}
-
-/// Wakes whoever polls a connection, but not for what they do themselves. Whether it is they who ring is told by the thread:
-/// a flag that all threads see would cost each request a dozen locked instructions.
-#[derive(Default)]
-struct Bell {
-    who: AtomicWaker,
-    /// Whether it was rung since the connection was polled last.
-    rung: AtomicBool,
-}
-
-/// As long as this is there, what this thread rings wakes nobody.
-struct Attendance {
-    before: *const Bell,
-}
-
-impl Drop for Attendance {
-    fn drop(&mut self) {
-        ATTENDED.set(self.before);
-    }
-}
-
-impl Bell {
-    fn wakes(&self, waker: &Waker) {
-        self.who.register(waker);
-    }
-
-    /// What rings in here wakes nobody: it has to be asked afterwards whether it [rang](Self::has_rung).
-    fn unheard<T>(&self, attended: impl FnOnce() -> T) -> T {
-        let _attendance = Attendance { before: ATTENDED.replace(ptr::from_ref(self)) };
-        attended()
-    }
-
-    fn has_rung(&self) -> bool {
-        self.rung.load(Ordering::Acquire)
-    }
-
-    /// What has rung so far is about to be seen.
-    fn acknowledge(&self) {
-        self.rung.swap(false, Ordering::AcqRel);
-    }
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // In this order: whoever is woken sees that it rang.
-        self.rung.store(true, Ordering::Release);
-        if !ptr::eq(ATTENDED.get(), Arc::as_ptr(self)) {
-            self.who.wake();
-        }
     }
 }

@@ -1,6 +1,5 @@
 //! A stream that counts what it receives: whether a byte of a response has come decides what may be repeated. It also
-//! remembers how that began, and that nothing more is there: hyper asks up to three times each time that it is polled, and
-//! every time is a walk through TLS.
+//! remembers how that began, and does not read where there is nothing.
 
 use std::io;
 use std::pin::Pin;
@@ -10,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 
+use super::bell::News;
 use super::trouble::Beginning;
 
 /// So much of an answer is read as fast as it comes, which is all of most.
@@ -32,21 +32,11 @@ pub(super) struct Received {
     is_other: AtomicBool,
     /// So many bytes at the most are there before something is answered.
     most: AtomicU64,
-    /// Whether nothing was there when it was read last. Whoever polls the connection is woken when there is.
-    is_quiet: AtomicBool,
-    /// Whether others poll it than those who [look](Self::look).
-    is_apart: AtomicBool,
 }
 
 impl Default for Received {
     fn default() -> Self {
-        Self {
-            bytes: AtomicU64::new(0),
-            is_other: AtomicBool::new(false),
-            most: AtomicU64::new(u64::MAX),
-            is_quiet: AtomicBool::new(false),
-            is_apart: AtomicBool::new(false),
-        }
+        Self { bytes: AtomicU64::new(0), is_other: AtomicBool::new(false), most: AtomicU64::new(u64::MAX) }
     }
 }
 
@@ -80,20 +70,6 @@ impl Received {
         self.bytes() > self.most.load(Ordering::Relaxed)
     }
 
-    /// The connection is about to be polled: something may have come since it was last.
-    pub(super) fn look(&self) {
-        self.is_quiet.store(false, Ordering::Relaxed);
-    }
-
-    /// From now on it is polled by whom it does not know: every reading is one.
-    pub(super) fn goes_apart(&self) {
-        self.is_apart.store(true, Ordering::Relaxed);
-    }
-
-    fn is_quiet(&self) -> bool {
-        self.is_quiet.load(Ordering::Relaxed) && !self.is_apart.load(Ordering::Relaxed)
-    }
-
     fn take(&self, bytes: &[u8]) {
         let before = usize::try_from(self.bytes()).unwrap_or(usize::MAX);
         let rest = HTTP.get(before..).unwrap_or_default();
@@ -107,13 +83,14 @@ impl Received {
 pub(super) struct Counted<S> {
     stream: Take<S>,
     received: Arc<Received>,
+    news: Arc<News>,
     /// How much has come since something was sent.
     in_a_row: u64,
 }
 
 impl<S: AsyncRead> Counted<S> {
-    pub(super) fn new(stream: S, received: Arc<Received>) -> Self {
-        Self { stream: stream.take(SHORT), received, in_a_row: 0 }
+    pub(super) fn new(stream: S, received: Arc<Received>, news: Arc<News>) -> Self {
+        Self { stream: stream.take(SHORT), received, news, in_a_row: 0 }
     }
 }
 
@@ -124,14 +101,13 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.received.is_quiet() {
+        // TLS has given out all that it had before it asks for more.
+        if this.news.rings() && this.news.is_quiet() {
             return Poll::Pending;
         }
         let before = buffer.filled().len();
         this.stream.set_limit(if this.in_a_row < SHORT { SHORT } else { AT_ONCE });
-        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
-        this.received.is_quiet.store(read.is_pending(), Ordering::Relaxed);
-        ready!(read)?;
+        ready!(Pin::new(&mut this.stream).poll_read(context, buffer))?;
         let read = buffer.filled().get(before..).unwrap_or_default();
         this.in_a_row += read.len() as u64;
         this.received.take(read);
@@ -171,43 +147,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.get_ref().is_write_vectored()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Waker;
-
-    use super::*;
-
-    /// Nothing comes of it, however often it is read.
-    #[derive(Default)]
-    struct Silence(AtomicUsize);
-
-    impl AsyncRead for &Silence {
-        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            Poll::Pending
-        }
-    }
-
-    #[test]
-    fn where_nothing_was_there_is_read_anew_when_it_is_looked_at_and_always_when_that_is_not_said() {
-        let (silence, received) = (Silence::default(), Arc::<Received>::default());
-        let mut counted = Counted::new(&silence, Arc::clone(&received));
-        let mut read_twice = || {
-            let context = &mut Context::from_waker(Waker::noop());
-            for _ in 0..2 {
-                assert!(Pin::new(&mut counted).poll_read(context, &mut ReadBuf::new(&mut [0])).is_pending());
-            }
-            silence.0.swap(0, Ordering::Relaxed)
-        };
-        assert_eq!(read_twice(), 1);
-        assert_eq!(read_twice(), 0);
-        received.look();
-        assert_eq!(read_twice(), 1);
-        received.goes_apart();
-        assert_eq!(read_twice(), 2);
     }
 }

@@ -1,16 +1,19 @@
 //! One exchange with a device: a place in the queue, a connection, a request and the head of its response.
 
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
+use futures_util::poll;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::TrySendError;
 use tokio::time::{Instant, timeout_at};
 
 use super::Upstream;
+use super::busy::Stage;
 use super::connection::Connection;
 use super::counted::Received;
 use super::framing::{flaw, is_event_stream};
@@ -56,17 +59,6 @@ struct Failed {
     reached: Reached,
 }
 
-/// What a request waits for.
-enum Stage {
-    /// Its turn among others.
-    Queue,
-    Connection,
-    /// The time after the request before it.
-    Pace,
-    /// That the device takes it, as far as it has not yet, and answers.
-    Answer(Sent),
-}
-
 /// How far a failed request got.
 enum Reached {
     /// The connection was dead before a byte was written: it is as if nothing had been asked.
@@ -80,7 +72,7 @@ enum Reached {
 /// What an answer is held against.
 struct Expected {
     /// The protocol that the request would go on with.
-    protocol: Option<HeaderValue>,
+    protocol: Option<Box<HeaderValue>>,
     /// How many bytes had come on the connection when it was sent.
     before: u64,
 }
@@ -88,9 +80,22 @@ struct Expected {
 impl Expected {
     /// The answer to this, which is about to be sent: the connection expects it from now on.
     fn of(request: &Request<Outbound>, upgrades: bool, received: &Received) -> Self {
-        let protocol = upgrades.then(|| fields::first(request.headers(), header::UPGRADE).cloned()).flatten();
+        let protocol = upgrades
+            .then(|| fields::first(request.headers(), header::UPGRADE).cloned().map(Box::new))
+            .flatten();
         received.expect_answer();
         Self { protocol, before: received.bytes() }
+    }
+}
+
+/// What comes of this by the `deadline`; nothing: nothing has. Most is there at once, and needs no timer.
+///
+/// It is pinned where it is made: an async fn would hold twice what it is given.
+async fn by<F: Future>(deadline: Instant, mut future: Pin<&mut F>) -> Option<F::Output> {
+    match poll!(future.as_mut()) {
+        Poll::Ready(output) => Some(output),
+        // On the heap, as is all that few have to wait for: each request that waits has room for what it might.
+        Poll::Pending => Box::pin(timeout_at(deadline, future)).await.ok(),
     }
 }
 
@@ -103,65 +108,34 @@ impl Upstream {
     pub async fn send<E: From<Trouble>>(
         self: &Arc<Self>,
         order: &Order<'_>,
-        mut make: impl FnMut() -> Result<Request<Outbound>, E>,
-    ) -> Result<Response<Inbound>, E> {
-        let mut stage = Stage::Queue;
-        let outcome = {
-            // Where it is made: it is large, and would be moved twice.
-            let exchange = pin!(self.carry_out(order, &mut make, &mut stage));
-            timeout_at(order.deadline, exchange).await
-        };
-        outcome.unwrap_or_else(|_| Err(self.overdue(&stage, order.within).into()))
-    }
-
-    async fn carry_out<E: From<Trouble>>(
-        self: &Arc<Self>,
-        order: &Order<'_>,
         make: &mut impl FnMut() -> Result<Request<Outbound>, E>,
-        stage: &mut Stage,
     ) -> Result<Response<Inbound>, E> {
-        // Nobody's connection is held by who waits for a path.
-        order.note(stage, Stage::Pace);
-        let path_turn = self.pace.path_turn(order.path, order.urgency).await;
-        let mut path_turn = Some(path_turn.map_err(|Full| self.full_path())?);
-        order.note(stage, Stage::Queue);
-        let slot = self.gate.enter(order.urgency).await.map_err(|Full| self.full())?;
+        let mut stage = Stage::Pace;
+        let entered = by(order.deadline, pin!(self.enter(order, &mut stage))).await;
+        let (slot, path_turn) = entered.ok_or_else(|| self.overdue(&stage, order.within))??;
+        let mut path_turn = Some(path_turn);
         let mut repeatable = order.repeatable;
         loop {
-            order.note(stage, Stage::Pace);
-            let path_turn = match path_turn.take() {
-                Some(first) => first,
-                None => {
-                    self.pace.pass_path_interval().await;
-                    None
-                }
-            };
-            // Before there is a connection: a device may close one that waits.
-            let turn = self.pace.turn().await;
-            order.note(stage, Stage::Connection);
-            let kept = self.idle.take().await;
-            let is_kept = kept.is_ok();
-            let mut connection = match kept {
-                Ok(connection) => connection,
-                // On the heap, since it is rare and takes more room than all the rest.
-                Err(epoch) => Box::pin(self.connector.open(epoch)).await?,
-            };
+            let ready = by(order.deadline, pin!(self.ready(order, path_turn.take(), &mut stage))).await;
+            let (mut connection, is_kept, turns) =
+                ready.ok_or_else(|| self.overdue(&stage, order.within))??;
             let (sent, expected);
             // What is sent is let go of here: what is still there while it waits makes each request that waits larger.
             let answered = match make() {
                 Ok(request) => {
-                    [path_turn, turn].into_iter().flatten().for_each(Turn::take);
+                    turns.into_iter().flatten().for_each(Turn::take);
                     sent = request.body().sent();
-                    order.note(stage, Stage::Answer(sent.clone()));
+                    order.note(&mut stage, Stage::Answer(sent.clone()));
                     expected = Expected::of(&request, order.upgrades, &connection.received);
-                    connection.send(request)
+                    connection.send(request, order.deadline)
                 }
                 Err(error) => {
                     self.idle.keep(connection);
                     return Err(error);
                 }
             };
-            match self.examine(answered.await, expected, &connection.received) {
+            let answered = answered.await.ok_or_else(|| self.overdue(&stage, order.within))?;
+            match self.examine(answered, expected, &connection.received) {
                 Ok(response) => return Ok(self.receive(response, connection, slot, sent)?),
                 Err(Failed { reached: Reached::Nobody, .. }) if is_kept => self.idle.clear(),
                 Err(Failed { reached: Reached::Silence, .. }) if is_kept && repeatable => {
@@ -173,57 +147,41 @@ impl Upstream {
         }
     }
 
-    /// What a request is told that had come so far at its deadline.
-    fn overdue(&self, stage: &Stage, within: Duration) -> Trouble {
-        match stage {
-            Stage::Queue => Trouble::Busy(format!(
-                "every connection to {} (`max_connections`, {}) was in use until `timeout`: ask less often, or raise one of \
-                 them",
-                self.label(),
-                self.settings.max_connections
-            )),
-            Stage::Pace => Trouble::Busy(format!(
-                "requests to {} are {:?} apart, and this one's turn did not come until `timeout`: ask less often, or raise \
-                 `timeout` (or lower `min_interval`, if it is set)",
-                self.label(),
-                self.settings.min_interval.max(self.settings.path_interval)
-            )),
-            Stage::Answer(sent) if !sent.is_set() => Trouble::RequestTimeout(format!(
-                "the request was not sent to {} in time (`timeout`, {:?}): its body came too slowly, or the device \
-                 does not take it",
-                self.label(),
-                self.settings.timeout
-            )),
-            Stage::Connection | Stage::Answer(_) => self.late(within),
-        }
+    /// A place among those who ask this device, and where its paths are paced, the turn for this one.
+    async fn enter(&self, order: &Order<'_>, stage: &mut Stage) -> Result<(Slot, Option<Turn>), Trouble> {
+        // Nobody's connection is held by who waits for a path.
+        order.note(stage, Stage::Pace);
+        let path_turn = self.pace.path_turn(order.path, order.urgency).await;
+        let path_turn = path_turn.map_err(|Full| self.full_path())?;
+        order.note(stage, Stage::Queue);
+        let slot = self.gate.enter(order.urgency).await.map_err(|Full| self.full())?;
+        Ok((slot, path_turn))
     }
 
-    pub(super) fn late(&self, within: Duration) -> Trouble {
-        let timeout = self.settings.timeout;
-        let advice = match within <= timeout {
-            true => format!("(`timeout`, {timeout:?}): if it is only slow, raise it"),
-            false => format!("({within:?}, for a login): if it is only slow, raise `timeout` above that"),
+    /// A connection, whether it was kept, and the right to ask now. The second time there is no turn for the path.
+    async fn ready(
+        &self,
+        order: &Order<'_>,
+        path_turn: Option<Option<Turn>>,
+        stage: &mut Stage,
+    ) -> Result<(Box<Connection>, bool, [Option<Turn>; 2]), Trouble> {
+        order.note(stage, Stage::Pace);
+        let path_turn = match path_turn {
+            Some(first) => first,
+            None => {
+                self.pace.pass_path_interval().await;
+                None
+            }
         };
-        Trouble::ResponseTimeout(format!("{} has not begun to answer in time {advice}", self.label()))
-    }
-
-    fn full_path(&self) -> Trouble {
-        Trouble::Busy(format!(
-            "as many requests as may ({}, `max_waiting`) already wait for this path of {}, which takes one in {:?}: ask \
-             less often, or raise it",
-            self.settings.max_waiting,
-            self.label(),
-            self.settings.path_interval
-        ))
-    }
-
-    fn full(&self) -> Trouble {
-        Trouble::Busy(format!(
-            "as many requests as may ({}, `max_waiting`) already wait for a connection to {}: ask less often, or \
-             raise it",
-            self.settings.max_waiting,
-            self.label()
-        ))
+        // Before there is a connection: a device may close one that waits.
+        let turn = self.pace.turn().await;
+        order.note(stage, Stage::Connection);
+        let (connection, is_kept) = match self.idle.take().await {
+            Ok(connection) => (connection, true),
+            // On the heap, since it is rare and takes more room than all the rest.
+            Err(epoch) => (Box::pin(self.connector.open(epoch)).await?, false),
+        };
+        Ok((connection, is_kept, [path_turn, turn]))
     }
 
     /// What became of a request that was sent.
@@ -254,7 +212,7 @@ impl Upstream {
             }
         };
         received.answered();
-        match flaw(response.status(), response.headers(), expected.protocol.as_ref()) {
+        match flaw(response.status(), response.headers(), expected.protocol.as_deref()) {
             Some(why) => Err(garbled(&format!("{why}: update its firmware, or ask for another path"))),
             None => Ok(response),
         }
@@ -281,19 +239,5 @@ impl Upstream {
         let held = Held { connection, slot, sent, idle: Arc::clone(&self.idle) };
         let receive = if tunnel { Inbound::tunnel } else { Inbound::new };
         Ok(response.map(|body| receive(body, held, self.settings.idle_timeout)))
-    }
-
-    fn no_stream(&self) -> Trouble {
-        let (most, device) = (self.settings.max_streams, &self.settings.device);
-        let open = match most {
-            0 => "none may be open".to_owned(),
-            1 => "one is open".to_owned(),
-            most => format!("{most} are open"),
-        };
-        Trouble::Busy(format!(
-            "of event streams and upgraded connections to {device} {open}, and no more may be: end one, or raise it \
-             under [devices.{device}] in proxy.toml: max_streams = {}",
-            most + 1
-        ))
     }
 }

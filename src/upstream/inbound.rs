@@ -1,6 +1,5 @@
 //! The body of a device's response, with the connection it comes on.
 
-use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::gate::Slot;
@@ -23,7 +22,8 @@ pub struct Inbound {
     body: Incoming,
     held: Option<Held>,
     idle_timeout: Duration,
-    alarm: Option<Pin<Box<Sleep>>>,
+    /// When the device has been silent for too long, once that was asked since it last was not.
+    due: Option<Instant>,
 }
 
 /// What a response occupies until its body is complete.
@@ -37,7 +37,7 @@ pub(super) struct Held {
 
 impl Inbound {
     pub(super) fn new(body: Incoming, held: Held, idle_timeout: Duration) -> Self {
-        let mut this = Self { body, held: Some(held), idle_timeout, alarm: None };
+        let mut this = Self { body, held: Some(held), idle_timeout, due: None };
         if this.body.is_end_stream() {
             this.finish();
         }
@@ -46,7 +46,7 @@ impl Inbound {
 
     /// The empty body of a 101: what follows on the connection is no HTTP, so it is held until this is dropped.
     pub(super) fn tunnel(body: Incoming, held: Held, idle_timeout: Duration) -> Self {
-        Self { body, held: Some(held), idle_timeout, alarm: None }
+        Self { body, held: Some(held), idle_timeout, due: None }
     }
 
     fn finish(&mut self) {
@@ -61,8 +61,9 @@ impl Inbound {
     /// Whether the device has been silent for too long.
     fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<Trouble> {
         let idle_timeout = self.idle_timeout;
-        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + idle_timeout)));
-        ready!(alarm.as_mut().poll(context));
+        let due = *self.due.get_or_insert_with(|| Instant::now() + idle_timeout);
+        let Some(held) = &mut self.held else { return Poll::Pending };
+        ready!(held.connection.poll_alarm(due, context));
         Poll::Ready(Trouble::BrokeOff(format!(
             "the device sent nothing for {idle_timeout:?} (`idle_timeout`) in the middle of its answer"
         )))
@@ -84,7 +85,7 @@ impl Body for Inbound {
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                this.alarm = None;
+                this.due = None;
                 // Nothing follows trailers, and who has read them may ask for no more.
                 if frame.is_trailers() || this.body.is_end_stream() {
                     this.finish();

@@ -51,7 +51,7 @@ impl Pace {
         if self.interval.is_zero() {
             return None;
         }
-        Some(Turn::come(Arc::clone(&self.last), self.interval, None).await)
+        Some(Box::pin(Turn::come(Arc::clone(&self.last), self.interval, None)).await)
     }
 
     /// Waits until a request for this path may go out, in turns with those of other callers.
@@ -61,14 +61,14 @@ impl Pace {
         }
         let Path { gate, last } = self.path(path);
         let slot = gate.enter(urgency).await?;
-        Ok(Some(Turn::come(last, self.path_interval, Some(slot)).await))
+        Ok(Some(Box::pin(Turn::come(last, self.path_interval, Some(slot))).await))
     }
 
     /// Lets as much time go by as is to be between two requests for a path. Who has a connection must not wait for those
     /// who wait for one.
     pub(super) async fn pass_path_interval(&self) {
         if !self.path_interval.is_zero() {
-            sleep(self.path_interval).await;
+            Box::pin(sleep(self.path_interval)).await;
         }
     }
 

@@ -19,7 +19,7 @@ pub(crate) fn read(name: &str) -> String {
 
 /// What may be imported by whom: each by the rows below its own. What shares a row does not know each other.
 const LAYERS: [&[&str]; 9] = [
-    &["clock", "disk", "fields", "secret"],
+    &["alarm", "clock", "disk", "fields", "secret"],
     &["config", "metrics", "twin"],
     &["upstream"],
     &["vendor"],

@@ -1,4 +1,4 @@
-//! An alarm of a connection that is set for nearly every request and hardly ever rings.
+//! An alarm that is set for nearly every request and hardly ever rings.
 
 #[cfg(test)]
 mod tests;
@@ -9,16 +9,21 @@ use std::task::{Context, Poll, ready};
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// An alarm, once it was set. It may only be polled by the task of one connection.
+/// An alarm, once it was set. All that it is polled with has to wake the same.
 #[derive(Default)]
-pub(super) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
 
 impl Alarm {
+    /// Whether it is `due`.
+    pub(crate) fn poll_at(&mut self, due: Instant, context: &mut Context<'_>) -> Poll<()> {
+        self.poll(Some(due), || due, context)
+    }
+
     /// Whether it is `due`; where nothing is, `again` says when to look again.
     ///
     /// One that is set for sooner is left as it is until it rings, since to put it off for each request costs more than to
-    /// ring once in a while. What it was polled with when it was set wakes the connection.
-    pub(super) fn poll(
+    /// ring once in a while. What it was polled with when it was set is woken.
+    pub(crate) fn poll(
         &mut self,
         due: Option<Instant>,
         again: impl Fn() -> Instant,
