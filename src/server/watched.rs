@@ -26,6 +26,8 @@ use crate::alarm::Alarm;
 /// RFC 9110 section 15.5.9.
 const TOO_LATE: &[u8] = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
+/// So long an answer is written in one piece.
+const SHORT: usize = 2048;
 /// So much of what comes is read before hyper asks for it.
 const MOST_AHEAD: usize = 16 * 1024;
 
@@ -203,7 +205,17 @@ impl AsyncWrite for Watched {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let stream = Pin::new(&mut self.stream);
+        let written = match slices.iter().map(|slice| slice.len()).sum::<usize>() {
+            // Head and body of a short answer: one piece takes the system less than two, and TLS too.
+            ..=SHORT => {
+                let mut room = [MaybeUninit::uninit(); SHORT];
+                let mut piece = ReadBuf::uninit(&mut room);
+                slices.iter().for_each(|slice| piece.put_slice(slice));
+                stream.poll_write(context, piece.filled())
+            }
+            _ => stream.poll_write_vectored(context, slices),
+        };
         self.check_stall(written, context)
     }
 

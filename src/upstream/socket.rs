@@ -70,7 +70,12 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
+        let tcp = Pin::new(&mut self.tcp);
+        let written = match slices {
+            // send(2) takes the system less than writev(2).
+            [all] => tcp.poll_write(context, all),
+            _ => tcp.poll_write_vectored(context, slices),
+        };
         self.wrote(written)
     }
 
