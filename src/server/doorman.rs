@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use crossbeam_utils::atomic::AtomicCell;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -37,6 +36,7 @@ struct State {
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(super) enum Phase {
     /// Nothing has come of the next request.
     Waiting,
@@ -45,6 +45,9 @@ pub(super) enum Phase {
     /// It is being answered.
     Serving,
 }
+
+const WAITING: u8 = Phase::Waiting as u8;
+const HEAD: u8 = Phase::Head as u8;
 
 /// A phase, and since when it lasts; while a request is served, since when it came.
 #[derive(Clone, Copy, Debug)]
@@ -61,9 +64,10 @@ pub(super) struct Seat {
     number: u64,
     /// When it was taken, from which the times of its stage are told.
     taken: Instant,
-    /// Its [`Stage`], bit by bit: its own connection alone writes it, and reads it several times for each request. Whoever
-    /// else looks may find what a stage is that has just begun with the times of the one before, and is none the worse for it.
-    phase: AtomicCell<Phase>,
+    /// Its [`Stage`], bit by bit: its own connection alone writes it, and reads it several times for each request. The times
+    /// are written before the phase and read after it, so that whoever else looks never finds a phase with times older than
+    /// it: by those, who has just been served for long would be the one that has waited longest.
+    phase: AtomicU8,
     waiting_since: AtomicU64,
     since: AtomicU64,
     leaving: Mutex<Leaving>,
@@ -126,7 +130,7 @@ impl Doorman {
             doorman: Arc::clone(self),
             number: state.next,
             taken: now,
-            phase: AtomicCell::new(Phase::Waiting),
+            phase: AtomicU8::new(WAITING),
             waiting_since: AtomicU64::new(0),
             since: AtomicU64::new(0),
             leaving: Mutex::new(Leaving { is_told: state.is_closed, task: None }),
@@ -167,12 +171,10 @@ impl Doorman {
         if seats.iter().any(|seat| seat.leaving.lock().is_told) {
             return;
         }
-        let waiting = seats.iter().filter_map(|seat| {
-            let stage = seat.stage();
-            // What is left of its answer would be lost, and over HTTP/1.0 nobody could tell.
-            (!seat.is_served()).then_some((stage.waiting_since, seat))
-        });
-        if let Some((_, slowest)) = waiting.min_by_key(|(since, _)| *since) {
+        // Of whoever is served what is left of their answer would be lost, and over HTTP/1.0 nobody could tell. That is asked
+        // first: with an earlier time of theirs they would be the ones that have waited longest.
+        let waiting = seats.iter().filter(|seat| !seat.is_served());
+        if let Some(slowest) = waiting.min_by_key(|seat| seat.stage().waiting_since) {
             slowest.leave();
         }
     }
@@ -209,7 +211,7 @@ impl Seat {
                 self.waiting_since.store(now, Ordering::Relaxed);
             }
         }
-        self.phase.store(phase);
+        self.phase.store(phase as u8, Ordering::Release);
         if phase == Phase::Waiting {
             // Whoever looks for a place sees this, or this sees that somebody does.
             fence(Ordering::SeqCst);
@@ -221,14 +223,18 @@ impl Seat {
 
     /// What the connection is doing.
     pub(super) fn phase(&self) -> Phase {
-        self.phase.load()
+        match self.phase.load(Ordering::Acquire) {
+            WAITING => Phase::Waiting,
+            HEAD => Phase::Head,
+            _ => Phase::Serving,
+        }
     }
 
     /// The same, and since when.
     pub(super) fn stage(&self) -> Stage {
+        let phase = self.phase();
         let time = |nanos: &AtomicU64| self.taken + Duration::from_nanos(nanos.load(Ordering::Relaxed));
-        let (waiting_since, since) = (time(&self.waiting_since), time(&self.since));
-        Stage { phase: self.phase(), waiting_since, since }
+        Stage { phase, waiting_since: time(&self.waiting_since), since: time(&self.since) }
     }
 
     /// Since when there is nothing to do before the caller asks anew.
