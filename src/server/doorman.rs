@@ -79,8 +79,9 @@ pub(super) struct Seat {
     pub(super) is_tunnel: AtomicBool,
     /// Whether nobody will read the rest of its body.
     pub(super) is_left: AtomicBool,
-    /// Whether something of an answer waits for its caller to read.
-    pub(super) is_stalled: AtomicBool,
+    /// Whether something of an answer may not have been sent yet. The phase does not say: hyper lets go of an answer once it
+    /// has all of it, before it writes the last of it.
+    is_sending: AtomicBool,
 }
 
 /// How a connection is told to leave. A token would have to be looked at whenever the connection is.
@@ -138,7 +139,7 @@ impl Doorman {
             is_read: AtomicBool::new(false),
             is_tunnel: AtomicBool::new(false),
             is_left: AtomicBool::new(false),
-            is_stalled: AtomicBool::new(false),
+            is_sending: AtomicBool::new(false),
         });
         state.seats.insert(seat.number, Arc::downgrade(&seat));
         drop(state);
@@ -204,7 +205,9 @@ impl Seat {
     /// The connection goes on to another phase.
     pub(super) fn enter(&self, phase: Phase) {
         // How long somebody is served is nothing to look at a clock for.
-        if phase != Phase::Serving {
+        if phase == Phase::Serving {
+            self.sends();
+        } else {
             let now = u64::try_from(self.taken.elapsed().as_nanos()).unwrap_or(u64::MAX);
             self.since.store(now, Ordering::Relaxed);
             if phase == Phase::Waiting {
@@ -212,12 +215,26 @@ impl Seat {
             }
         }
         self.phase.store(phase as u8, Ordering::Release);
-        if phase == Phase::Waiting {
-            // Whoever looks for a place sees this, or this sees that somebody does.
-            fence(Ordering::SeqCst);
-            if self.doorman.was_full.load(Ordering::Relaxed) {
-                self.doorman.left.notify_waiters();
-            }
+    }
+
+    /// Something of an answer is about to be written.
+    pub(super) fn sends(&self) {
+        self.is_sending.store(true, Ordering::Relaxed);
+    }
+
+    /// All that was written has been sent: whose answer has come to its end is at rest from now on.
+    pub(super) fn has_sent(&self) {
+        if self.phase() != Phase::Serving && self.is_sending.load(Ordering::Relaxed) {
+            self.is_sending.store(false, Ordering::Relaxed);
+            self.tell_of_rest();
+        }
+    }
+
+    fn tell_of_rest(&self) {
+        // Whoever looks for a place sees that this one rests, or this sees that somebody looks.
+        fence(Ordering::SeqCst);
+        if self.doorman.was_full.load(Ordering::Relaxed) {
+            self.doorman.left.notify_waiters();
         }
     }
 
@@ -239,7 +256,7 @@ impl Seat {
 
     /// Since when there is nothing to do before the caller asks anew.
     pub(super) fn at_rest_since(&self) -> Option<Instant> {
-        let is_over = self.is_read.load(Ordering::Relaxed) && !self.is_stalled.load(Ordering::Relaxed);
+        let is_over = self.is_read.load(Ordering::Relaxed) && !self.is_sending.load(Ordering::Relaxed);
         (self.phase() == Phase::Waiting && is_over).then(|| self.stage().since)
     }
 
@@ -250,7 +267,7 @@ impl Seat {
 
     /// Whether a request is being answered, or its answer is still on its way.
     pub(super) fn is_served(&self) -> bool {
-        self.phase() == Phase::Serving || self.is_stalled.load(Ordering::Relaxed)
+        self.phase() == Phase::Serving || self.is_sending.load(Ordering::Relaxed)
     }
 
     pub(super) fn limits(&self) -> &Limits {

@@ -131,7 +131,6 @@ impl Watched {
     ) -> Poll<io::Result<T>> {
         if written.is_ready() {
             if self.stall.take().is_some() {
-                self.seat.is_stalled.store(false, Ordering::Relaxed);
                 // The deadline of the next request was put off for this.
                 context.waker().wake_by_ref();
             }
@@ -140,7 +139,8 @@ impl Watched {
         if let Poll::Ready(left) = self.poll_left(context) {
             return Poll::Ready(Err(left));
         }
-        self.seat.is_stalled.store(true, Ordering::Relaxed);
+        // hyper answers what never becomes a request by itself, so that no phase says that something is sent.
+        self.seat.sends();
         let idle_timeout = self.seat.limits().idle_timeout;
         let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(idle_timeout)));
         ready!(stall.as_mut().poll(context));
@@ -227,6 +227,8 @@ impl AsyncWrite for Watched {
         // TLS takes more than it has sent.
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
         ready!(self.check_stall(flushed, context))?;
+        // hyper flushes when it has written all that it has.
+        self.seat.has_sent();
         // hyper comes by here each time that it has been woken.
         match self.poll_left(context) {
             Poll::Ready(left) => Poll::Ready(Err(left)),

@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use futures_util::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::time::advance;
+use tokio::time::{advance, timeout};
 
 use super::super::doorman::Doorman;
 use super::*;
@@ -15,11 +15,19 @@ use crate::metrics::Metrics;
 
 /// A caller's connection from both ends; the caller's blocks.
 async fn connection() -> (Watched, std::net::TcpStream, Arc<Seat>) {
+    connection_at(&doorman(Limits::default())).await
+}
+
+fn doorman(limits: Limits) -> Arc<Doorman> {
+    Doorman::new(limits, Arc::new(Metrics::new()))
+}
+
+async fn connection_at(doorman: &Arc<Doorman>) -> (Watched, std::net::TcpStream, Arc<Seat>) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let caller = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (stream, _) = listener.accept().unwrap();
     stream.set_nonblocking(true).unwrap();
-    let seat = Doorman::new(Limits::default(), Arc::new(Metrics::new())).seat().await;
+    let seat = doorman.seat().await;
     let watched = Watched::new(Either::Left(TcpStream::from_std(stream).unwrap()), Arc::clone(&seat));
     (watched, caller, seat)
 }
@@ -87,6 +95,7 @@ async fn an_answer_that_waits_for_its_reader_is_no_rest() {
     seat.is_read.store(true, Ordering::Relaxed);
     for phase in [Phase::Serving, Phase::Head, Phase::Waiting] {
         seat.enter(phase);
+        watched.flush().await.unwrap();
         assert_eq!(seat.at_rest_since().is_some(), phase == Phase::Waiting, "{phase:?}");
     }
     let taken = fill(&mut watched).await;
@@ -95,10 +104,56 @@ async fn an_answer_that_waits_for_its_reader_is_no_rest() {
     while poll!(pin!(watched.write_all(b"z"))).is_pending() {
         tokio::task::yield_now().await;
     }
+    watched.flush().await.unwrap();
     assert!(seat.at_rest_since().is_some());
     // Something of a request may still be on its way.
     seat.is_read.store(false, Ordering::Relaxed);
     assert!(seat.at_rest_since().is_none());
+}
+
+#[tokio::test]
+async fn who_waits_for_a_place_gets_it_when_all_of_an_answer_is_sent_and_no_sooner() {
+    // More than what the system holds of it for both.
+    const LENGTH: usize = 64 << 20;
+    let doorman = doorman(Limits { connections: 1, ..Limits::default() });
+    let (mut watched, mut caller, seat) = connection_at(&doorman).await;
+    let mut newcomer = pin!(doorman.seat());
+    let running = Arc::clone(&seat);
+    let served = tokio::spawn(async move {
+        seat.enter(Phase::Serving);
+        seat.enter(Phase::Waiting);
+        watched.write_all(&vec![b'a'; LENGTH]).await.unwrap();
+        watched.flush().await.unwrap();
+        std::future::pending::<()>().await;
+        drop((watched, seat));
+    });
+    running.is_run_by(served.abort_handle());
+    drop(running);
+    for _ in 0..3 {
+        tokio::task::yield_now().await;
+        assert!(poll!(&mut newcomer).is_pending());
+    }
+    let reader = tokio::task::spawn_blocking(move || {
+        let mut answer = Vec::new();
+        caller.read_to_end(&mut answer).unwrap();
+        answer.len()
+    });
+    timeout(Duration::from_secs(20), newcomer).await.expect("a place");
+    assert_eq!(reader.await.unwrap(), LENGTH);
+}
+
+#[tokio::test]
+async fn an_answer_is_on_its_way_until_hyper_has_written_it() {
+    let (mut watched, _caller, seat) = connection().await;
+    seat.is_read.store(true, Ordering::Relaxed);
+    seat.enter(Phase::Serving);
+    watched.flush().await.unwrap();
+    seat.enter(Phase::Waiting);
+    assert!(seat.is_served() && seat.at_rest_since().is_none());
+    watched.write_all(b"a").await.unwrap();
+    assert!(seat.is_served() && seat.at_rest_since().is_none());
+    watched.flush().await.unwrap();
+    assert!(!seat.is_served() && seat.at_rest_since().is_some());
 }
 
 #[tokio::test]

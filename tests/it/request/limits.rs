@@ -181,3 +181,16 @@ async fn who_comes_while_all_are_served_is_let_in_as_soon_as_one_only_rests() {
     assert_eq!(answered.unwrap().status, 200);
     assert_eq!(newcomer.expect("a place").status, 200);
 }
+
+#[tokio::test]
+async fn who_comes_while_an_answer_waits_for_its_reader_is_let_in_once_all_of_it_is_read() {
+    const LENGTH: usize = 20_000_000;
+    let door = Door::with("[limits]\nconnections = 1\nkeep_alive = \"1h\"\n").await;
+    let mut slow = door.lab.connect().await;
+    slow.begin(&Ask::get(format!("/meter/twin/bytes?n={LENGTH}"))).await;
+    assert_eq!(slow.head(&Method::GET).await.unwrap().status, 200);
+    let newcomer = timeout(Duration::from_secs(20), door.lab.get("/healthz"));
+    let (read, newcomer) = futures_util::future::join(slow.rest(), newcomer).await;
+    assert_eq!(read.unwrap().len(), LENGTH);
+    assert_eq!(newcomer.expect("a place").status, 200);
+}
