@@ -1,6 +1,5 @@
 //! By what a request is known that has been here before.
 
-use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Version, request};
 
@@ -19,10 +18,7 @@ impl Via {
         let name = format!("keyward-{}", hex::encode(rand::random::<[u8; 4]>()));
         let line = |version: &str| {
             // It stands for as long as the process, so that nobody counts who has it: every request does.
-            let line: &'static str = Box::leak(format!("{version} {name}").into_boxed_str());
-            // It is of letters and digits.
-            HeaderValue::from_maybe_shared(Bytes::from_static(line.as_bytes()))
-                .unwrap_or_else(|_| HeaderValue::from_static("1.1 keyward"))
+            HeaderValue::from_static(Box::leak(format!("{version} {name}").into_boxed_str()))
         };
         Self { lines: ["1.0", "1.1"].map(line), name }
     }
