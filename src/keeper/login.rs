@@ -99,9 +99,10 @@ impl Keeper {
         let lasts = outcome.as_ref().is_ok_and(|session| session.lasts);
         let (result, is_held) = {
             let mut state = self.state.lock();
+            let mut is_proven = self.is_proven();
             if let Some(credentials) = credentials.filter(|now| *now != state.credentials) {
                 state.rejections = 0;
-                self.proven.store(false, Ordering::Release);
+                is_proven = false;
                 state.refused_at = None;
                 state.credentials = credentials;
             }
@@ -112,13 +113,15 @@ impl Keeper {
                     state.end_rest();
                     if session.lasts {
                         state.rejections = 0;
-                        self.proven.store(true, Ordering::Release);
+                        is_proven = true;
                     }
                     self.hold(&mut state, session);
                     Ok(())
                 }
                 Err(refusal) => Err(self.begin_rest(&mut state, refusal)),
             };
+            // It is seen without the lock: who looks meanwhile is not to find that nothing was ever proven.
+            self.proven.store(is_proven, Ordering::Release);
             (result, state.held.is_some())
         };
         if lasts || result.is_err() {
