@@ -25,13 +25,11 @@ impl Answers {
         let answer = (known(method), status);
         let mut counted = self.0.lock();
         counted.total += 1;
-        if let Some((_, counter)) = counted.counters.iter().find(|(known, _)| *known == answer) {
-            counter.inc();
-            return;
-        }
-        let counter = counter(answer.0);
+        let (_, counter) = match counted.counters.iter_mut().find(|(known, _)| *known == answer) {
+            Some(known) => known,
+            None => counted.counters.push_mut((answer, counter(answer.0))),
+        };
         counter.inc();
-        counted.counters.push((answer, counter));
     }
 
     /// How many there were.
