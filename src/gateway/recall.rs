@@ -31,8 +31,8 @@ use super::reply::Reply;
 use crate::clock::Clock;
 use crate::config::Cache;
 use crate::metrics::DeviceFigures;
-use board::{Flights, Waits};
-use flights::{Boarding, Departure, Flight, Landed, Shared};
+use board::{Flights, Place, Waits};
+use flights::{Course, Departure, Flight, Landed, Shared};
 use keeping::Keeping;
 use landing::{Got, ask};
 pub(super) use question::{Question, question};
@@ -204,14 +204,17 @@ impl Recall {
         fetch: &Fetch<'_>,
         waits: Waits,
     ) -> Flight<'_> {
-        let departure = match question.shares {
-            true => match self.join(fetch.call, self.writes.epoch(), &waits) {
-                Boarding::Joined(flight) => return flight,
-                Boarding::First(departure) => departure,
+        let number = match question.shares {
+            true => match self.flights.join(fetch.call, self.writes.epoch(), &waits) {
+                Place::Joined { number, begun, waits, course } => {
+                    let number = Some(number);
+                    return Flight { recall: self, begun, is_first: false, waits, course, number };
+                }
+                Place::First(number) => Some(number),
             },
-            false => Departure::alone(fetch.call.again(waits.clone())),
+            false => None,
         };
-        let number = departure.number();
+        let departure = Departure { call: fetch.call.again(waits.clone()), number };
         let keeping = Keeping::of(departure, question, found);
         let gateway = Arc::clone(fetch.gateway);
         // On the heap, since it may outlive its caller; and made there, since it is large, and all of it would be moved.
@@ -219,7 +222,8 @@ impl Recall {
             let reply = gateway.carry(keeping.call()).await;
             keeping.landed(reply)
         });
-        Flight::begin(self, fetch.call.begun, number, waits, Box::into_pin(flying))
+        let course = Course::Driven(Box::into_pin(flying));
+        Flight { recall: self, begun: fetch.call.begun, is_first: true, waits, course, number }
     }
 
     /// A fetch that its caller no longer waits for goes on, so that memory has its answer.

@@ -93,33 +93,30 @@ impl Flights {
         Place::First(number)
     }
 
-    /// Takes a fetch off, and gives who waits for it. It may be the last to know a device, so that it is let go of when
-    /// nothing is locked.
+    /// Takes a fetch off, and gives who waits for it.
     pub(super) fn strike(&self, number: u64) -> Option<Followers> {
-        let struck = self.0.lock().strike(number);
-        struck.and_then(|aloft| aloft.followers)
+        self.0.lock().strike(number)?.followers
     }
 
     /// Takes it off if nobody waits for it; else gives who does.
     pub(super) fn wanted(&self, number: u64) -> Option<Followers> {
         let waiting = |followers: &&Followers| followers.receiver_count() > 0;
         let mut board = self.0.lock();
-        let aloft = board.get(number);
-        let followers = aloft.and_then(|aloft| aloft.followers.as_ref()).filter(waiting).cloned();
-        let struck = if followers.is_none() { board.strike(number) } else { None };
-        drop(board);
-        drop(struck);
+        let followers = board.get(number)?.followers.as_ref().filter(waiting).cloned();
+        if followers.is_none() {
+            board.strike(number);
+        }
         followers
     }
 
-    /// Whether somebody sees to it already that it goes on without a caller, or it is over; from now on somebody does.
-    pub(super) fn is_seen_through(&self, number: u64) -> bool {
+    /// Undertakes to have it go on without a caller. `false`: somebody has already, or it is over.
+    pub(super) fn claim(&self, number: u64) -> bool {
         let mut board = self.0.lock();
-        board.get(number).is_none_or(|aloft| replace(&mut aloft.is_seen_through, true))
+        board.get(number).is_some_and(|aloft| !replace(&mut aloft.is_seen_through, true))
     }
 
-    /// Its answer is there and will be in memory: who asks the same waits for that. Gives who has waited so far.
-    pub(super) fn is_recorded(&self, number: u64, recording: &Arc<Recording>) -> Option<Followers> {
+    /// Lists its answer, which is there and will be in memory: who asks the same waits for that. Gives who has waited so far.
+    pub(super) fn record(&self, number: u64, recording: &Arc<Recording>) -> Option<Followers> {
         let mut board = self.0.lock();
         let aloft = board.get(number)?;
         aloft.recording = Some(Arc::downgrade(recording));

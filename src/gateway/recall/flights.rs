@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::Recall;
-use super::board::{Followers, Place, Waits};
+use super::board::{Followers, Waits};
 use super::recording::Recording;
 use super::stored::Stored;
 use crate::gateway::fault::{Fault, Kind};
@@ -49,15 +49,16 @@ impl Landed {
 /// A fetch under way, as one caller has it. Who began it drives it; if they leave and others wait, it goes on in a task
 /// of its own, and ends with the last of them.
 pub(super) struct Flight<'a> {
-    recall: &'a Arc<Recall>,
+    /// On whose board it is.
+    pub(super) recall: &'a Arc<Recall>,
     pub(super) begun: Instant,
     /// Whether this is who began it.
     pub(super) is_first: bool,
     /// Whether it waits for its turn; known where something could stand in when it began.
     pub(super) waits: Waits,
-    course: Course,
+    pub(super) course: Course,
     /// By which number others find it, if they may.
-    number: Option<u64>,
+    pub(super) number: Option<u64>,
 }
 
 /// How far a fetch has come, for one caller.
@@ -71,33 +72,11 @@ pub(super) enum Course {
     Over,
 }
 
-/// What whoever asks finds on the board.
-pub(super) enum Boarding<'a> {
-    /// A place in the fetch under way.
-    Joined(Flight<'a>),
-    /// That theirs is the first: others may join it until this is over.
-    First(Departure),
-}
-
 /// One fetch, and its place on the board until it is taken off there: when it lands or is given up.
 pub(super) struct Departure {
     pub(super) call: Call,
-    number: Option<u64>,
-}
-
-impl Recall {
-    /// Joins the fetch under way, or lists one that is about to begin.
-    pub(super) fn join(self: &Arc<Self>, call: &Call, epoch: u64, waits: &Waits) -> Boarding<'_> {
-        match self.flights.join(call, epoch, waits) {
-            Place::Joined { number, begun, waits, course } => {
-                let number = Some(number);
-                Boarding::Joined(Flight { recall: self, begun, is_first: false, waits, course, number })
-            }
-            Place::First(number) => {
-                Boarding::First(Departure { call: call.again(waits.clone()), number: Some(number) })
-            }
-        }
-    }
+    /// By which number others find it, if they may.
+    pub(super) number: Option<u64>,
 }
 
 impl Course {
@@ -118,18 +97,7 @@ impl Course {
     }
 }
 
-impl<'a> Flight<'a> {
-    /// A fetch that begins here, and by which number others find it, if they may.
-    pub(super) fn begin(
-        recall: &'a Arc<Recall>,
-        begun: Instant,
-        number: Option<u64>,
-        waits: Waits,
-        flying: BoxFuture<'static, Landed>,
-    ) -> Self {
-        Self { recall, begun, is_first: true, waits, course: Course::Driven(flying), number }
-    }
-
+impl Flight<'_> {
     /// Waits for it. Whoever stops waiting may come back.
     pub(super) async fn landed(&mut self) -> Landed {
         self.course.landed().await
@@ -148,7 +116,7 @@ impl<'a> Flight<'a> {
     /// What is left of it, if nobody else has yet seen to it that it goes on without a caller.
     pub(super) fn see_through(mut self) -> Option<Course> {
         let is_over = matches!(self.course, Course::Over)
-            || self.number.is_some_and(|number| self.recall.flights.is_seen_through(number));
+            || self.number.is_some_and(|number| !self.recall.flights.claim(number));
         (!is_over).then(|| replace(&mut self.course, Course::Over))
     }
 }
@@ -184,25 +152,15 @@ async fn go_on(
 }
 
 impl Departure {
-    /// A fetch that nobody may join.
-    pub(super) fn alone(call: Call) -> Self {
-        Self { call, number: None }
-    }
-
-    /// By which number others find it, if they may.
-    pub(super) fn number(&self) -> Option<u64> {
-        self.number
-    }
-
-    /// What it is for.
+    /// What its device's answers are remembered by, and on whose board it is.
     pub(super) fn recall(&self) -> &Arc<Recall> {
         &self.call.trip.hop.device.recall
     }
 
-    /// Its answer is there and will be in memory. Until this is dropped, who asks the same waits for that. Those who have
-    /// waited so far are to be told.
-    pub(super) fn is_recorded(&self, recording: &Arc<Recording>) -> Option<Followers> {
-        self.recall().flights.is_recorded(self.number?, recording)
+    /// Lists its answer, which is there and will be in memory. Until this is dropped, who asks the same waits for that. Those
+    /// who have waited so far are to be told.
+    pub(super) fn record(&self, recording: &Arc<Recording>) -> Option<Followers> {
+        self.recall().flights.record(self.number?, recording)
     }
 
     /// From now on nobody joins. Those who have, and still wait, are to be told.

@@ -155,7 +155,7 @@ impl Keeping {
             }
         });
         let recording = Recording::begin(told, varied, body, keep);
-        let followers = followers.or_else(|| departure.is_recorded(&recording));
+        let followers = followers.or_else(|| departure.record(&recording));
         tell(followers, Landed::Shared(Shared::Recorded(recording)))
     }
 
