@@ -146,12 +146,14 @@ impl Keeping {
         let varied = Varied::of(&self.call().trip.head, &told.headers);
         let draft = if keeps { self.draft(&told) } else { None };
         let (key, epoch, departure) = (self.key(), self.epoch, Arc::new(self.departure));
-        // It has the fetch, which is open until this is done.
         let aloft = Arc::clone(&departure);
         let keep = draft.map(|draft| {
             move |body: &Bytes| {
                 let is_good = !tells_of_error(&draft.told.headers, body, draft.policy.is_some());
-                is_good && aloft.recall().keep(epoch, key, &Arc::new(draft.with(body)))
+                let is_stored = is_good && aloft.recall().keep(epoch, key, &Arc::new(draft.with(body)));
+                // Whoever asks the same finds it on the board until they find its answer in memory.
+                drop(aloft);
+                is_stored
             }
         });
         let recording = Recording::begin(told, varied, body, keep);
