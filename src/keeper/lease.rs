@@ -93,6 +93,15 @@ impl Held {
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.due_at.is_some_and(|due| due <= now)
     }
+
+    /// Whether it is neither. A clock takes longer than all else that is asked here, and what has no end needs none.
+    fn is_good(&self, clock: Clock) -> bool {
+        let has_end = self.over_at.is_some() || self.due_at.is_some();
+        !has_end || {
+            let now = clock.instant();
+            !self.is_over(now) && !self.is_due(now)
+        }
+    }
 }
 
 /// A session on loan for one request.
@@ -132,8 +141,8 @@ impl Lease {
 impl Keeper {
     /// A lease of what is held, where there is nothing to wait for or to begin: most requests find it so.
     pub fn lease_at_once(&self) -> Option<Lease> {
-        let (state, now) = (self.state.lock(), self.parts.clock.instant());
-        let held = state.held.as_ref().filter(|held| !held.is_over(now) && !held.is_due(now))?;
+        let state = self.state.lock();
+        let held = state.held.as_ref().filter(|held| held.is_good(self.parts.clock))?;
         // Whether a credential is right is for one request to find out.
         let is_proven = held.session.lasts || self.is_proven() || held.accepted.load(Ordering::Relaxed);
         (is_proven && state.rest.is_none()).then(|| Lease::of(held))
