@@ -204,9 +204,10 @@ async fn answer(
     let is_read = body.is_end_stream();
     stay.seat.is_read.store(is_read, Ordering::Relaxed);
     stay.seat.is_left.store(false, Ordering::Relaxed);
+    let knows_chunks = head.version != Version::HTTP_10;
+    stay.seat.ends_by_end.store(!knows_chunks, Ordering::Relaxed);
     let mut occupied = Occupied { stay, for_good: false };
     let Stay { seat, peer, front } = &*occupied.stay;
-    let knows_chunks = head.version != Version::HTTP_10;
     if let Some(status) = malformed(&head) {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;

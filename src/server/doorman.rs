@@ -73,6 +73,8 @@ pub(super) struct Seat {
     leaving: Mutex<Leaving>,
     /// Set when an answer broke off that only the end of the connection would end.
     pub(super) torn: AtomicBool,
+    /// Whether the end of its connection may be the end of an answer too, as for callers of HTTP/1.0.
+    pub(super) ends_by_end: AtomicBool,
     /// Whether nothing of the last request can still be on its way: it had no body.
     pub(super) is_read: AtomicBool,
     /// Whether it speaks another protocol by now.
@@ -136,6 +138,7 @@ impl Doorman {
             since: AtomicU64::new(0),
             leaving: Mutex::new(Leaving { is_told: state.is_closed, task: None }),
             torn: AtomicBool::new(false),
+            ends_by_end: AtomicBool::new(false),
             is_read: AtomicBool::new(false),
             is_tunnel: AtomicBool::new(false),
             is_left: AtomicBool::new(false),
@@ -215,6 +218,19 @@ impl Seat {
             }
         }
         self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// What its caller is waited for begins only now.
+    pub(super) fn begin_anew(&self) {
+        if self.phase() != Phase::Serving {
+            self.enter(self.phase());
+        }
+    }
+
+    /// Whether an answer would look whole that is not, if the connection came to an ordinary end.
+    pub(super) fn is_torn(&self) -> bool {
+        let is_cut = self.is_served() && !self.is_tunnel.load(Ordering::Relaxed);
+        self.torn.load(Ordering::Relaxed) || is_cut && self.ends_by_end.load(Ordering::Relaxed)
     }
 
     /// Something of an answer is about to be written.

@@ -8,7 +8,6 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -41,22 +40,12 @@ pub(super) struct Watched {
     ahead: Bytes,
     alarm: Alarm,
     stall: Option<Pin<Box<Sleep>>>,
-    /// When a write was last seen not to go on.
-    stalled_at: Option<Instant>,
     requests: u64,
 }
 
 impl Watched {
     pub(super) fn new(stream: Wire, seat: Arc<Seat>) -> Self {
-        Self {
-            stream,
-            seat,
-            ahead: Bytes::new(),
-            alarm: Alarm::default(),
-            stall: None,
-            stalled_at: None,
-            requests: 0,
-        }
+        Self { stream, seat, ahead: Bytes::new(), alarm: Alarm::default(), stall: None, requests: 0 }
     }
 
     /// What was read and not used is read again, before all else.
@@ -104,14 +93,12 @@ impl Watched {
     fn poll_alarm(&mut self, context: &mut Context<'_>) -> Poll<()> {
         if self.stall.is_some() {
             // The last answer is still on its way: the caller has its time, and nothing of ours may get into it.
-            self.stalled_at = Some(Instant::now());
             return Poll::Pending;
         }
         let limits = self.seat.limits();
         // Nobody wakes us when an answer is done and rest begins, so we look again after the shorter time.
         let shorter = limits.keep_alive.min(limits.head_timeout);
         let Stage { phase, since, .. } = self.seat.stage();
-        let since = self.stalled_at.map_or(since, |at| at.max(since));
         // A new connection has to say something soon, one that has been served may rest.
         let patience = match phase {
             Phase::Waiting if self.requests > 0 => limits.keep_alive,
@@ -123,6 +110,19 @@ impl Watched {
         self.alarm.poll(due, || Instant::now() + shorter, context)
     }
 
+    /// The same of an answer: as long as that does not go on, it is not sent.
+    fn check_answer<T>(
+        &mut self,
+        written: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_pending() {
+            // hyper answers what never becomes a request by itself, so that no phase says that something is sent.
+            self.seat.sends();
+        }
+        self.check_stall(written, context)
+    }
+
     /// A write that does not go on for long is given up: it may hold the only connection to a device.
     fn check_stall<T>(
         &mut self,
@@ -132,6 +132,7 @@ impl Watched {
         if written.is_ready() {
             if self.stall.take().is_some() {
                 // The deadline of the next request was put off for this.
+                self.seat.begin_anew();
                 context.waker().wake_by_ref();
             }
             return written;
@@ -139,8 +140,6 @@ impl Watched {
         if let Poll::Ready(left) = self.poll_left(context) {
             return Poll::Ready(Err(left));
         }
-        // hyper answers what never becomes a request by itself, so that no phase says that something is sent.
-        self.seat.sends();
         let idle_timeout = self.seat.limits().idle_timeout;
         let stall = self.stall.get_or_insert_with(|| Box::pin(sleep(idle_timeout)));
         ready!(stall.as_mut().poll(context));
@@ -155,7 +154,7 @@ impl Drop for Watched {
             Either::Right(tls) => tls.get_ref().0,
         };
         // An ordinary end would make half an answer look whole.
-        if self.seat.torn.load(Ordering::Relaxed)
+        if self.seat.is_torn()
             && let Err(error) = SockRef::from(tcp).set_linger(Some(Duration::ZERO))
         {
             tracing::debug!(%error, "a connection ends in order that should not");
@@ -197,7 +196,7 @@ impl AsyncWrite for Watched {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.check_stall(written, context)
+        self.check_answer(written, context)
     }
 
     fn poll_write_vectored(
@@ -206,9 +205,10 @@ impl AsyncWrite for Watched {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let stream = Pin::new(&mut self.stream);
-        let written = match slices.iter().map(|slice| slice.len()).sum::<usize>() {
+        let written = match slices {
+            [all] => stream.poll_write(context, all),
             // Head and body of a short answer: one piece takes the system less than two, and TLS too.
-            ..=SHORT => {
+            _ if slices.iter().map(|slice| slice.len()).sum::<usize>() <= SHORT => {
                 let mut room = [MaybeUninit::uninit(); SHORT];
                 let mut piece = ReadBuf::uninit(&mut room);
                 slices.iter().for_each(|slice| piece.put_slice(slice));
@@ -216,7 +216,7 @@ impl AsyncWrite for Watched {
             }
             _ => stream.poll_write_vectored(context, slices),
         };
-        self.check_stall(written, context)
+        self.check_answer(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -226,7 +226,7 @@ impl AsyncWrite for Watched {
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // TLS takes more than it has sent.
         let flushed = Pin::new(&mut self.stream).poll_flush(context);
-        ready!(self.check_stall(flushed, context))?;
+        ready!(self.check_answer(flushed, context))?;
         // hyper flushes when it has written all that it has.
         self.seat.has_sent();
         // hyper comes by here each time that it has been woken.

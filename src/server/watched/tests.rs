@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 
 use futures_util::poll;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -85,6 +85,17 @@ async fn a_reader_that_stops_is_given_up_and_frees_the_device() {
 }
 
 #[tokio::test]
+async fn an_answer_that_the_end_of_the_connection_ends_does_not_end_so_where_it_is_given_up() {
+    let door = Door::with("max_connections = 1\n[limits]\nidle_timeout = \"300ms\"\n").await;
+    let mut line = door.lab.connect().await;
+    let path = "/meter/twin/chunked?n=100000000&by=100000";
+    line.write(format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")).await;
+    assert_eq!(line.head(&Method::GET).await.unwrap().status, 200);
+    assert_eq!(door.lab.get("/meter/twin/sample").await.status, 200);
+    assert!(line.rest().await.is_err(), "it would look whole");
+}
+
+#[tokio::test]
 async fn where_every_connection_is_taken_the_one_without_a_request_gives_way() {
     let door = Door::with("[limits]\nconnections = 2\n").await;
     let mut oldest = door.lab.connect().await;
