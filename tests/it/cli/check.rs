@@ -67,7 +67,9 @@ async fn a_server_that_is_stuck_keeps_no_command_waiting() {
     let device = Device::new(Generic::new(Scheme::Bearer));
     let process = Process::new(&device.table("meter", ""));
     let server = process.start(&["run"]);
-    server.address().await;
+    // Once it answers, its control socket is there.
+    let mut line = Line::to(server.address().await).await;
+    assert_eq!(line.ask(&Ask::get("/healthz")).await.unwrap().status, 200);
     server.signal("STOP").await;
     for command in [&["check"][..], &["trust", "meter", "--yes"]] {
         let ended = process.carry_out(command).await;
